@@ -1,0 +1,79 @@
+# Weir's commands. Each needs python3 (3.11 or newer, with venv) and makes the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+LOCAL := $(PYTHON) -m deploy.local
+
+# Start the services that do not run yet; those, and no others, are stopped at the end.
+with_services = absent=$$($(LOCAL) status | awk '$$2 != "up" {print $$1}' | paste -sd, -); \
+	if [ -n "$$absent" ]; then trap "$(LOCAL) down --only $$absent" EXIT; $(LOCAL) up; fi
+
+.PHONY: help demo test check laws mutants bench plant-year up down status lock
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; \
+	do printf '  make %-11s %s\n' "$$name" "$$what"; done
+
+demo: $(READY) ## the whole system on its real parts, ending in a breach and its notification
+	@$(LOCAL) up
+	@$(PY) -m deploy.demo
+
+test: check ## all checks and tests on the real servers; a test left out fails it
+	@$(with_services); $(PY) -m pytest --junitxml=build/junit.xml
+
+check: $(READY) ## lint, format, types, imports, module lists: what needs no server
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+	@$(PY) -m mypy $(wildcard schemas ingest processors alerts deploy/local tests/oracle)
+	@$(VENV)/bin/lint-imports --no-logo
+	@$(PY) -m pytest -qq tests/test_module_lists.py
+
+laws: $(READY) ## every law under 10,000 examples
+	@$(with_services); WEIR_LAWS=laws $(PY) -m pytest -m hypothesis --timeout=0
+
+mutants: $(READY) ## each named mutation must fall to a law
+	@$(PY) -m tests.mutants
+
+bench: $(READY) ## rates against the yardstick; writes build/bench.json
+	@$(with_services); $(PY) tests/benchmarks/bench.py
+
+plant-year: $(READY) ## FILE=... [QUOTA_TCE=...]: a plant's year, streamed as history
+	@test -n "$(FILE)" || { echo 'say which file: make plant-year FILE=... [QUOTA_TCE=...]' >&2; exit 2; }
+	@$(LOCAL) up
+	@$(PY) -m deploy.plant_year "$(FILE)" $(if $(QUOTA_TCE),--quota-tce "$(QUOTA_TCE)")
+
+up: ## start the services on this machine
+	@$(LOCAL) up
+
+down: ## stop them
+	@$(LOCAL) down
+
+status: ## what runs where
+	@$(LOCAL) status
+
+lock: ## write constraints.txt anew, from pyproject.toml in a clean environment
+	@echo 'weir: resolving the newest versions that pyproject.toml allows'
+	@rm -rf build/lock && $(PYTHON) -m venv build/lock
+	@build/lock/bin/pip --disable-pip-version-check --quiet install hatchling editables '.[dev]'
+	@{ sed -n '/^#/p' constraints.txt; build/lock/bin/pip --disable-pip-version-check freeze | \
+	grep -v '^weir '; } > build/constraints.txt
+	@mv build/constraints.txt constraints.txt && rm -rf build/lock
+
+# Not after pyproject.toml, which changes with every module named in it: a change of dependencies
+# is a change of constraints.txt.
+$(READY): constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+	"weir: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo 'weir: making $(VENV) (half a minute, about 250 MB)'
+	@$(PYTHON) -m venv $(VENV) || { echo \
+	'weir: $(PYTHON) has no venv; on Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }
+	@$(PIP) install -c constraints.txt hatchling editables
+	@$(PIP) install -c constraints.txt --no-build-isolation -e '.[dev]'
+	@touch $@

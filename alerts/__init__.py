@@ -1,0 +1,1 @@
+"""The notices: judged figures become alerts, each told once and with its cause."""

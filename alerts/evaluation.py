@@ -1,0 +1,85 @@
+"""What an indicator says to each rule: does its condition hold, since when, on what evidence."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from schemas.alert import Evidence, Key
+from schemas.indicator import Indicator, Judged
+from schemas.rule import Kind, Rule, Rules
+
+
+class Finding(NamedTuple):
+    """One rule's condition on one unit, in one window, at one tick."""
+
+    rule: Rule
+    key: Key
+    holds: bool
+    since: int | None
+    """Since when it holds, where figures say so: a breach's quarter hour, a silent point's end."""
+    evidence: Evidence
+
+
+def findings(told: Indicator, rules: Rules) -> Iterator[Finding]:
+    """Yield what `told` says to each rule that covers its unit; of other windows it says nothing.
+
+    A condition stays as it was last told: verdicts are told when they change, and on the full hour.
+    """
+    for rule in rules:
+        if not rule.covers(told.unit):
+            continue
+        if rule.kind == "silent points":
+            yield _silence(told, rule)
+            continue
+        for judged in told.windows:
+            if judged.window == rule.window and not is_over(judged.end, rule, at=told.as_of):
+                yield _judgement(told, rule, judged)
+
+
+def is_over(window_end: int | None, rule: Rule, *, at: int) -> bool:
+    """Say whether the window ended so long ago that its alert is closed for good."""
+    return window_end is not None and at >= window_end + rule.outlives_window_ms
+
+
+def condition_holds(kind: Kind, judged: Judged) -> bool:
+    """Say whether a window's verdict is what the rule watches for.
+
+    Exactly one of confirmed, suspected and cannot be judged holds where the verdict is not PASS.
+    """
+    match kind:
+        case "confirmed breach":
+            return judged.verdict == "FAIL"
+        case "suspected breach":
+            return judged.verdict == "UNDECIDABLE" and judged.suspected
+        case "cannot be judged":
+            return judged.verdict == "UNDECIDABLE" and not judged.suspected
+        case _:
+            return False
+
+
+def is_confirmed(kind: Kind, evidence: Evidence) -> bool:
+    """Say whether a suspicion has become a confirmed breach."""
+    judged = evidence.judged
+    return kind == "suspected breach" and judged is not None and judged.verdict == "FAIL"
+
+
+def _judgement(told: Indicator, rule: Rule, judged: Judged) -> Finding:
+    holds = condition_holds(rule.kind, judged)
+    since = judged.since if holds else None
+    key = Key(rule=rule.name, unit=told.unit, window_start=judged.start)
+    return Finding(rule, key, holds, since, _evidence(told, judged))
+
+
+def _silence(told: Indicator, rule: Rule) -> Finding:
+    since = min((point.since for point in told.silent), default=None)
+    key = Key(rule=rule.name, unit=told.unit, window_start=None)
+    return Finding(rule, key, bool(told.silent), since, _evidence(told, None))
+
+
+def _evidence(told: Indicator, judged: Judged | None) -> Evidence:
+    return Evidence(
+        version=told.version,
+        as_of=told.as_of,
+        configuration=told.configuration,
+        judged=judged,
+        silent=told.silent,
+    )

@@ -1,0 +1,231 @@
+"""What people and other programs are told of a transition: labels, annotations and English text.
+
+Labels say who and what, and are the same from firing to its end: Alertmanager knows an alert by
+them. Values are in the annotations. Times are on the business calendar, with their offset.
+"""
+
+from decimal import Decimal
+
+from alerts.evaluation import is_confirmed
+from schemas.alert import Cause, Notice, Transition
+from schemas.calendar import BUSINESS, moment, rfc3339
+from schemas.indicator import Figure, Judged, Silent
+from schemas.rule import Kind, Rule
+from schemas.scale import as_text
+
+CAUSES: dict[Cause, str] = {
+    "reading": "a new reading",
+    "late reading": "a late reading or a correction",
+    "time": "time passing",
+    "limit": "a change of the limit",
+    "factor": "a change of a factor",
+    "rule": "a change of the alert rule",
+    "history ends": "the end of the unit's imported history",
+}
+
+POINTS_NAMED = 5
+"""Silent points named in a text; of the rest it tells the number, and the evidence holds all."""
+
+WINDOW_FORMAT = {"hour": "%Y-%m-%dT%H:00", "day": "%Y-%m-%d", "month": "%Y-%m", "year": "%Y"}
+
+
+def notice(transition: Transition, rule: Rule | None) -> Notice:
+    """Return `transition` with labels and annotations; texts of the rule replace the usual ones."""
+    words = placeholders(transition)
+    summary = rule.summary.format_map(words) if rule and rule.summary else _summary(transition)
+    description = (
+        rule.description.format_map(words)
+        if rule and rule.description
+        else _description(transition, words)
+    )
+    annotations = {
+        "summary": summary,
+        "description": description,
+        "state": transition.state,
+        "since": words["since"],
+        "at": words["at"],
+        "cause": words["cause"],
+        "transition": transition.id,
+    }
+    return Notice(**dict(transition), labels=labels(transition), annotations=annotations)
+
+
+def labels(transition: Transition) -> dict[str, str]:
+    """Return who and what: the identity of an alert in Alertmanager."""
+    told = {
+        "alertname": transition.rule,
+        "kind": transition.kind,
+        "severity": transition.severity,
+        "unit": transition.unit,
+        "service": "weir",
+    }
+    if transition.window is not None:
+        told |= {"kpi": "energy", "window": window_name(transition)}
+    return told
+
+
+def window_name(transition: Transition) -> str:
+    """Return a window as people write it: `2026`, `2026-11`, `2026-11-23`; else nothing."""
+    if transition.window is None or transition.window_start is None:
+        return ""
+    start = moment(transition.window_start).astimezone(BUSINESS)
+    return start.strftime(WINDOW_FORMAT[transition.window])
+
+
+def placeholders(transition: Transition) -> dict[str, str]:
+    """Return what a rule's texts may name: the keys are those of schemas.rule.PLACEHOLDERS."""
+    judged = transition.evidence.judged
+    energy = judged.figures.get("energy") if judged else None
+    limit = judged.limit if judged else None
+    return {
+        "unit": transition.unit,
+        "rule": transition.rule,
+        "severity": transition.severity,
+        "state": transition.state,
+        "window": window_name(transition),
+        "since": rfc3339(transition.since),
+        "at": rfc3339(transition.at),
+        "cause": CAUSES[transition.cause],
+        "amount": amount(energy) if energy else "",
+        "limit": "" if limit is None else f"{_number(limit)} tce",
+        "over": over(energy, limit) if energy and limit is not None else "",
+        "measured": f"{_number(energy.share_measured * 100)} %" if energy else "",
+        "reason": (judged.reason or "") if judged else "",
+        "points": _points(transition.evidence.silent),
+        "factors": _unverified(judged),
+    }
+
+
+def amount(figure: Figure) -> str:
+    """Return a figure with its interval: `between 1 and 3 tce (best estimate 2)`."""
+    unit, low = figure.unit_of_measure, _number(figure.low)
+    best = f"(best estimate {_number(figure.best)})"
+    if figure.high is None:
+        return f"at least {low} {unit}, upper bound unknown {best}"
+    if figure.low == figure.high:
+        return f"{low} {unit}"
+    return f"between {low} and {_number(figure.high)} {unit} {best}"
+
+
+def over(figure: Figure, limit: int) -> str:
+    """Return by how much a figure is over its limit: an interval, as the figure is one."""
+    unit = figure.unit_of_measure
+    low, best = _beside(figure.low - limit, unit), _beside(figure.best - limit, unit)
+    if figure.high is None:
+        return f"at least {low}, upper bound unknown (best estimate {best})"
+    if figure.low == figure.high:
+        return low
+    return f"between {low} and {_beside(figure.high - limit, unit)} (best estimate {best})"
+
+
+def _beside(difference: int, unit: str) -> str:
+    return f"{_number(abs(difference))} {unit} {'below' if difference < 0 else 'over'}"
+
+
+def _summary(transition: Transition) -> str:
+    energy = f"energy of {window_name(transition)}"
+    match transition.kind:
+        case "confirmed breach":
+            subject, verb, rest = energy, "is", "above its quota"
+        case "suspected breach":
+            subject, verb, rest = energy, "is", "probably above its quota"
+        case "cannot be judged":
+            subject, verb, rest = energy, "cannot be", "judged against its quota"
+        case _:
+            subject, verb, rest = "metering points", "are", "silent"
+    if transition.state == "firing":
+        return f"Unit {transition.unit}: {subject} {verb} {rest}"
+    # Without its verb: what is over must not read as if it were so.
+    rest = rest.replace("judged", "not judged")
+    return f"{transition.state.capitalize()}: unit {transition.unit}: {subject} {rest}"
+
+
+def _description(transition: Transition, words: dict[str, str]) -> str:
+    sentences = [*_figures(transition, words), _course(transition, words)]
+    if transition.history:
+        sentences.append("This is imported history, not the present.")
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _figures(transition: Transition, words: dict[str, str]) -> list[str]:
+    """Say what was known at the tick."""
+    judged = transition.evidence.judged
+    silent = words["points"] and f"{words['points']}."
+    if judged is None:
+        return [silent or "No point is silent any more."]
+    if judged.limit is None:
+        return ["The window has no limit any more."]
+    until = rfc3339(min(transition.evidence.as_of, judged.end))
+    reason = words["reason"] and f" ({words['reason']})"
+    return [
+        f"Energy of {words['window']} up to {until}: {words['amount']}.",
+        words["over"] and f"Quota {words['limit']}: {words['over']}.",
+        f"Verdict {judged.verdict}{reason}; {words['measured']} of the time is measured exactly.",
+        silent if transition.kind == "cannot be judged" else "",
+        words["factors"],
+    ]
+
+
+def _course(transition: Transition, words: dict[str, str]) -> str:
+    """Say since when, and what changed it."""
+    if transition.state == "inactive":
+        return f"It was over before its hold, at {words['at']}; cause: {words['cause']}."
+    if transition.state in {"resolved", "retracted"}:
+        return _ending(transition, words)
+    held = transition.cause == "time" and transition.previous == "pending"
+    parts = [
+        f"{SINCE[transition.kind]} {words['since']}, told at {words['at']};",
+        f"cause: {CAUSES[transition.began_by]}{', and it has held' if held else ''}.",
+        "The unit is live from now on." if transition.cause == "history ends" else "",
+    ]
+    return " ".join(part for part in parts if part)
+
+
+SINCE: dict[Kind, str] = {
+    "confirmed breach": "Above the quota since",
+    "suspected breach": "So since",
+    "cannot be judged": "So since",
+    "silent points": "The first was last heard",
+}
+
+
+def _ending(transition: Transition, words: dict[str, str]) -> str:
+    at, since, cause = words["at"], words["since"], words["cause"]
+    if transition.cause == "rule":
+        return f"It held from {since}; since {at} no alert rule watches for it any more."
+    if transition.cause == "time" and transition.window is not None:
+        return (
+            f"It held from {since} to the end of its window; the alert is closed at {at}. "
+            "That does not change what was found."
+        )
+    if is_confirmed(transition.kind, transition.evidence):
+        return f"The suspicion since {since} is confirmed at {at}; cause: {cause}."
+    if transition.state == "retracted":
+        return f"What was told since {since} no longer stands at {at}; cause: {cause}."
+    return f"It held from {since} and is over at {at}; cause: {cause}."
+
+
+def _points(silent: tuple[Silent, ...]) -> str:
+    if not silent:
+        return ""
+    first = sorted(silent, key=lambda point: (point.since, point.point))[:POINTS_NAMED]
+    named = ", ".join(f"{point.point} (last heard {rfc3339(point.since)})" for point in first)
+    rest = len(silent) - len(first)
+    more = f" and {rest} more" if rest else ""
+    noun = "point is" if len(silent) == 1 else "points are"
+    return f"{len(silent)} {noun} silent: {named}{more}"
+
+
+def _unverified(judged: Judged | None) -> str:
+    energy = judged.figures.get("energy") if judged else None
+    if energy is None or not energy.unverified:
+        return ""
+    named = ", ".join(energy.factors) or "not named"
+    return f"It rests on a factor that nobody has verified (factors: {named})."
+
+
+def _number(scaled: int) -> str:
+    """Return a scaled integer exactly, its thousands set apart: `1,234.5`."""
+    text = as_text(scaled) or ""
+    whole, point, part = text.partition(".")
+    return f"{Decimal(whole):,}" + point + part

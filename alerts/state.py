@@ -1,0 +1,362 @@
+"""How alerts move, by indicators and ticks, in event time.
+
+```
+            condition told          held for `hold`            over for `recover_hold`
+ inactive ───────────────▶ pending ────────────────▶ firing ───────────────────────────▶ resolved
+     ▲                        │                        │ ▲                            └─▶ retracted
+     └── over before `hold` ──┘                        └─┘ told again before that: the same alert
+```
+
+Everything is a function of the messages in their order: a message not newer than what is held
+changes nothing. A breach that a late reading ended is *retracted*: what was said against a unit no
+longer stands. What was said about data (silent points, cannot be judged) was true when said and is
+only ever *resolved*. So is a suspicion that became a confirmed breach, and at once.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from alerts.evaluation import Finding, findings, is_confirmed, is_over
+from schemas.alert import Alert, Cause, State, Transition, transition_id
+from schemas.calendar import WindowKind
+from schemas.indicator import Indicator, Judged, Message, Told, Version
+from schemas.rule import BREACHES, Rule, Rules
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Basis(_Frozen):
+    """What the newest window of a kind was judged by: a change of it is told as a cause."""
+
+    window: WindowKind
+    start: int
+    limit: int | None
+    factors: tuple[str, ...]
+
+
+class Unit(_Frozen):
+    """What is remembered of a unit. Key: unit."""
+
+    unit: str
+    version: Version
+    """Of the newest indicator."""
+    tick: Version | None = None
+    """Of the newest tick of its own, while in history and while it had alerts."""
+    history: bool
+    bases: tuple[Basis, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    """Pending and firing, in the order of (rule, window start)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """What is remembered of one partition of the indicators."""
+
+    tick: Version | None = None
+    """Of the newest tick of the live units."""
+    units: Mapping[str, Unit] = field(default_factory=dict)
+
+
+class Step(NamedTuple):
+    """What some messages made of a partition."""
+
+    after: Partition
+    changed: tuple[str, ...]
+    """Units whose memory is another one now, in alphabetical order."""
+    transitions: tuple[Transition, ...]
+
+
+def advance(before: Partition, messages: Iterable[Message], rules: Rules) -> Step:
+    """Return the partition after `messages`. Splitting them over several calls changes nothing."""
+    units = dict(before.units)
+    tick = before.tick
+    changed: set[str] = set()
+    transitions: list[Transition] = []
+    for message in messages:
+        for unit, made in _moves(tick, units, message, rules):
+            units[unit.unit] = unit
+            changed.add(unit.unit)
+            transitions.extend(made)
+        if isinstance(message, Told) and message.unit is None and _is_newer(message.version, tick):
+            tick = message.version
+    return Step(Partition(tick, units), tuple(sorted(changed)), tuple(transitions))
+
+
+Move = tuple[Unit, tuple[Transition, ...]]
+
+
+def _moves(
+    tick: Version | None, units: Mapping[str, Unit], message: Message, rules: Rules
+) -> Iterator[Move]:
+    """Yield each unit that `message` changes, as it is then, with its transitions."""
+    match message:
+        case Indicator():
+            unit = units.get(message.unit)
+            if unit is None or _is_newer(message.version, unit.version):
+                yield _hear(unit, message, rules)
+        case Told(unit=None):
+            if _is_newer(message.version, tick):
+                waiting = sorted(unit.unit for unit in units.values() if unit.alerts)
+                for code in waiting:
+                    if not units[code].history and _is_after(message.version, units[code].version):
+                        yield from _wait(units[code], message, rules)
+        case Told(unit=code):
+            unit = units.get(code or "")
+            if (
+                unit is not None
+                and unit.history
+                and unit.alerts
+                and _is_newer(message.version, unit.tick)
+                and _is_after(message.version, unit.version)
+            ):
+                yield from _wait(unit.model_copy(update={"tick": message.version}), message, rules)
+
+
+def _is_newer(version: Version, held: Version | None) -> bool:
+    return held is None or version.key() > held.key()
+
+
+def _is_after(tick: Version, indicator: Version) -> bool:
+    """A tick comes after the indicators that it told, under the same version."""
+    return tick.key() >= indicator.key()
+
+
+def _hear(unit: Unit | None, told: Indicator, rules: Rules) -> Move:
+    """Return a unit after a newer indicator."""
+    alerts = {} if unit is None else {alert.key: alert for alert in unit.alerts}
+    bases = () if unit is None else unit.bases
+    place = _Place(told.as_of, told.version, told.history)
+    transitions: list[Transition] = []
+    for finding in findings(told, rules):
+        alert = alerts.pop(finding.key, None)
+        cause = _cause(told, finding, alert, bases)
+        after, made = _observe(alert, finding, cause, place)
+        transitions.extend(made)
+        if after is not None:
+            alerts[finding.key] = after
+    if not told.history:
+        for key, alert in alerts.items():
+            alerts[key], made = _go_live(alert, rules, place)
+            transitions.extend(made)
+    remaining, elapsed = _elapse_all(alerts.values(), rules, place)
+    heard = Unit(
+        unit=told.unit,
+        version=told.version,
+        tick=None if unit is None else unit.tick,
+        history=told.history,
+        bases=_bases(bases, told),
+        alerts=remaining,
+    )
+    return heard, (*transitions, *elapsed)
+
+
+def _wait(unit: Unit, tick: Told, rules: Rules) -> Iterator[Move]:
+    """Yield a unit after a tick that told nothing of it: holds elapse."""
+    place = _Place(tick.as_of, tick.version, unit.history)
+    remaining, transitions = _elapse_all(unit.alerts, rules, place)
+    if transitions or unit.history:  # a tick of its own is remembered
+        yield unit.model_copy(update={"alerts": remaining}), transitions
+
+
+class _Place(NamedTuple):
+    """Where in time and log something is told."""
+
+    at: int
+    version: Version
+    history: bool
+
+
+def _observe(
+    alert: Alert | None, finding: Finding, cause: Cause, place: _Place
+) -> tuple[Alert | None, tuple[Transition, ...]]:
+    """Return the alert after a finding, before time is considered."""
+    if alert is None:
+        return _begin(finding, cause, place) if finding.holds else (None, ())
+    if finding.holds:
+        since = alert.told_at if finding.since is None else finding.since
+        update = {"since": since, "cleared_at": None, "cleared_by": None}
+        return alert.model_copy(update=update | {"evidence": finding.evidence}), ()
+    alert = alert.model_copy(update={"evidence": finding.evidence})
+    if alert.state == "pending":
+        return None, (_transition(alert, finding.rule, "inactive", cause, place),)
+    if alert.cleared_at is None:
+        alert = alert.model_copy(update={"cleared_at": place.at, "cleared_by": cause})
+    return alert, ()
+
+
+def _begin(finding: Finding, cause: Cause, place: _Place) -> tuple[Alert, tuple[Transition, ...]]:
+    rule, judged = finding.rule, finding.evidence.judged
+    alert = Alert(
+        key=finding.key,
+        kind=rule.kind,
+        severity=rule.severity,
+        window=judged.window if judged else None,
+        window_end=judged.end if judged else None,
+        state="pending",
+        cause=cause,
+        told_at=place.at,
+        since=place.at if finding.since is None else finding.since,
+        evidence=finding.evidence,
+    )
+    if rule.hold_ms == 0:
+        return _fire(alert, rule, cause, place, previous="inactive")
+    pending = _transition(alert, rule, "pending", cause, place, previous="inactive")
+    return alert, (pending,)
+
+
+def _fire(
+    alert: Alert, rule: Rule, cause: Cause, place: _Place, *, previous: State
+) -> tuple[Alert, tuple[Transition, ...]]:
+    episode = alert.episode or transition_id(alert.key, place.version, "firing")
+    firing = alert.model_copy(
+        update={"state": "firing", "episode": episode, "in_history": place.history}
+    )
+    return firing, (_transition(firing, rule, "firing", cause, place, previous=previous),)
+
+
+def _go_live(alert: Alert, rules: Rules, place: _Place) -> tuple[Alert, tuple[Transition, ...]]:
+    """Fire again what fired in history and holds on: who hears of live units missed it."""
+    rule = _rule_of(alert, rules)
+    if not alert.in_history or alert.cleared_at is not None or rule is None:
+        return alert, ()
+    return _fire(alert, rule, "history ends", place, previous="firing")
+
+
+def _elapse_all(
+    alerts: Iterable[Alert], rules: Rules, place: _Place
+) -> tuple[tuple[Alert, ...], tuple[Transition, ...]]:
+    remaining: list[Alert] = []
+    transitions: list[Transition] = []
+    for alert in sorted(alerts, key=lambda alert: (alert.key.rule, alert.key.window_start or 0)):
+        after, made = _elapse(alert, _rule_of(alert, rules), place)
+        transitions.extend(made)
+        if after is not None:
+            remaining.append(after)
+    return tuple(remaining), tuple(transitions)
+
+
+def _elapse(
+    alert: Alert, rule: Rule | None, place: _Place
+) -> tuple[Alert | None, tuple[Transition, ...]]:
+    """Return the alert after time has come to `place.at`."""
+    if rule is None:
+        return _end(alert, None, "resolved", "rule", place)
+    if is_over(alert.window_end, rule, at=place.at):
+        return _end(alert, rule, "resolved", "time", place)
+    if alert.state == "pending":
+        if place.at - alert.told_at >= rule.hold_ms:
+            return _fire(alert, rule, "time", place, previous="pending")
+        return alert, ()
+    if alert.cleared_at is None or alert.cleared_by is None:
+        return alert, ()
+    if place.at - alert.cleared_at >= rule.recover_hold_ms or is_confirmed(
+        alert.kind, alert.evidence
+    ):
+        return _end(alert, rule, _ending(alert), alert.cleared_by, place)
+    return alert, ()
+
+
+def _end(
+    alert: Alert,
+    rule: Rule | None,
+    state: Literal["resolved", "retracted"],
+    cause: Cause,
+    place: _Place,
+) -> tuple[None, tuple[Transition, ...]]:
+    ended: State = "inactive" if alert.state == "pending" else state
+    return None, (_transition(alert, rule, ended, cause, place),)
+
+
+def _ending(alert: Alert) -> Literal["resolved", "retracted"]:
+    corrected = alert.cleared_by == "late reading" and alert.kind in BREACHES
+    return "retracted" if corrected and not is_confirmed(alert.kind, alert.evidence) else "resolved"
+
+
+def _transition(
+    alert: Alert,
+    rule: Rule | None,
+    state: State,
+    cause: Cause,
+    place: _Place,
+    *,
+    previous: State | None = None,
+) -> Transition:
+    return Transition(
+        id=transition_id(alert.key, place.version, state),
+        rule=alert.key.rule,
+        rule_version="" if rule is None else rule.version(),
+        kind=alert.kind,
+        severity=alert.severity,
+        unit=alert.key.unit,
+        window=alert.window,
+        window_start=alert.key.window_start,
+        window_end=alert.window_end,
+        previous=alert.state if previous is None else previous,
+        state=state,
+        at=place.at,
+        since=alert.since,
+        cause=cause,
+        began_by=alert.cause,
+        version=place.version,
+        history=place.history,
+        episode=alert.episode,
+        evidence=alert.evidence,
+    )
+
+
+def _rule_of(alert: Alert, rules: Rules) -> Rule | None:
+    """Return the rule that an alert came from, or None where it no longer watches for this."""
+    for rule in rules:
+        if rule.name == alert.key.rule:
+            same = rule.kind == alert.kind and (alert.window is None or rule.window == alert.window)
+            return rule if same and rule.covers(alert.key.unit) else None
+    return None
+
+
+def _cause(
+    told: Indicator, finding: Finding, alert: Alert | None, bases: tuple[Basis, ...]
+) -> Cause:
+    """Return what changed the judgement: its limit, its factors, else what the indicator says."""
+    judged = finding.evidence.judged
+    if judged is None:
+        return told.cause
+    before = _basis_before(judged, alert, bases)
+    if before is None:
+        return told.cause
+    now = _basis(judged)
+    if before.limit != now.limit:
+        return "limit"
+    return "factor" if before.factors != now.factors else told.cause
+
+
+def _basis_before(judged: Judged, alert: Alert | None, bases: tuple[Basis, ...]) -> Basis | None:
+    if alert is not None and alert.evidence.judged is not None:
+        return _basis(alert.evidence.judged)
+    same = (b for b in bases if (b.window, b.start) == (judged.window, judged.start))
+    return next(same, None)
+
+
+def _basis(judged: Judged) -> Basis:
+    energy = judged.figures.get("energy")
+    return Basis(
+        window=judged.window,
+        start=judged.start,
+        limit=judged.limit,
+        factors=energy.factors if energy else (),
+    )
+
+
+def _bases(held: tuple[Basis, ...], told: Indicator) -> tuple[Basis, ...]:
+    """Return the newest basis of each kind of window that has, or had, a limit."""
+    newest = {basis.window: basis for basis in held}
+    for judged in told.windows:
+        before = newest.get(judged.window)
+        limited = judged.limit is not None or before is not None
+        if limited and (before is None or judged.start >= before.start):
+            newest[judged.window] = _basis(judged)
+    return tuple(newest[window] for window in sorted(newest))

@@ -1,0 +1,135 @@
+"""Mosquitto, the MQTT broker at the door. Nobody comes in without a password."""
+
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.local.complaint import ComplaintError
+from deploy.local.ports import LOOPBACK
+from deploy.local.private_root import PrivateRoot
+from deploy.local.process import ServerProcess
+from deploy.local.state import State, write_private
+from deploy.local.wire import mqtt_reason
+
+GATEWAY = "gateway"
+
+_SETTINGS = """\
+per_listener_settings true
+
+# What was acknowledged but not yet saved is gone after SIGKILL; save often, count on nothing.
+persistence true
+persistence_location {folder}/
+autosave_interval 10
+
+# A gateway that is away may leave this much waiting; past it messages are dropped, and
+# their senders are not told. Bounded in bytes, because messages differ a thousandfold.
+max_queued_messages 0
+max_queued_bytes 268435456
+
+# How many messages may be on their way to one client: the default, 20, starves a gateway
+# that acknowledges only after Kafka has.
+max_inflight_messages 2000
+
+log_dest stdout
+log_timestamp_format %Y-%m-%dT%H:%M:%S
+log_type error
+log_type warning
+log_type notice
+
+listener {port} {host}
+protocol mqtt
+allow_anonymous false
+password_file {folder}/passwords
+acl_file {folder}/acl
+"""
+
+_FIRST_ACL = f"user {GATEWAY}\ntopic readwrite #\ntopic read $SYS/#\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Mosquitto:
+    """The part `mqtt`. MQTT 5 and 3.1.1; services use 5."""
+
+    state: State
+    root: PrivateRoot
+    port: int
+
+    name = "mqtt"
+    stop_signal = signal.SIGTERM
+    patience = 20.0
+
+    @property
+    def address(self) -> str:
+        """Where it listens."""
+        return f"{LOOPBACK}:{self.port}"
+
+    @property
+    def password_file(self) -> Path:
+        """Where the gateway's password is; its user name is `gateway`."""
+        return self._folder / "gateway-password"
+
+    def prepare(self) -> None:
+        """Write the settings; let in the gateway alone the first time."""
+        folder = self._folder
+        settings = _SETTINGS.format(folder=folder, port=self.port, host=LOOPBACK)
+        write_private(folder / "mosquitto.conf", settings)
+        if not (folder / "passwords").exists():
+            self._write_users({GATEWAY: self.state.secret(self.password_file)}, _FIRST_ACL)
+
+    def command(self) -> list[str]:
+        """Return what runs the server in the foreground."""
+        return self.root.command(
+            ["/usr/sbin/mosquitto", "-c", str(self._folder / "mosquitto.conf")]
+        )
+
+    def answers(self) -> bool:
+        """Tell whether the server decides about who connects."""
+        return mqtt_reason(self.port, GATEWAY, self._gateway_password()) is not None
+
+    def after_start(self) -> None:
+        """Nothing."""
+
+    def set_users(
+        self, users: Mapping[str, str], acl: str, *, running: ServerProcess | None
+    ) -> None:
+        """Replace all users and the access list; return when the server goes by them.
+
+        The gateway stays, with the password it has, unless `users` gives it another;
+        what it may do is said by `acl` like everybody's.
+        """
+        users = {GATEWAY: self._gateway_password(), **users}
+        for name, password in users.items():
+            if not (name and password) or set(":\n") & set(name + password):
+                message = f"user {name!r}: mosquitto's file can hold no colon and nothing empty"
+                raise ValueError(message)
+        write_private(self.password_file, users[GATEWAY])
+        self._write_users(users, acl)
+        if running is not None:
+            running.signal(signal.SIGHUP)
+            self._wait_for(next(reversed(users.items())))
+
+    @property
+    def _folder(self) -> Path:
+        return self.state.part_folder(self.name)
+
+    def _gateway_password(self) -> str:
+        return self.state.secret(self.password_file)
+
+    def _write_users(self, users: Mapping[str, str], acl: str) -> None:
+        plain = "".join(f"{name}:{password}\n" for name, password in users.items())
+        incoming = self._folder / "passwords.incoming"
+        write_private(incoming, plain)
+        self.root.run(["/usr/bin/mosquitto_passwd", "-U", str(incoming)])
+        incoming.replace(self._folder / "passwords")
+        write_private(self._folder / "acl", acl)
+
+    def _wait_for(self, user: tuple[str, str]) -> None:
+        """Wait until the server lets in a user of the new list."""
+        deadline = time.monotonic() + 10
+        while mqtt_reason(self.port, *user) != 0:
+            if time.monotonic() > deadline:
+                message = f"mosquitto does not let in {user[0]} after reading its users anew"
+                raise ComplaintError(message, f"its log: {self._folder / 'log'}")
+            time.sleep(0.05)

@@ -1,0 +1,1 @@
+"""Doors: what people send becomes records of the log, once and whole."""

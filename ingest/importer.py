@@ -1,0 +1,231 @@
+"""Files as history: rows of CSV or JSON lines become records, through the door's own code.
+
+The same file twice changes nothing: its readings carry no sent_at, so that each is an exact repeat.
+"""
+
+import csv
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from ingest.coalesce import Coalescer, Limits, Numbering
+from ingest.complaint import ComplaintError
+from ingest.mapping import FileMapping, Row, Taken, Ticker, ends_of, read_mapping, taken_rows
+from ingest.payload import decode
+from schemas.calendar import rfc3339
+from schemas.registry import STATEMENTS
+from schemas.scale import as_text
+from schemas.section import WITHDRAWN, Record, Section
+
+DOOR = "import"
+_PROGRESS_EVERY_S = 2.0
+_SHOWN = 8
+
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Imported:
+    """What a file came to."""
+
+    rows: int = 0
+    readings: int = 0
+    empty: int = 0
+    refused: Counter[str] = field(default_factory=Counter)
+    """By reason; an unreadable line counts as one."""
+    first_at: int | None = None
+    last_end: int | None = None
+    sums: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """(point, statement, unit of measure) → the sum of its period amounts, in 10⁻⁶."""
+
+    def __str__(self) -> str:
+        lines = [f"{self.rows:,} rows: {self.readings:,} readings, {self.empty:,} empty cells"]
+        if self.first_at is not None and self.last_end is not None:
+            lines.append(f"from {rfc3339(self.first_at)} to {rfc3339(self.last_end)}")
+        lines += [
+            f"{point} {statement}: {as_text(amount)} {unit} in all"
+            for (point, statement, unit), amount in sorted(self.sums.items())
+        ]
+        lines += [f"refused, {reason}: {count:,}" for reason, count in self.refused.most_common()]
+        return "\n".join(lines)
+
+
+def load_mapping(path: Path) -> FileMapping:
+    """The mapping in a file; ComplaintError with what is wrong in it."""
+    try:
+        return read_mapping(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        message = f"the mapping {path} cannot be read: {error}"
+        raise ComplaintError(message) from error
+    except ValueError as error:
+        message = f"the mapping {path} is not right: {error}"
+        raise ComplaintError(message) from error
+
+
+def import_file(
+    path: Path,
+    mapping: FileMapping,
+    *,
+    unit: str,
+    received_at: int,
+    partitions: int,
+    tick_ms: int | None,
+    say: Say,
+    done: Imported,
+) -> Iterator[tuple[int, Record]]:
+    """The file's records of the log, in its order; `done` counts along."""
+    numbering = Numbering(door=DOOR, incarnation=received_at)
+    coalescer: Coalescer[None] = Coalescer(
+        numbering=numbering, partitions=partitions, limits=Limits(readings=1)
+    )
+    parts = counted(taken(path, mapping, unit=unit, received_at=received_at), done=done, say=say)
+    for part in parts if tick_ms is None else _ticked(parts, Ticker(every_ms=tick_ms)):
+        for ready in coalescer.add(part.part, now=0, token=None):
+            yield ready.partition, ready.record
+
+
+def taken(path: Path, mapping: FileMapping, *, unit: str, received_at: int) -> Iterator[Taken]:
+    """The file's sections, in order. ComplaintError where the file is not what the mapping says."""
+    try:
+        with path.open(encoding=mapping.encoding, newline="") as file:
+            if mapping.format == "messages":
+                for line in filter(str.strip, file):
+                    body = line.encode("utf-8", "surrogatepass")
+                    yield Taken(decode(body, unit=unit, received_at=received_at), 1, 0)
+            else:
+                rows = _csv_rows(file, mapping) if mapping.format == "csv" else _json_rows(file)
+                yield from taken_rows(rows, mapping, unit=unit, received_at=received_at)
+    except OSError as error:
+        message = f"{path} cannot be read: {error}"
+        raise ComplaintError(message) from error
+    except (UnicodeDecodeError, LookupError) as error:
+        message = f"{path} is not text in {mapping.encoding} ({error}): set `encoding`, as gb18030"
+        raise ComplaintError(message) from error
+    except csv.Error as error:
+        message = f"{path} is not CSV: {error}"
+        raise ComplaintError(message) from error
+
+
+def _csv_rows(file: TextIO, mapping: FileMapping) -> Iterator[Row]:
+    reader = csv.DictReader(file, delimiter=mapping.delimiter)
+    header = [name.strip() for name in reader.fieldnames or ()]
+    missing = sorted(set(mapping.columns()) - set(header))
+    if missing:
+        message = f"the file has no column {missing}; it has {header}"
+        raise ComplaintError(message)
+    reader.fieldnames = header
+    for row in reader:
+        yield {str(name): cell for name, cell in row.items()}
+
+
+def _json_rows(file: TextIO) -> Iterator[Row]:
+    """Objects, one a line; numbers stay texts, to the last digit."""
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
+        except (ValueError, RecursionError) as error:
+            message = f"line {number} is not JSON: {error}"
+            raise ComplaintError(message) from error
+        if not isinstance(row, dict):
+            message = f"line {number} is not a JSON object: {line[:100]!r}"
+            raise ComplaintError(message)
+        yield row
+
+
+def _ticked(parts: Iterable[Taken], ticker: Ticker) -> Iterator[Taken]:
+    """The same with ticks; one section behind, since the last one also gets the last tick."""
+    held: Taken | None = None
+    for taken_part in parts:
+        if held is not None:
+            yield held
+        part = taken_part.part
+        ticked = ticker.ticked(part) if isinstance(part, Section) else part
+        held = Taken(ticked, taken_part.rows, taken_part.empty)
+    if held is not None and isinstance(held.part, Section):
+        held = Taken(ticker.last(held.part), held.rows, held.empty)
+    if held is not None:
+        yield held
+
+
+def counted(parts: Iterable[Taken], *, done: Imported, say: Say) -> Iterator[Taken]:
+    """The same, counted, with a line of progress now and then."""
+    told = time.monotonic()
+    for part in parts:
+        _count(done, part)
+        if time.monotonic() - told > _PROGRESS_EVERY_S:
+            told = time.monotonic()
+            say(f"{done.rows:,} rows, {done.readings:,} readings so far")
+        yield part
+
+
+def _count(done: Imported, taken_part: Taken) -> None:
+    part = taken_part.part
+    done.rows += taken_part.rows
+    done.empty += taken_part.empty
+    if not isinstance(part, Section):
+        done.refused[part.reason] += 1
+        return
+    done.readings += len(part)
+    done.refused.update(item.reason for item in part.refused)
+    if not len(part):
+        return
+    first, last = int(part.at.min()), int(ends_of(part).max())
+    done.first_at = first if done.first_at is None else min(done.first_at, first)
+    done.last_end = last if done.last_end is None else max(done.last_end, last)
+    for point, statement, unit, value, _flags, _at in entries(part):
+        if statement != "register":
+            done.sums[point, statement, unit] += value
+
+
+def entries(section: Section) -> Iterator[tuple[str, str, str, int, int, int]]:
+    """(point, statement, unit of measure, value, flags, instant) of each reading."""
+    size = len(section)
+
+    def column(told: object) -> list[int]:
+        return [told] * size if isinstance(told, int) else told.tolist()  # type: ignore[attr-defined]
+
+    for point, statement, unit, value, flags, at in zip(
+        column(section.point),
+        column(section.statement),
+        column(section.unit_of_measure),
+        column(section.value),
+        column(section.flags),
+        column(section.at),
+        strict=True,
+    ):
+        yield (
+            section.names[point],
+            STATEMENTS[statement],
+            section.units_of_measure[unit],
+            value,
+            flags,
+            at,
+        )
+
+
+def as_understood(path: Path, mapping: FileMapping, *, unit: str, say: Say) -> Iterator[str]:
+    """The first readings as they would be taken, then what the whole file comes to."""
+    done = Imported()
+    shown = 0
+    for taken_part in counted(taken(path, mapping, unit=unit, received_at=0), done=done, say=say):
+        part = taken_part.part
+        if isinstance(part, Section) and shown < _SHOWN:
+            ends = ends_of(part).tolist()
+            for (point, statement, uom, value, flags, at), end in zip(
+                entries(part), ends, strict=True
+            ):
+                if shown == _SHOWN:
+                    break
+                shown += 1
+                what = "withdrawn" if flags & WITHDRAWN else f"{as_text(value)} {uom}"
+                when = rfc3339(at) if end == at else f"{rfc3339(at)} to {rfc3339(end)}"
+                yield f"{point} {statement} {when}: {what}"
+        if isinstance(part, Section):
+            yield from (f"refused, {r.reason}: {r.original[:200]}" for r in part.refused[:_SHOWN])
+    yield str(done)

@@ -1,0 +1,138 @@
+"""Writes the pipe's lines into Kafka, and waits until they are there.
+
+The lines' own partitions are kept, and their order within each (idempotent producer, `acks=all`).
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from ingest.coalesce import readings_in
+from ingest.complaint import ComplaintError
+from schemas import topics
+from schemas.registry import Configuration
+from schemas.section import Record
+from schemas.wire import LayoutError, encode, from_line
+
+_IN_FLIGHT = 5_000
+_REQUEST_BYTES = 64 * 1_048_576
+_PROGRESS_EVERY_S = 2.0
+_PATIENCE_S = 120.0
+
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class Published:
+    """What was written and acknowledged."""
+
+    configurations: int = 0
+    records: int = 0
+    readings: int = 0
+    """Refused ones among them; an unreadable payload or a lone tick counts as one."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.records:,} records ({self.readings:,} readings) "
+            f"and {self.configurations:,} configurations"
+        )
+
+
+def create_producer(bootstrap: str, *, client_id: str) -> KafkaProducer:
+    """A producer that loses nothing and keeps the order; ComplaintError where there is no Kafka."""
+    try:
+        return KafkaProducer(
+            bootstrap_servers=bootstrap.split(","),
+            client_id=client_id,
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=20,
+            batch_size=262_144,
+            max_request_size=_REQUEST_BYTES,
+            delivery_timeout_ms=int(_PATIENCE_S * 1_000),
+            allow_auto_create_topics=False,
+        )
+    except KafkaError as error:
+        message = f"no Kafka at {bootstrap} ({error}): is it running, and is WEIR_KAFKA right?"
+        raise ComplaintError(message) from error
+
+
+def publish_lines(
+    lines: Iterable[str], *, producer: KafkaProducer, say: Say, prefix: str = ""
+) -> Published:
+    """Write every line; returns when Kafka has them all. ComplaintError at the first that fails."""
+    done = Published()
+    waiting: deque[object] = deque()
+    told = time.monotonic()
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        match _read(line, number):
+            case Configuration() as configuration:
+                _wait(waiting, 0)
+                body = configuration.model_dump_json().encode()
+                version = str(configuration.version).encode()
+                topic = prefix + topics.CONFIG
+                waiting.append(producer.send(topic, body, key=version, partition=0))
+                _wait(waiting, 0)
+                done.configurations += 1
+            case partition, record:
+                topic = prefix + topics.READINGS
+                key = key_of(record)
+                body = _encoded(record, number)
+                waiting.append(producer.send(topic, body, key=key, partition=partition))
+                _wait(waiting, _IN_FLIGHT)
+                done.records += 1
+                done.readings += readings_of(record)
+        if time.monotonic() - told > _PROGRESS_EVERY_S:
+            told = time.monotonic()
+            say(f"{done} so far")
+    _wait(waiting, 0)
+    return done
+
+
+def key_of(record: Record) -> bytes | None:
+    """The unit, where a record is of one unit only."""
+    if not isinstance(record.body, tuple):
+        return None
+    units = {part.unit for part in record.body}
+    return units.pop().encode() if len(units) == 1 else None
+
+
+def readings_of(record: Record) -> int:
+    """Readings in a record of sections; a control record has none."""
+    return sum(map(readings_in, record.body)) if isinstance(record.body, tuple) else 0
+
+
+def _read(line: str, number: int) -> Configuration | tuple[int, Record]:
+    try:
+        return from_line(line)
+    except LayoutError as error:
+        message = f"line {number} is not one of the pipe's: {error}"
+        raise ComplaintError(message) from error
+
+
+def _encoded(record: Record, number: int) -> bytes:
+    try:
+        return encode(record)
+    except LayoutError as error:
+        message = f"line {number} cannot be written: {error}"
+        raise ComplaintError(message) from error
+
+
+def _wait(waiting: "deque[object]", most: int) -> None:
+    """Wait, in order, until at most so many are not yet acknowledged."""
+    while len(waiting) > most:
+        future = waiting.popleft()
+        try:
+            future.get(timeout=_PATIENCE_S + 5)  # type: ignore[attr-defined]
+        except KafkaError as error:
+            message = (
+                f"Kafka did not take a record ({error}). Lines before it were written; "
+                "publishing the same lines again changes nothing."
+            )
+            raise ComplaintError(message) from error

@@ -1,0 +1,1 @@
+"""The stream: records become bounded, judged figures."""

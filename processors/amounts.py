@@ -1,0 +1,61 @@
+"""Exact amounts over time: the rated staircase and how a piece's amount is spread.
+
+All amounts are int64 in 10⁻⁶ of the unit of measure, all instants int64 milliseconds. Rules: schemas/RULES.md, sections 1, 3 and 4.
+"""
+
+import numpy as np
+
+from processors.ports import Ints
+from schemas.calendar import HOUR_MS
+
+_SQUARE_FITS = 3_000_000_000
+"""Lengths up to this (34 days in ms) can be squared in int64."""
+
+
+def staircase(rated: Ints, at: Ints) -> Ints:
+    """R(t) = floor(rated · t / 1 h): the most that can have passed until `at`, rated per hour. Additive over time."""
+    return _stairs(rated, at, HOUR_MS)
+
+
+def half_staircase(rated: Ints, at: Ints) -> Ints:
+    """H(t) = floor(rated · t / 2 h): the best guess where nothing is known."""
+    return _stairs(rated, at, 2 * HOUR_MS)
+
+
+def _stairs(rated: Ints, at: Ints, step: int) -> Ints:
+    """floor(rated · at / step), by quotient and remainder apart, since rated · at overflows."""
+    whole, rest = np.divmod(at, step)
+    high, low = np.divmod(rated, step)
+    result: Ints = rated * whole + high * rest + low * rest // step
+    return result
+
+
+def allowed(rated: Ints, start: Ints, end: Ints) -> Ints:
+    """The most that can pass in [start, end)."""
+    return staircase(rated, end) - staircase(rated, start)
+
+
+def spread(low: Ints, start: Ints, end: Ints, at: Ints) -> Ints:
+    """G(t) = floor(low · (t − start) / (end − start)): how much of a piece's least amount lies before `at`."""
+    length = end - start
+    done = at - start
+    per_ms, rest = np.divmod(low, length)
+    result: Ints = per_ms * done
+    if len(length) and int(length.max()) > _SQUARE_FITS:
+        exact = rest.astype(object) * done.astype(object) // length.astype(object)
+        result += exact.astype(np.int64)
+    else:
+        result += rest * done // length
+    return result
+
+
+def bounds_of_part(
+    low: Ints, high: Ints, rated: Ints, whole: tuple[Ints, Ints], part: tuple[Ints, Ints]
+) -> tuple[Ints, Ints]:
+    """What a known piece over `whole` = (a, b) may have put into `part` = (x, y) of it: all of it, or cut by what the outside allows."""
+    (a, b), (x, y) = whole, part
+    inside = (x == a) & (y == b)
+    outside = allowed(rated, a, x) + allowed(rated, y, b)
+    part_low = np.where(inside, low, np.maximum(0, low - outside))
+    part_high = np.where(inside, high, np.minimum(high, allowed(rated, x, y)))
+    return part_low, part_high

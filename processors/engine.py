@@ -1,0 +1,429 @@
+"""The service without its IO: records in, one step out.
+
+`Engine.step` is a generator: it yields `Needs`, is sent `Fetched`, and returns the `Step` that one transaction writes.
+Between two ticks of a unit the order of its records decides nothing but the account.
+"""
+
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from operator import itemgetter
+
+import numpy as np
+
+from processors import rows as row_making
+from processors.claims import ACCEPTED, CLAIM_FIELDS, REJECTED, Arrival, Group, merge
+from processors.gaps import change_gaps
+from processors.ports import ACCOUNT_CLASSES, Fetched, Gap, Ints, Needs, OutboxRow, ReadingRow, RefusedRow, Step
+from processors.segments import Ordered, continued
+from processors.state import KEY_BITS, QUANTITIES, Factors, State, factor_tables
+from processors.ticks import Moment, Stand, Told, judge, tick_message
+from processors.validation import TOO_FAST, Readings, reasons
+from processors.windows import Pieces, apply, ensure, evict, hours_of, pieces, together
+from schemas.calendar import business_day
+from schemas.factors import FactorPack
+from schemas.registry import UNIT_OF_MEASURE, Configuration
+from schemas.section import (
+    WITHDRAWN,
+    ApplyConfiguration,
+    HistoryEnds,
+    Record,
+    Section,
+    Tick,
+    Unreadable,
+    partition_of,
+)
+
+UNIT_CODES = {text: code for code, text in enumerate(sorted(set(UNIT_OF_MEASURE.values())))}
+Stepping = Generator[Needs, Fetched, Step]
+Asking = Generator[Needs, Fetched, None]
+Placed = tuple[int, int, Record]
+"""(partition, offset, record)."""
+
+
+class UnknownConfigurationError(LookupError):
+    """A control record applies a configuration that is not here yet: fetch it, then take the step again."""
+
+    def __init__(self, version: int) -> None:
+        """`version`: what is missing."""
+        super().__init__(f"configuration {version} is applied and not known here")
+        self.version = version
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """What a step gathers."""
+
+    readings: list[ReadingRow] = field(default_factory=list)
+    rejections: list[ReadingRow] = field(default_factory=list)
+    refused: list[RefusedRow] = field(default_factory=list)
+    account: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0] * len(ACCOUNT_CLASSES)))
+    told: Told = field(default_factory=Told)
+    ticks: list[tuple[int, int, int, int, str]] = field(default_factory=list)
+    controls: list[tuple[int, int, str]] = field(default_factory=list)
+    parts: dict[tuple[int, int], int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Chunk:
+    """Records between two control records: sections with their rounds, and the ticks that end each round."""
+
+    sections: list[tuple[int, int, Section]] = field(default_factory=list)
+    rounds: list[int | Ints] = field(default_factory=list)
+    moments: dict[int, list[Moment]] = field(default_factory=lambda: defaultdict(list))
+    marks: list[OutboxRow] = field(default_factory=list)
+    ticked: dict[int, int] = field(default_factory=dict)
+    """Last tick of units in history."""
+    last: int = 0
+
+
+class Engine:
+    """Digests records of the partitions it holds. One step at a time; a step that was not written must be dropped with its partitions."""
+
+    def __init__(self, pack: FactorPack, configurations: Mapping[int, Configuration], partitions: int) -> None:
+        """`configurations` may grow while the engine lives; `partitions` is the fixed count of the log."""
+        self.state = State(factor_tables(pack))
+        self.partition_ticks: dict[int, int] = {}
+        self.configurations = configurations
+        self._partitions = partitions
+        self._maps: dict[tuple[int, tuple[str, ...]], Ints] = {}
+        self._expected = np.array([UNIT_CODES[UNIT_OF_MEASURE[name]] for name in QUANTITIES], np.int64)
+
+    @property
+    def factors(self) -> Factors:
+        """The factor pack as tables."""
+        return self.state.factors
+
+    def step(self, records: Sequence[Placed]) -> Stepping:
+        """One step over records, in the order of their offsets within each partition."""
+        outcome = _Outcome()
+        chunk = _Chunk()
+        counts: dict[int | str, int] = defaultdict(int)
+        for placed in records:
+            partition, offset, record = placed
+            match record.body:
+                case Tick(at):
+                    self._place_tick(chunk, counts, Stand(partition, offset, 0), at, outcome)
+                case ApplyConfiguration() | HistoryEnds():
+                    yield from self._digest(chunk, outcome)
+                    chunk, counts = _Chunk(), defaultdict(int)
+                    self._control(partition, offset, record.body, outcome)
+                case parts:
+                    self._place_sections(chunk, counts, (partition, offset), parts, outcome)
+        yield from self._digest(chunk, outcome)
+        return self._finish(records, outcome)
+
+    def drop(self, partitions: Iterable[int]) -> None:
+        """Forget these partitions: they are another worker's, or what was prepared on them was not written."""
+        gone = set(partitions)
+        self.state.drop(gone)
+        for partition in gone:
+            self.partition_ticks.pop(partition, None)
+        self._maps.clear()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget what the last step laid over the stored rows: it is handed over."""
+        self.state.step_gaps.clear()
+        self.state.step_claims.clear()
+
+    # Placing records into rounds.
+
+    def _control(self, partition: int, offset: int, body: ApplyConfiguration | HistoryEnds, outcome: _Outcome) -> None:
+        state = self.state
+        if isinstance(body, HistoryEnds):
+            outcome.controls.append((partition, offset, f"history ends {body.unit}"))
+            if body.unit in state.index:
+                state.live[state.index[body.unit]] = True
+                outcome.told.units.add(state.index[body.unit])
+            return
+        outcome.controls.append((partition, offset, f"apply configuration {body.version}"))
+        if body.version not in self.configurations:
+            raise UnknownConfigurationError(body.version)
+        units = [u for u in self.configurations[body.version].registry.units if partition_of(u.code, self._partitions) == partition]
+        outcome.told.units.update(state.register(units, {unit.code: partition for unit in units}, body.version))
+
+    def _place_tick(self, chunk: _Chunk, counts: dict[int | str, int], stand: Stand, at: int, outcome: _Outcome) -> None:
+        """A partition's tick ends the round of its live units."""
+        last = self.partition_ticks.get(stand.partition)
+        if last is not None and at <= last:
+            return
+        self.partition_ticks[stand.partition] = at
+        state = self.state
+        mine = np.flatnonzero((state.partition == stand.partition) & state.live & (state.last_tick < at))
+        number = counts[stand.partition]
+        counts[stand.partition] += 1
+        chunk.moments[number].extend(Moment(int(u), at, stand) for u in mine)
+        chunk.last = max(chunk.last, number + 1)
+        self._mark(chunk, stand, at, None, outcome)
+
+    def _mark(self, chunk: _Chunk, stand: Stand, at: int, unit: str | None, outcome: _Outcome) -> None:
+        outcome.ticks.append((stand.partition, stand.offset, stand.position, at, unit or ""))
+        chunk.marks.append(tick_message(stand, at, unit))
+
+    def _place_sections(
+        self, chunk: _Chunk, counts: dict[int | str, int], place: tuple[int, int], parts: Sequence[Section | Unreadable], outcome: _Outcome
+    ) -> None:
+        position = 0
+        for part in parts:
+            if isinstance(part, Unreadable):
+                self._unreadable(place, part, outcome)
+                continue
+            self._refused(place, part, outcome)
+            u = self.state.index.get(part.unit)
+            if u is None or self.state.partition[u] != place[0]:
+                position += len(part.ticks)
+                row_making.unknown_unit(place, part, outcome.refused, outcome.parts)
+                outcome.account[part.unit, business_day(part.received_at)][REJECTED] += len(part)
+                continue
+            if self.state.live[u]:
+                position += len(part.ticks)
+                chunk.sections.append((*place, part))
+                chunk.rounds.append(counts[place[0]])
+                chunk.last = max(chunk.last, counts[place[0]])
+            else:
+                position = self._place_history(chunk, counts, (*place, position), part, outcome)
+
+    def _place_history(
+        self, chunk: _Chunk, counts: dict[int | str, int], place: tuple[int, int, int], part: Section, outcome: _Outcome
+    ) -> int:
+        """A section of a unit in history: its own ticks end its rounds. Returns the next position in the record."""
+        partition, offset, position = place
+        u = self.state.index[part.unit]
+        first = counts[part.unit]
+        starts: list[int] = []
+        last = chunk.ticked.get(u, int(self.state.last_tick[u]))
+        for after, at in sorted(part.ticks, key=itemgetter(0)):
+            stand = Stand(partition, offset, position)
+            position += 1
+            if at <= last:
+                continue
+            last = at
+            chunk.moments[first + len(starts)].append(Moment(u, at, stand))
+            starts.append(after)
+            self._mark(chunk, stand, at, part.unit, outcome)
+        chunk.ticked[u] = last
+        counts[part.unit] = first + len(starts)
+        chunk.sections.append((partition, offset, part))
+        if starts:
+            chunk.rounds.append(first + np.searchsorted(np.array(starts), np.arange(len(part)), side="right"))
+        else:
+            chunk.rounds.append(first)
+        chunk.last = max(chunk.last, counts[part.unit])
+        return position
+
+    def _unreadable(self, place: tuple[int, int], part: Unreadable, outcome: _Outcome) -> None:
+        row = row_making.unreadable(place, part, outcome.parts)
+        outcome.refused.append(row)
+        outcome.account[part.unit, business_day(part.received_at)][ACCOUNT_CLASSES.index("unreadable")] += 1
+
+    def _refused(self, place: tuple[int, int], part: Section, outcome: _Outcome) -> None:
+        if part.refused:
+            outcome.refused.extend(row_making.refused(place, part, outcome.parts))
+            outcome.account[part.unit, business_day(part.received_at)][REJECTED] += len(part.refused)
+
+    # Digesting.
+
+    def _digest(self, chunk: _Chunk, outcome: _Outcome) -> Asking:
+        """Validate everything at once, then round by round: readings, then the ticks that end the round."""
+        readings, lengths = self._columns(chunk)
+        code, series = reasons(self.state, readings) if len(readings.at) else (np.empty(0, np.int64),) * 2
+        classes = np.where(code == 0, ACCEPTED, REJECTED)
+        rounds = np.concatenate([np.full(n, r) if isinstance(r, int) else r for r, n in zip(chunk.rounds, lengths, strict=True)] or [np.empty(0, np.int64)])
+        wanted = np.flatnonzero((code == 0) | (code == TOO_FAST))
+        order = wanted[np.lexsort((readings.at[wanted], series[wanted], rounds[wanted]))]
+        edges = np.searchsorted(rounds[order], np.arange(chunk.last + 2))
+        for number in range(chunk.last + 1):
+            some = order[edges[number] : edges[number + 1]]
+            if len(some):
+                yield from self._take(readings, series, some, code, classes, outcome)
+            if number in chunk.moments:
+                yield from judge(self.state, chunk.moments[number], outcome.told)
+        outcome.told.outbox.extend(chunk.marks)
+        row_making.make(self.state, chunk.sections, readings, (code, classes), outcome.readings, outcome.rejections, outcome.parts)
+        self._count(chunk, lengths, classes, outcome)
+
+    def _columns(self, chunk: _Chunk) -> tuple[Readings, Ints]:
+        """The sections' columns as one."""
+        sections = [section for _, _, section in chunk.sections]
+        lengths = np.array([len(section) for section in sections], np.int64)
+        units = [self.state.index[section.unit] for section in sections]
+        point = _joined([self._points(u, section) for u, section in zip(units, sections, strict=True)])
+        quantity = self.state.c_quantity[self.state.p_carrier[np.maximum(point, 0)]] if len(self.state.p_unit) else point
+        return Readings(
+            unit=np.repeat(np.array(units, np.int64), lengths),
+            point=point,
+            statement=_column([s.statement for s in sections], lengths),
+            unit_of_measure=_joined([_unit_codes(section) for section in sections]),
+            expected_unit_of_measure=self._expected[quantity] if len(point) else point,
+            at=_joined([section.at for section in sections]),
+            value=_joined([section.value for section in sections]),
+            rank=_column([s.rank for s in sections], lengths),
+            revision=_column([s.revision for s in sections], lengths),
+            sent_at=_column([s.sent_at for s in sections], lengths),
+            flags=_column([s.flags for s in sections], lengths),
+            received_at=np.repeat(np.array([s.received_at for s in sections], np.int64), lengths),
+        ), lengths
+
+    def _points(self, unit: int, section: Section) -> Ints:
+        """Indices of the points that a section names, −1 for those the unit does not have."""
+        key = (unit, section.names)
+        table = self._maps.get(key)
+        if table is None:
+            if len(self._maps) > 100_000:  # noqa: PLR2004 - senders that never repeat themselves must not fill the memory
+                self._maps.clear()
+            names = self.state.names[unit]
+            table = self._maps[key] = np.array([*(names.get(name, -1) for name in section.names), -1], np.int64)
+        if isinstance(section.point, int):
+            return np.broadcast_to(table[min(section.point, len(table) - 1)], len(section))
+        return table[np.minimum(section.point, len(table) - 1)]
+
+    def _take(
+        self, readings: Readings, series: Ints, some: Ints, code: Ints, classes: Ints, outcome: _Outcome
+    ) -> Asking:
+        """Readings of one round, sorted by series and instant: continue what continues, merge the rest."""
+        s, at = series[some], readings.at[some]
+        first = np.concatenate([[True], s[1:] != s[:-1]])
+        fine = np.where(first, at >= self.state.ahead[s], at > np.roll(at, 1))
+        fine &= (code[some] == 0) & ((readings.flags[some] & WITHDRAWN) == 0)
+        group = np.cumsum(first) - 1
+        odd = np.zeros(int(group[-1]) + 1, np.bool_)
+        odd[group[~fine]] = True
+        plain = ~odd[group]
+        units = np.unique(readings.unit[some])
+        self.state.changed[units] = np.maximum(self.state.changed[units], 1)
+        outcome.told.units.update(units.tolist())
+        parts: list[Pieces] = []
+        if plain.any():
+            parts += self._continue(readings, series, some[plain])
+        taken_out: list[Pieces] = []
+        if not plain.all():
+            merged = yield from self._merge(readings, series, np.sort(some[~plain]), code, classes)
+            taken_out, put_in = merged
+            parts += put_in
+        kept = some[(classes[some] != REJECTED) | (code[some] == TOO_FAST)]
+        self._remember(readings, series, kept, code)
+        out, new = together(taken_out), together(parts)
+        yield from ensure(self.state, np.union1d(hours_of(self.state, out), hours_of(self.state, new)))
+        apply(self.state, out, -1)
+        apply(self.state, new)
+
+    def _continue(self, readings: Readings, series: Ints, some: Ints) -> list[Pieces]:
+        """Readings that come in order. Only primary series make pieces."""
+        s = series[some]
+        point = self.state.s_point[s]
+        primary = self.state.s_statement[s] == self.state.statement[point]
+        other = some[~primary]
+        if len(other):
+            np.maximum.at(self.state.ahead, series[other], readings.at[other] + 1)
+        mine = some[primary]
+        if not len(mine):
+            return []
+        part, gaps = continued(self.state, Ordered(series[mine], readings.at[mine], readings.value[mine]))
+        change_gaps(self.state, (), gaps)
+        return [part]
+
+    def _merge(
+        self, readings: Readings, series: Ints, some: Ints, code: Ints, classes: Ints
+    ) -> Generator[Needs, Fetched, tuple[list[Pieces], list[Pieces]]]:
+        """Readings that do not simply continue their series; `some` is in order of arrival."""
+        places: dict[int, list[int]] = defaultdict(list)
+        for i in some.tolist():
+            places[int(series[i])].append(i)
+        groups = [Group(s, [_arrival(readings, i, code) for i in mine]) for s, mine in sorted(places.items())]
+        changes = yield from merge(self.state, groups)
+        for group, change in zip(groups, changes, strict=True):
+            classes[places[group.series]] = change.classes
+            if change.late:
+                self.state.changed[self.state.p_unit[self.state.s_point[group.series]]] = 2
+        out = pieces(piece for change in changes for piece in change.taken_out)
+        return [out], [pieces(piece for change in changes for piece in change.put_in)]
+
+    def _remember(self, readings: Readings, series: Ints, kept: Ints, code: Ints) -> None:
+        """Keep the round's claims for look-ups later in this step."""
+        if not len(kept):
+            return
+        order = kept[np.argsort(series[kept], kind="stable")]
+        columns = (
+            series[order], readings.at[order], readings.rank[order], readings.revision[order], readings.sent_at[order],
+            readings.value[order], readings.flags[order] & WITHDRAWN, code[order] == TOO_FAST,
+        )
+        matrix = np.stack([column.astype(np.int64) for column in columns])
+        assert len(matrix) == len(CLAIM_FIELDS)  # noqa: S101
+        self.state.step_claims.append(matrix)
+
+    def _count(self, chunk: _Chunk, lengths: Ints, classes: Ints, outcome: _Outcome) -> None:
+        section = np.repeat(np.arange(len(lengths)), lengths)
+        table = np.bincount(section * 4 + classes, minlength=4 * len(lengths)).reshape(-1, 4).tolist() if len(lengths) else []
+        for (_, _, part), counted in zip(chunk.sections, table, strict=True):
+            entry = outcome.account[part.unit, business_day(part.received_at)]
+            for number, count in enumerate(counted):
+                entry[number] += count
+
+    # Handing over.
+
+    def _finish(self, records: Sequence[Placed], outcome: _Outcome) -> Step:
+        state = self.state
+        dirty = np.flatnonzero(state.hot_dirty)
+        carrier, hour = state.hot_keys[dirty] >> KEY_BITS, state.hot_keys[dirty] & ((1 << KEY_BITS) - 1)
+        names = [
+            (state.units[u].code, QUANTITIES[q], h)
+            for u, q, h in zip(state.c_unit[carrier].tolist(), state.c_quantity[carrier].tolist(), hour.tolist(), strict=True)
+        ]
+        numbers = state.hot_rows[dirty]
+        state.hot_dirty[:] = False
+        evict(state)
+        ended, begun = _gap_changes(state.step_gaps)
+        positions: dict[int, tuple[int, int]] = {}
+        for partition, offset, _ in records:
+            positions[partition] = (positions.get(partition, (offset, 0))[0], offset + 1)
+        return Step(
+            positions=positions,
+            readings=tuple(outcome.readings),
+            rejections=tuple(outcome.rejections),
+            refused=tuple(outcome.refused),
+            hours=tuple(names),
+            hour_numbers=numbers,
+            gaps_ended=ended,
+            gaps=begun,
+            windows=tuple(_latest(outcome.told)),
+            states=tuple(state.export(sorted(outcome.told.units))),
+            account={key: tuple(counts) for key, counts in outcome.account.items()},
+            outbox=tuple(sorted(outcome.told.outbox, key=lambda row: (row.partition, row.offset, row.position, row.number, row.key))),
+            ticks=tuple(outcome.ticks),
+            controls=tuple(outcome.controls),
+        )
+
+
+def _latest(told: Told) -> list[row_making.WindowRow]:
+    """Each window once, as last told."""
+    return list({(row.unit, row.kind, row.start): row for row in told.windows}.values())
+
+
+def _gap_changes(changed: Mapping[tuple[str, int, int], Gap | None]) -> tuple[tuple[Gap, ...], tuple[Gap, ...]]:
+    ended = tuple(Gap(*key, 0, "known", 0, 0, None, None) for key, gap in changed.items() if gap is None)
+    return ended, tuple(gap for gap in changed.values() if gap is not None)
+
+
+def _arrival(readings: Readings, i: int, code: Ints) -> Arrival:
+    return Arrival(
+        int(readings.at[i]), int(readings.rank[i]), int(readings.revision[i]), int(readings.sent_at[i]), int(readings.value[i]),
+        bool(readings.flags[i] & WITHDRAWN), bool(code[i] == TOO_FAST),
+    )
+
+
+def _unit_codes(section: Section) -> Ints:
+    codes = np.array([*(UNIT_CODES.get(text, -1) for text in section.units_of_measure), -1], np.int64)
+    index = np.minimum(section.unit_of_measure, len(codes) - 1)
+    return np.broadcast_to(codes[index], len(section))
+
+
+def _joined(columns: list[Ints]) -> Ints:
+    return np.concatenate(columns).astype(np.int64, copy=False) if columns else np.empty(0, np.int64)
+
+
+def _column(columns: Sequence[object], lengths: Ints) -> Ints:
+    """Columns of sections, each an array or one value."""
+    if all(isinstance(column, int) for column in columns):
+        return np.repeat(np.array(columns, np.int64), lengths)
+    return _joined([np.full(n, column, np.int64) if isinstance(column, int) else column for column, n in zip(columns, lengths, strict=True)])  # type: ignore[misc]

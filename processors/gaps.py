@@ -1,0 +1,42 @@
+"""The gaps of points: stored rows with what this step has changed laid over them."""
+
+from collections.abc import Generator, Iterable
+
+from processors.ports import Fetched, Gap, GapSpan, Needs
+from processors.state import State
+
+ALL_POINTS = -1
+
+
+def gaps_around(state: State, spans: Iterable[GapSpan]) -> Generator[Needs, Fetched, list[Gap]]:
+    """Gaps that overlap or touch the spans, as they are now, in order of unit, point and start."""
+    wanted = tuple(spans)
+    if not wanted:
+        return []
+    fetched = yield Needs(gaps=wanted)
+    found: dict[tuple[str, int, int], Gap | None] = {(gap.unit, gap.point, gap.start): gap for gap in fetched.gaps}
+    found |= state.step_gaps
+    return sorted(gap for gap in found.values() if gap is not None and any(_touches(gap, span) for span in wanted))
+
+
+def _touches(gap: Gap, span: GapSpan) -> bool:
+    same = gap.unit == span.unit and span.point in {ALL_POINTS, gap.point}
+    return same and gap.start <= span.to_at and gap.end >= span.from_at
+
+
+def known_gaps(state: State, unit: int, start: int, end: int) -> Generator[Needs, Fetched, list[Gap]]:
+    """A unit's known gaps that overlap [start, end)."""
+    code = state.units[unit].code
+    found = yield from gaps_around(state, [GapSpan(code, ALL_POINTS, start, end)])
+    return [gap for gap in found if gap.kind == "known" and gap.start < end and gap.end > start]
+
+
+def change_gaps(state: State, ended: Iterable[Gap], begun: Iterable[Gap]) -> None:
+    """Take gaps out and put gaps in."""
+    for gap in ended:
+        state.step_gaps[gap.unit, gap.point, gap.start] = None
+    for gap in begun:
+        state.step_gaps[gap.unit, gap.point, gap.start] = gap
+        if gap.kind == "known":
+            unit = state.index[gap.unit]
+            state.last_known_gap[unit] = max(int(state.last_known_gap[unit]), gap.end)

@@ -1,0 +1,215 @@
+"""What is said of units at a tick: figures of their open windows, verdicts, silent points.
+
+Rules: schemas/RULES.md, sections 4 to 6. Everything here reads; `ticks.judge` decides what is told.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from processors.conversion import converted, converted_down, converted_up
+from processors.ports import Ints
+from processors.state import (
+    ALL,
+    AMBIGUOUS_DATA,
+    BEST,
+    CUT_LOW,
+    EXACT,
+    EXACT_NATIVE,
+    FAIL,
+    FOREVER,
+    H_BEST,
+    H_INEXACT,
+    INEXACT_HOURS,
+    KEY_BITS,
+    MEASURED,
+    MISSING_DATA,
+    NO_VERDICT,
+    OPENING_UNKNOWN,
+    PASS,
+    QUANTITIES,
+    TARGETS,
+    UNKNOWN_BEST,
+    UNKNOWN_HIGH,
+    State,
+)
+from processors.windows import factors_of, open_ends
+from schemas.calendar import HOUR_MS, year_of
+from schemas.registry import CARRIERS
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """What decides a window's figures, per carrier: native sums, and the exact hours already converted."""
+
+    best: Ints
+    low: Ints
+    """Native low of the whole window (open ends and unknown pieces count nothing)."""
+    high: Ints
+    unknown: Ints
+    """What unknown pieces, lifts and open ends add to high."""
+    measured: Ints
+    expected: Ints
+    all_hours: Ints
+    """[carrier, target]: the pieces' best, every hour rounded once."""
+    exact_native: Ints
+    exact: Ints
+    """[carrier, target]: the exact hours, converted."""
+    inexact_hours: Ints
+    open_best: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Figures of carriers in one window: native, and per target (energy, CO2)."""
+
+    low: Ints
+    best: Ints
+    high: Ints
+    unknown: Ints
+    measured: Ints
+    expected: Ints
+    target_low: Ints
+    target_best: Ints
+    target_high: Ints
+
+
+def figures(sums: Sums, numerator: Ints, denominator: Ints) -> Figures:
+    """Convert; `numerator` and `denominator` are [carrier, target]."""
+    low, best, high = [], [], []
+    for target in range(len(TARGETS)):
+        n, d = numerator[:, target], denominator[:, target]
+        hours = sums.inexact_hours
+        low.append(np.maximum(0, sums.exact[:, target] + converted_down(sums.low - sums.exact_native, n, d) - hours))
+        high.append(sums.exact[:, target] + converted_up(sums.high - sums.exact_native, n, d) + hours)
+        best.append(sums.all_hours[:, target] + converted(sums.open_best, n, d))
+    return Figures(
+        sums.low, sums.best + sums.open_best, sums.high, sums.unknown, sums.measured, sums.expected,
+        np.stack(low, axis=1), np.stack(best, axis=1), np.stack(high, axis=1),
+    )
+
+
+def open_sums(state: State, carriers: Ints, kind: int, at: Ints) -> Sums:
+    """Sums of the carriers' open windows of `kind` until their tick `at`. Nothing beyond the tick may be in them (`beyond.cut`),
+    the hours must be settled (`settled_at`) and the row of a cut hour in memory."""
+    acc = state.acc[carriers, kind]
+    start = state.slot_start[state.c_unit[carriers], kind]
+    points, owner = points_of(state, carriers)
+    tick, begin = at[owner], start[owner]
+    open_best, open_high, _ = open_ends(state, points, begin, tick)
+    _, _, first = open_ends(state, points, np.full(len(points), -FOREVER), tick)
+    best, high = _per_carrier(open_best, owner, len(carriers)), _per_carrier(open_high, owner, len(carriers))
+    is_open = np.zeros(len(carriers), np.bool_)
+    is_open[owner[first < FOREVER]] = True
+    native_exact, exact, hours = _tail(state, carriers, acc, (start, at), is_open)
+    lasts = np.minimum(tick, state.p_ends[points]) - np.maximum(begin, state.p_begins[points])
+    known = acc[:, BEST] - acc[:, UNKNOWN_BEST]
+    return Sums(
+        best=acc[:, BEST],
+        low=known + acc[:, CUT_LOW],
+        high=known + acc[:, UNKNOWN_HIGH] + acc[:, CUT_LOW + 1] + high,
+        unknown=acc[:, UNKNOWN_HIGH] + high,
+        measured=acc[:, MEASURED],
+        expected=_per_carrier(np.maximum(0, lasts), owner, len(carriers)),
+        all_hours=acc[:, ALL : ALL + 2],
+        exact_native=native_exact,
+        exact=exact,
+        inexact_hours=hours,
+        open_best=best,
+    )
+
+
+def _tail(state: State, carriers: Ints, acc: Ints, between: tuple[Ints, Ints], is_open: npt.NDArray[np.bool_]) -> tuple[Ints, Ints, Ints]:
+    """Exact sums and the count of inexact hours, with the hours that are not settled yet."""
+    start, at = between
+    first = np.maximum(state.settled[carriers], start // HOUR_MS)
+    count = np.maximum((at - 1) // HOUR_MS - first + 1, 0)
+    native, exact = acc[:, EXACT_NATIVE].copy(), acc[:, EXACT : EXACT + 2].copy()
+    hours = acc[:, INEXACT_HOURS] + np.where(is_open, count, 0)
+    cut = np.flatnonzero(~is_open & (count > 0))
+    if len(cut):
+        hour = at[cut] // HOUR_MS
+        row = state.hot_rows[np.searchsorted(state.hot_keys, carriers[cut] << KEY_BITS | hour)]
+        whole = row[:, H_INEXACT] == 0
+        native[cut] += np.where(whole, row[:, H_BEST], 0)
+        for target in range(len(TARGETS)):
+            numerator, denominator = factors_of(state, carriers[cut], hour, target)
+            exact[cut, target] += np.where(whole, converted(row[:, H_BEST], numerator, denominator), 0)
+        hours[cut] += ~whole
+    return native, exact, hours
+
+
+def settled_at(state: State, carriers: Ints, at: Ints) -> Ints:
+    """The hour up to which hours can be settled at the tick: the earliest open end's, else the tick's."""
+    points, owner = points_of(state, carriers)
+    tick = at[owner]
+    _, _, first = open_ends(state, points, np.full(len(points), -FOREVER), tick)
+    earliest = np.full(len(carriers), FOREVER, np.int64)
+    np.minimum.at(earliest, owner, first)
+    result: Ints = np.minimum(earliest, at) // HOUR_MS
+    return result
+
+
+def points_of(state: State, carriers: Ints) -> tuple[Ints, Ints]:
+    """All points of these carriers, and for each the position of its carrier."""
+    first, last = state.carrier_point_from[carriers], state.carrier_point_from[carriers + 1]
+    count = last - first
+    owner = np.repeat(np.arange(len(carriers)), count)
+    offset = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
+    return first[owner] + offset, owner
+
+
+def _per_carrier(values: Ints, owner: Ints, count: int) -> Ints:
+    total = np.zeros(count, np.int64)
+    np.add.at(total, owner, values)
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """A unit's energy (or CO2): sums over its carriers, with the opening balance. `open`: high is unknown."""
+
+    low: Ints
+    best: Ints
+    high: Ints
+    open: npt.NDArray[np.bool_]
+    missing: npt.NDArray[np.bool_]
+
+
+def unit_energy(state: State, units: Ints, owner: Ints, carried: Figures, window: tuple[Ints, Ints]) -> Energy:
+    """Energy of units in the year windows (start, until); `owner` is the position of each carrier's unit."""
+    start, until = window
+    low, best, high = (_per_carrier(column[:, 0], owner, len(units)) for column in (carried.target_low, carried.target_best, carried.target_high))
+    counts = np.isin(state.c_quantity, [QUANTITIES.index(carrier) for carrier in CARRIERS])
+    missing = np.zeros(len(units), np.bool_)
+    feeding = counts[_carriers(state, units)]
+    missing[owner[feeding & (carried.unknown > 0)]] = True
+    begins = state.begins[units]
+    is_open = (start < begins) & (begins < until)
+    for i in np.flatnonzero(is_open).tolist():
+        declared = state.opening(int(units[i]), year_of(int(start[i])), "energy")
+        if declared is not None:
+            low[i], best[i], high[i] = low[i] + declared[0], best[i] + declared[1], high[i] + declared[2]
+            is_open[i] = False
+    return Energy(low, best, high, is_open, missing)
+
+
+def _carriers(state: State, units: Ints) -> Ints:
+    return np.concatenate([np.arange(state.carrier_from[u], state.carrier_from[u + 1]) for u in units])
+
+
+def verdicts(energy: Energy, quota: Ints) -> Ints:
+    """Verdict codes against quotas (−1: none)."""
+    undecided = np.where(energy.open, OPENING_UNKNOWN, np.where(energy.missing, MISSING_DATA, AMBIGUOUS_DATA))
+    code = np.where(~energy.open & (energy.high <= quota), PASS, undecided)
+    code = np.where(energy.low > quota, FAIL, code)
+    result: Ints = np.where(quota < 0, NO_VERDICT, code)
+    return result
+
+
+def silent_points(state: State, points: Ints, at: Ints) -> npt.NDArray[np.bool_]:
+    """Which of these points, valid at their tick, should have spoken by then."""
+    valid = (state.p_begins[points] <= at) & (at < state.p_ends[points])
+    result: npt.NDArray[np.bool_] = valid & (at - state.end[points] > state.patience[points])
+    return result

@@ -1,0 +1,190 @@
+"""Which rows answer the engine's spans, and the claims that lie in them. The store only asks and hands over."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from processors.ports import Claim, HourSpan, Ints, Span
+from schemas.calendar import DAY_MS, OFFSET_MS
+from schemas.section import WITHDRAWN
+
+_AT_BITS = 43
+_AT_ZERO = 2**42
+"""Instants within 139 years of 1970 as 43 bits without sign."""
+_AT_ENDS = 2**_AT_BITS - 1
+
+
+class DayLookup(NamedTuple):
+    """Rows of one unit's business day (days since 1970) that overlap [from_at, to_at)."""
+
+    unit: int
+    day: int
+    from_at: int
+    to_at: int
+
+
+class HourLookup(NamedTuple):
+    """Hour rows of one unit with from_hour ≤ hour < to_hour."""
+
+    unit: int
+    from_hour: int
+    to_hour: int
+
+
+class RecordRow(NamedTuple):
+    """A row of `reading_record`, or of `rejection_record` (rejected), as it is read back."""
+
+    unit: int
+    day: int
+    first_at: int
+    generation: int
+    partition: int
+    offset: int
+    part: int
+    statement: int
+    rank: int
+    revision: int
+    flags: int
+    rejected: bool
+    point: Ints
+    at: Ints
+    value: Ints
+    sent_at: Ints
+
+    def key(self) -> tuple[int, ...]:
+        """Primary key, and which of the two tables."""
+        return (*self[:7], self.rejected)
+
+
+def day_lookups(spans: Iterable[Span], ids: Mapping[str, int]) -> list[DayLookup]:
+    """The spans of units that are known, cut at business midnight, each part of a day once."""
+    cut: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    for span in spans:
+        unit = ids.get(span.unit)
+        if unit is not None:
+            for day, start, end in _days(span.from_at, span.to_at):
+                cut.setdefault((unit, day), []).append((start, end))
+    return [
+        DayLookup(unit, day, start, end)
+        for (unit, day), parts in sorted(cut.items())
+        for start, end in _united(parts)
+    ]
+
+
+def hour_lookups(spans: Iterable[HourSpan], ids: Mapping[str, int]) -> list[HourLookup]:
+    """The spans of units that are known, each hour once."""
+    hours: dict[int, list[tuple[int, int]]] = {}
+    for span in spans:
+        unit = ids.get(span.unit)
+        if unit is not None:
+            hours.setdefault(unit, []).append((span.from_hour, span.to_hour))
+    return [
+        HourLookup(unit, start, end)
+        for unit, parts in sorted(hours.items())
+        for start, end in _united(parts)
+    ]
+
+
+def claims_in(
+    rows: Iterable[RecordRow],
+    spans: Iterable[Span],
+    ids: Mapping[str, int],
+    codes: Mapping[int, str],
+) -> tuple[Claim, ...]:
+    """The claims of these rows that lie in one of the spans."""
+    wanted = _Wanted.of(spans, ids)
+    distinct = list({row.key(): row for row in rows}.values())
+    if not distinct or not len(wanted.keys):
+        return ()
+    sizes = [len(row.at) for row in distinct]
+    which = np.repeat(np.arange(len(distinct)), sizes)
+    at = np.concatenate([row.at + row.first_at for row in distinct])
+    point = np.concatenate([row.point for row in distinct])
+    unit = np.repeat(np.array([row.unit for row in distinct], dtype=np.int64), sizes)
+    statement = np.repeat(np.array([row.statement for row in distinct], dtype=np.int64), sizes)
+    inside = np.flatnonzero(wanted.hold(_key(unit, point, statement), at))
+    place = inside - np.cumsum([0, *sizes])[:-1][which[inside]]
+    return tuple(
+        _claim(distinct[row], entry, codes)
+        for row, entry in zip(which[inside].tolist(), place.tolist(), strict=True)
+    )
+
+
+def _claim(row: RecordRow, entry: int, codes: Mapping[int, str]) -> Claim:
+    return Claim(
+        unit=codes[row.unit],
+        point=int(row.point[entry]),
+        statement=row.statement,
+        at=row.first_at + int(row.at[entry]),
+        rank=row.rank,
+        revision=row.revision,
+        sent_at=int(row.sent_at[entry if len(row.sent_at) > 1 else 0]),
+        value=int(row.value[entry]),
+        withdrawn=bool(row.flags & WITHDRAWN),
+        rejected=row.rejected,
+    )
+
+
+def _days(start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """(business day, from, to) of every day that [start, end) touches."""
+    first, last = (start + OFFSET_MS) // DAY_MS, (end - 1 + OFFSET_MS) // DAY_MS
+    for day in range(first, last + 1):
+        midnight = day * DAY_MS - OFFSET_MS
+        yield day, max(start, midnight), min(end, midnight + DAY_MS)
+
+
+def _united(parts: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same instants as spans that neither overlap nor touch, in order; empty ones left out."""
+    united: list[tuple[int, int]] = []
+    for start, end in sorted(part for part in parts if part[0] < part[1]):
+        if united and start <= united[-1][1]:
+            united[-1] = (united[-1][0], max(end, united[-1][1]))
+        else:
+            united.append((start, end))
+    return united
+
+
+def _key(unit: Ints, point: Ints, statement: Ints) -> Ints:
+    """Unit, point and statement as one number."""
+    result: Ints = (unit << 20) | ((point + 1) << 4) | statement
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """Spans by key, none overlapping: `starts` holds (place of the key, start) as one number, in order."""
+
+    keys: Ints
+    starts: Ints
+    ends: Ints
+
+    @classmethod
+    def of(cls, spans: Iterable[Span], ids: Mapping[str, int]) -> "_Wanted":
+        by_key: dict[int, list[tuple[int, int]]] = {}
+        for span in spans:
+            unit = ids.get(span.unit)
+            if unit is not None:
+                key = (unit << 20) | ((span.point + 1) << 4) | span.statement
+                by_key.setdefault(key, []).append((span.from_at, span.to_at))
+        keys = sorted(by_key)
+        parts = [(place, *part) for place, key in enumerate(keys) for part in _united(by_key[key])]
+        columns = np.array(parts, dtype=np.int64).reshape(-1, 3)
+        return cls(np.array(keys, dtype=np.int64), _placed(columns[:, 0], columns[:, 1]), columns[:, 2])
+
+    def hold(self, key: Ints, at: Ints) -> np.typing.NDArray[np.bool_]:
+        """Whether (key, at) lies in one of the spans."""
+        place = np.minimum(np.searchsorted(self.keys, key), len(self.keys) - 1)
+        known = self.keys[place] == key
+        if not len(self.starts):
+            return np.zeros(len(key), dtype=bool)
+        span = np.searchsorted(self.starts, _placed(place, at), side="right") - 1
+        same_key = (span >= 0) & (self.starts[span] >> _AT_BITS == place)
+        held: np.typing.NDArray[np.bool_] = known & same_key & (at < self.ends[span])
+        return held
+
+
+def _placed(place: Ints, at: Ints) -> Ints:
+    result: Ints = (place << _AT_BITS) | np.clip(at + _AT_ZERO, 0, _AT_ENDS)
+    return result

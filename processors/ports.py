@@ -1,0 +1,240 @@
+"""What the engine asks of its store, and what it hands over after a step.
+
+The engine is a generator: it yields `Needs` and is sent `Fetched`, as often as it must, and returns a `Step`.
+The shell that drives it answers from the committed rows; the engine lays over them what it has decided and not yet handed over.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+
+HOUR_FIELDS = (
+    "best",
+    "unknown_best",
+    "unknown_high",
+    "measured_ms",
+    "inexact",
+    "before_low",
+    "before_high",
+    "after_low",
+    "after_high",
+    "fingerprint",
+)
+"""Columns of an hour row, all int64 and additive over pieces (amounts in 10⁻⁶ of the unit of measure).
+
+`best`: best amount of everything but open ends. `unknown_best`, `unknown_high`: the part of it that is under unknown pieces, and their high, lifts included.
+`measured_ms`: point-time under exact pieces. `inexact`: point-milliseconds under whatever makes the hour inexact, and 1 a lift (0 = exact).
+`before_*`, `after_*`: for pieces that cross the *beginning* of this hour and are not in the gap table, their bounds before (after) that edge less their best there, summed.
+`fingerprint`: sum over the known pieces that touch the hour of a 64-bit hash of each: equal rows come of equal pieces.
+"""
+
+
+class Span(NamedTuple):
+    """Claims of one point and statement with from_at ≤ instant < to_at."""
+
+    unit: str
+    point: int
+    statement: int
+    from_at: int
+    to_at: int
+
+
+class HourSpan(NamedTuple):
+    """Hour rows of one unit, all its quantities, with from_hour ≤ hour < to_hour (hours since the epoch)."""
+
+    unit: str
+    from_hour: int
+    to_hour: int
+
+
+class GapSpan(NamedTuple):
+    """Gaps of one point (all points: -1) that overlap or touch [from_at, to_at]: start ≤ to_at and end ≥ from_at."""
+
+    unit: str
+    point: int
+    from_at: int
+    to_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Rows that the engine must see before it can go on."""
+
+    claims: tuple[Span, ...] = ()
+    hours: tuple[HourSpan, ...] = ()
+    gaps: tuple[GapSpan, ...] = ()
+
+    def units(self) -> set[str]:
+        """Units whose rows are asked for: while a write of theirs is in flight, wait for it."""
+        return {span.unit for spans in (self.claims, self.hours, self.gaps) for span in spans}
+
+
+class Claim(NamedTuple):
+    """A stored claim, or (rejected True) one that was rejected as `faster than rated`."""
+
+    unit: str
+    point: int
+    statement: int
+    at: int
+    rank: int
+    revision: int
+    sent_at: int
+    value: int
+    withdrawn: bool
+    rejected: bool
+
+
+class Hour(NamedTuple):
+    """One stored hour row: unit, quantity, hour, and the numbers of HOUR_FIELDS."""
+
+    unit: str
+    quantity: str
+    hour: int
+    numbers: tuple[int, ...]
+
+
+class Gap(NamedTuple):
+    """A piece of a register point's (or long period's) timeline that hours alone cannot bound.
+
+    kind: `known` (longer than an hour or than cadence and tolerance, or several values possible), `leading`, `event`.
+    """
+
+    unit: str
+    point: int
+    start: int
+    end: int
+    kind: str
+    low: int
+    high: int
+    from_register: int | None
+    to_register: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """The answer to a `Needs`."""
+
+    claims: tuple[Claim, ...] = ()
+    hours: tuple[Hour, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingRow:
+    """A row of `reading_record` or `rejection_record`: readings of one section and business day that share all scalars.
+
+    The arrays have the same length, at most 120. `sent_at` is an array or one value. A rejection has a reason;
+    where its point is unknown, `point` holds -1 and `names` the names.
+    """
+
+    unit: str
+    day: int
+    """Days since 1970-01-01 on the business calendar."""
+    first_at: int
+    last_at: int
+    partition: int
+    offset: int
+    part: int
+    received_at: int
+    statement: int
+    rank: int
+    revision: int
+    flags: int
+    message: str
+    sent_at: Ints | int
+    point: npt.NDArray[np.int16]
+    at: Ints
+    value: Ints
+    reason: str = ""
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedRow:
+    """What the door refused (a single reading) or could not read (`unreadable`)."""
+
+    unit: str
+    received_at: int
+    partition: int
+    offset: int
+    part: int
+    kind: str
+    reason: str
+    original: bytes
+    length: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRow:
+    """A day, month or year as last told. `figures` is the JSON of `indicator.Judged`."""
+
+    unit: str
+    kind: str
+    start: int
+    end: int
+    as_of: int
+    offset: int
+    position: int
+    judged: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One message for `weir.indicators.v1`, in the order of (offset, position, number)."""
+
+    partition: int
+    offset: int
+    position: int
+    number: int
+    key: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UnitState:
+    """A unit's state after the step. `ends` is per point (in order of point numbers) the end of what is covered."""
+
+    unit: str
+    partition: int
+    ends: tuple[int, ...]
+    last_tick: int | None
+    live: bool
+    blob: bytes
+
+
+ACCOUNT_CLASSES = ("accepted", "repeated", "superseded", "rejected", "unreadable")
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Everything one transaction writes. Positions: partition → (first offset, next offset)."""
+
+    positions: dict[int, tuple[int, int]] = field(default_factory=dict)
+    readings: tuple[ReadingRow, ...] = ()
+    rejections: tuple[ReadingRow, ...] = ()
+    refused: tuple[RefusedRow, ...] = ()
+    hours: tuple[tuple[str, str, int], ...] = ()
+    """(unit, quantity, hour) of each row of `hour_numbers`."""
+    hour_numbers: Ints = field(default_factory=lambda: np.empty((0, len(HOUR_FIELDS)), dtype=np.int64))
+    """Hour rows as they now are (not differences)."""
+    gaps_ended: tuple[Gap, ...] = ()
+    """Gaps to delete, by (unit, point, start)."""
+    gaps: tuple[Gap, ...] = ()
+    windows: tuple[WindowRow, ...] = ()
+    states: tuple[UnitState, ...] = ()
+    account: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
+    """(unit, business day of received_at) → what to add to each of ACCOUNT_CLASSES."""
+    outbox: tuple[OutboxRow, ...] = ()
+    ticks: tuple[tuple[int, int, int, int, str], ...] = ()
+    """(partition, offset, position, instant, unit or empty)."""
+    controls: tuple[tuple[int, int, str], ...] = ()
+    """(partition, offset, text)."""
+    doors: tuple[tuple[int, str, int, int], ...] = ()
+    """(partition, door, incarnation, last sequence)."""
+    holes: int = 0
+    """Sequence numbers of doors that never came."""

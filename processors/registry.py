@@ -1,0 +1,392 @@
+"""What people enter, on its way into the database and the log.
+
+`python -m processors registry check FILE` says what is wrong with a registry file;
+`load FILE` stores what is new in it as one numbered configuration and applies it in every partition.
+"""
+
+import argparse
+import getpass
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from hashlib import sha256
+from pathlib import Path
+from typing import TypeVar
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import TupleRow
+from pydantic import BaseModel, ValidationError
+
+from schemas.factors import Entry, FactorPack
+from schemas.registry import STATEMENTS, Configuration, Point, Registry, Unit
+from schemas.scale import scaled
+from schemas.section import ApplyConfiguration, Record, partition_of
+from schemas.topics import CONFIG, PARTITIONS, READINGS
+from schemas.wire import configuration_line, encode
+
+Link = Connection[TupleRow]
+Coded = TypeVar("Coded", bound=BaseModel)
+
+DOOR = "registry"
+"""Door of the control records; the incarnation is the configuration's version."""
+_LOCK = 4_932_004_933
+
+
+class RegistryError(Exception):
+    """A registry that cannot be loaded; the message says where and why."""
+
+
+# ---- The file
+
+
+def read_registry(text: str) -> Registry:
+    """The registry in a TOML text. Raises RegistryError with every place that is wrong."""
+    try:
+        return Registry.model_validate(tomllib.loads(text, parse_float=Decimal))
+    except tomllib.TOMLDecodeError as error:
+        message = f"not TOML: {error}"
+        raise RegistryError(message) from error
+    except ValidationError as error:
+        raise RegistryError("\n".join(_complaints(error))) from error
+
+
+def _complaints(error: ValidationError) -> list[str]:
+    """One line a mistake: where, what, and the value."""
+    lines = []
+    for one in error.errors(include_url=False, include_context=False):
+        where = ".".join(str(part) for part in one["loc"]) or "registry"
+        value = repr(one["input"])
+        shown = f" (is {value})" if len(value) < 60 else ""  # noqa: PLR2004 - a line stays a line
+        lines.append(f"{where}: {one['msg'].removeprefix('Value error, ')}{shown}")
+    return lines
+
+
+def news(stored: Iterable[Registry], asked: Registry) -> Registry:
+    """What is new in `asked`: entities that no stored registry has, and those that they refer to.
+
+    Raises RegistryError where it changes a unit: that would touch figures of the past, which this
+    version of Weir cannot work out again.
+    """
+    known = list(stored)
+    units = {unit.code: unit for registry in known for unit in registry.units}
+    changed = sorted(unit.code for unit in asked.units if units.get(unit.code, unit) != unit)
+    if changed:
+        message = f"{_named(changed)}: differs from the stored one; a change of a stored unit is not supported yet"
+        raise RegistryError(message)
+    added = tuple(unit for unit in asked.units if unit.code not in units)
+    regions = _needed(asked.regions, [registry.regions for registry in known], {u.region for u in added})
+    industries = _needed(asked.industries, [registry.industries for registry in known], {u.industry for u in added})
+    return Registry(regions=regions, industries=industries, units=added)
+
+
+def _named(codes: Sequence[str]) -> str:
+    shown = ", ".join(codes[:5])
+    return f"unit {shown}" + (f" and {len(codes) - 5} more" if len(codes) > 5 else "")  # noqa: PLR2004
+
+
+def _needed(asked: Sequence[Coded], stored: Iterable[Sequence[Coded]], referred: set[str]) -> tuple[Coded, ...]:
+    """Regions or industries that are new, or that new units refer to."""
+    known = {entity for entities in stored for entity in entities}
+    return tuple(entity for entity in asked if entity not in known or getattr(entity, "code") in referred)  # noqa: B009 - mypy knows no common field
+
+
+# ---- The database
+
+
+def stored_configurations(link: Link) -> dict[int, Configuration]:
+    """All configurations, by version."""
+    rows = link.execute("SELECT version, author, reason, hash, body FROM configuration ORDER BY version")
+    return {
+        version: Configuration(
+            version=version, author=author, reason=reason, hash=digest, registry=Registry.model_validate(body)
+        )
+        for version, author, reason, digest, body in rows
+    }
+
+
+def save_configuration(link: Link, configuration: Configuration) -> bool:
+    """Store a configuration and its entities; False where it is stored already.
+
+    Raises RegistryError where its version has another content.
+    """
+    digest = configuration.content_hash()
+    registry = configuration.registry
+    with link.transaction():
+        cursor = link.execute(
+            """INSERT INTO configuration (version, author, reason, hash, body) VALUES (%s, %s, %s, %s, %s::jsonb)
+            ON CONFLICT (version) DO NOTHING""",
+            (configuration.version, configuration.author, configuration.reason, digest, registry.model_dump_json()),
+        )
+        if not cursor.rowcount:
+            _refuse_other(link, configuration.version, digest)
+            return False
+        _save_places(link, registry)
+        _save_units(link, registry.units, configuration.version)
+    return True
+
+
+def _refuse_other(link: Link, version: int, digest: str) -> None:
+    row = link.execute("SELECT hash FROM configuration WHERE version = %s", (version,)).fetchone()
+    if row is None or row[0] != digest:
+        message = f"configuration {version} is stored with another content (hash {row and row[0]}, not {digest})"
+        raise RegistryError(message)
+
+
+def _save_places(link: Link, registry: Registry) -> None:
+    for table, places in (("region", registry.regions), ("industry", registry.industries)):
+        _insert(
+            link,
+            f"""INSERT INTO {table} (code, name, name_zh)
+            SELECT * FROM json_to_recordset(%s::json) AS r (code text, name text, name_zh text)
+            ON CONFLICT (code) DO UPDATE SET name = excluded.name, name_zh = excluded.name_zh""",  # noqa: S608 - two constants
+            [place.model_dump(mode="json") for place in places],
+        )
+
+
+def _save_units(link: Link, units: Sequence[Unit], version: int) -> None:
+    _insert(link, _UNITS, [_unit_row(unit, version) for unit in units])
+    _insert(
+        link,
+        _POINTS,
+        [
+            {"code": unit.code, "number": number, "version": version} | _point_row(point)
+            for unit in units
+            for number, point in enumerate(unit.points)
+        ],
+    )
+    _insert(
+        link,
+        _QUOTAS,
+        [
+            {"code": unit.code, "version": version, "amount": quota.amount}
+            | quota.model_dump(mode="json", include={"year", "source", "status"})
+            for unit in units
+            for quota in unit.quotas
+        ],
+    )
+    _insert(
+        link,
+        _OPENINGS,
+        [
+            {"code": unit.code, "version": version}
+            | opening.model_dump(mode="json", include={"year", "quantity", "evidence"})
+            | {name: scaled(getattr(opening, name))[0] for name in ("low", "best", "high")}
+            for unit in units
+            for opening in unit.openings
+        ],
+    )
+
+
+def _unit_row(unit: Unit, version: int) -> dict[str, object]:
+    return {
+        **unit.model_dump(mode="json", include={"code", "name", "region", "industry", "history", "horizon_days"}),
+        "begins": unit.begins,
+        "partition": partition_of(unit.code, PARTITIONS),
+        "version": version,
+    }
+
+
+def _point_row(point: Point) -> dict[str, object]:
+    return {
+        **point.model_dump(
+            mode="json", include={"name", "quantity", "unit_of_measure", "multiplier", "digits", "cadence_ms"}
+        ),
+        "statement": STATEMENTS.index(point.statement),
+        "others": [STATEMENTS.index(other) for other in point.others],
+        "rated": point.rated,
+        "tolerance_ms": point.tolerance,
+        "anchor": point.anchor,
+        "valid_from": point.begins,
+        "valid_to": point.ends,
+    }
+
+
+_UNITS = """
+INSERT INTO unit (code, name, region, industry, history, horizon_days, begins, partition, version)
+SELECT * FROM json_to_recordset(%s::json) AS r (code text, name text, region text, industry text,
+  history boolean, horizon_days integer, begins bigint, partition integer, version integer)
+ON CONFLICT (code) DO UPDATE SET name = excluded.name, region = excluded.region,
+  industry = excluded.industry, history = excluded.history, horizon_days = excluded.horizon_days,
+  begins = excluded.begins, partition = excluded.partition, version = excluded.version"""
+_POINTS = """
+INSERT INTO point (unit, number, name, quantity, unit_of_measure, statement, others, multiplier, digits,
+  rated, cadence_ms, tolerance_ms, anchor, valid_from, valid_to, version)
+SELECT u.id, r.number, r.name, r.quantity, r.unit_of_measure, r.statement, r.others, r.multiplier, r.digits,
+  r.rated, r.cadence_ms, r.tolerance_ms, r.anchor, r.valid_from, r.valid_to, r.version
+FROM json_to_recordset(%s::json) AS r (code text, number smallint, name text, quantity quantity,
+  unit_of_measure text, statement smallint, others smallint[], multiplier integer, digits smallint,
+  rated bigint, cadence_ms bigint, tolerance_ms bigint, anchor bigint, valid_from bigint,
+  valid_to bigint, version integer) JOIN unit u USING (code)
+ON CONFLICT (unit, number) DO UPDATE SET name = excluded.name, quantity = excluded.quantity,
+  unit_of_measure = excluded.unit_of_measure, statement = excluded.statement, others = excluded.others,
+  multiplier = excluded.multiplier, digits = excluded.digits, rated = excluded.rated,
+  cadence_ms = excluded.cadence_ms, tolerance_ms = excluded.tolerance_ms, anchor = excluded.anchor,
+  valid_from = excluded.valid_from, valid_to = excluded.valid_to, version = excluded.version"""
+_QUOTAS = """
+INSERT INTO quota (unit, year, amount, source, status, version)
+SELECT u.id, r.year, r.amount, r.source, r.status, r.version
+FROM json_to_recordset(%s::json) AS r (code text, year integer, amount bigint, source text,
+  status text, version integer) JOIN unit u USING (code)
+ON CONFLICT (unit, year) DO UPDATE SET amount = excluded.amount, source = excluded.source,
+  status = excluded.status, version = excluded.version"""
+_OPENINGS = """
+INSERT INTO opening (unit, year, quantity, low, best, high, evidence, version)
+SELECT u.id, r.year, r.quantity, r.low, r.best, r.high, r.evidence, r.version
+FROM json_to_recordset(%s::json) AS r (code text, year integer, quantity text, low bigint, best bigint,
+  high bigint, evidence text, version integer) JOIN unit u USING (code)
+ON CONFLICT (unit, year, quantity) DO UPDATE SET low = excluded.low, best = excluded.best,
+  high = excluded.high, evidence = excluded.evidence, version = excluded.version"""
+
+
+def _insert(link: Link, statement: str, rows: Sequence[dict[str, object]]) -> None:
+    """All rows by one statement that reads them from JSON."""
+    if rows:
+        link.execute(statement.encode(), (json.dumps(rows),))
+
+
+def save_factors(link: Link, pack: FactorPack) -> bool:
+    """Store a factor pack; False where it is stored already. Raises RegistryError for another content."""
+    rows = [_factor_row(entry, pack.version) for entry in pack.entries]
+    digest = sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+    with link.transaction():
+        known = link.execute("SELECT hash FROM factor_pack WHERE version = %s", (pack.version,)).fetchone()
+        if known is not None:
+            if known[0] != digest:
+                message = f"factor pack {pack.version} was edited: give what is changed another version"
+                raise RegistryError(message)
+            return False
+        link.execute("INSERT INTO factor_pack (version, hash) VALUES (%s, %s)", (pack.version, digest))
+        _insert(
+            link,
+            """INSERT INTO factor SELECT * FROM json_to_recordset(%s::json) AS r (pack text, id text,
+            quantity quantity, target text, year integer, numerator bigint, denominator bigint,
+            unverified boolean, body jsonb)""",
+            rows,
+        )
+    return True
+
+
+def _factor_row(entry: Entry, version: str) -> dict[str, object]:
+    ratio = entry.per_unit()
+    return {
+        **entry.model_dump(mode="json", include={"id", "quantity", "target", "year"}),
+        "pack": version,
+        "numerator": ratio.numerator,
+        "denominator": ratio.denominator,
+        "unverified": entry.status == "unverified",
+        "body": entry.model_dump(mode="json"),
+    }
+
+
+def stored_factors(link: Link) -> FactorPack | None:
+    """The pack that was loaded last."""
+    rows = link.execute(
+        """SELECT f.pack, f.body FROM factor f
+        WHERE f.pack = (SELECT version FROM factor_pack ORDER BY loaded_at DESC LIMIT 1) ORDER BY f.id"""
+    ).fetchall()
+    if not rows:
+        return None
+    return FactorPack(rows[0][0], tuple(Entry.model_validate(body) for _, body in rows))
+
+
+# ---- The log
+
+
+def publish(configuration: Configuration, brokers: str) -> None:
+    """Put a configuration on its topic, then the control record that applies it into every partition."""
+    from kafka import KafkaProducer  # noqa: PLC0415 - the store needs no Kafka
+
+    producer = KafkaProducer(bootstrap_servers=brokers.split(","), acks="all")
+    try:
+        line = configuration_line(configuration).encode()
+        producer.send(CONFIG, line, key=str(configuration.version).encode()).get(timeout=60)
+        record = encode(Record(DOOR, configuration.version, 0, ApplyConfiguration(configuration.version)))
+        sent = [producer.send(READINGS, record, partition=partition) for partition in range(PARTITIONS)]
+        for one in sent:
+            one.get(timeout=60)
+    finally:
+        producer.close()
+
+
+# ---- Command line
+
+
+def check(path: Path) -> Registry:
+    """Read a registry file. Raises RegistryError."""
+    try:
+        return read_registry(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        message = f"{path}: {error}"
+        raise RegistryError(message) from error
+
+
+def store_news(link: Link, asked: Registry, *, author: str, reason: str) -> Configuration | None:
+    """Store what is new in a registry as the next version; None where nothing is."""
+    link.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
+    try:
+        stored = stored_configurations(link)
+        added = news((one.registry for one in stored.values()), asked)
+        if not (added.units or added.regions or added.industries):
+            return None
+        configuration = Configuration(
+            version=max(stored, default=0) + 1, author=author, reason=reason, registry=added
+        )
+        configuration = configuration.model_copy(update={"hash": configuration.content_hash()})
+        save_configuration(link, configuration)
+        return configuration
+    finally:
+        link.execute("SELECT pg_advisory_unlock(%s)", (_LOCK,))
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do one verb; 1 where something is wrong, with a line for each mistake."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        asked = check(chosen.file)
+        if chosen.verb == "load":
+            return _load(asked, chosen)
+    except (RegistryError, psycopg.Error) as error:
+        print(f"registry: {error}", file=sys.stderr)
+        return 1
+    points = sum(len(unit.points) for unit in asked.units)
+    print(f"{chosen.file}: {len(asked.units)} units, {points} points: in order")
+    return 0
+
+
+def _load(asked: Registry, chosen: argparse.Namespace) -> int:
+    """Store first, then publish: `--again` publishes what a broker that was away did not get."""
+    if not chosen.database or not (chosen.kafka or chosen.database_only):
+        print("registry: set WEIR_DATABASE_URL and WEIR_KAFKA, or give --database and --kafka", file=sys.stderr)
+        return 2
+    with psycopg.connect(chosen.database, autocommit=True) as link:
+        added = store_news(link, asked, author=chosen.author, reason=chosen.reason)
+        told = [added] if added else list(stored_configurations(link).values()) if chosen.again else []
+    if added:
+        print(f"stored configuration {added.version}: {len(added.registry.units)} new units")
+    if not chosen.database_only:
+        for configuration in told:
+            publish(configuration, chosen.kafka)
+            print(f"published configuration {configuration.version}")
+    if not told:
+        print("nothing is new; --again publishes once more what is stored")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m processors registry", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    checked = verbs.add_parser("check", help="say what is wrong with a file")
+    load = verbs.add_parser("load", help="store what is new, and apply it in every partition")
+    for verb in (checked, load):
+        verb.add_argument("file", type=Path)
+    load.add_argument("--author", default=getpass.getuser())
+    load.add_argument("--reason", default="registry load")
+    load.add_argument("--database", default=os.environ.get("WEIR_DATABASE_URL", ""))
+    load.add_argument("--kafka", default=os.environ.get("WEIR_KAFKA", ""))
+    load.add_argument("--again", action="store_true", help="publish what is stored once more")
+    load.add_argument("--database-only", action="store_true", help="leave the log alone")
+    return parser

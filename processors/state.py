@@ -1,0 +1,389 @@
+"""What a worker remembers of its units: one structure of arrays over all points of the process.
+
+Four axes: units, carriers (a unit's quantities, contiguous per unit), points (contiguous per unit, sorted by carrier),
+series (a point's statements). The database holds the same per unit, as a blob (`export`, `restore`); memory is a cache of it.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from processors.ports import HOUR_FIELDS, Gap, Ints, UnitState
+from schemas.calendar import HOUR_MS
+from schemas.factors import FactorPack
+from schemas.registry import CARRIERS, LENGTH_MS, STATEMENTS, UNIT_OF_MEASURE, Point, Unit
+from schemas.scale import SCALE, scaled
+from schemas.section import NEVER
+
+FOREVER = 2**62
+QUANTITIES = ("electricity", "raw_coal", "output")
+TARGETS = ("energy", "co2")
+FIRST_YEAR, LAST_YEAR = 1990, 2099
+LAYOUT = 1
+"""Version of the blob. Another version: rebuild from the records."""
+
+ACC_FIELDS = (
+    "best",
+    "unknown_best",
+    "unknown_high",
+    "measured_ms",
+    "cut_low",
+    "cut_high",
+    "all_energy",
+    "all_co2",
+    "exact_native",
+    "exact_energy",
+    "exact_co2",
+    "inexact_hours",
+)
+"""Per carrier and open window. `all_*`: every hour's best, converted. `exact_*`, `inexact_hours`: the settled hours only.
+`cut_*`: known pieces' bounds less their best, for those that the window cuts or that have several values."""
+BEST, UNKNOWN_BEST, UNKNOWN_HIGH, MEASURED, CUT_LOW, CUT_HIGH, ALL, EXACT_NATIVE, EXACT, INEXACT_HOURS = 0, 1, 2, 3, 4, 5, 6, 8, 9, 11
+H_BEST, H_UNKNOWN_BEST, H_UNKNOWN_HIGH, H_MEASURED, H_INEXACT, H_BEFORE_LOW, H_BEFORE_HIGH, H_AFTER_LOW, H_AFTER_HIGH, H_FINGERPRINT = range(10)
+KEY_BITS = 20
+"""A hot hour's key is carrier · 2²⁰ + hour since the epoch (good until 2089)."""
+
+_UNITS = ("partition", "live", "last_tick", "begins", "horizon", "configuration", "quota", "last_known_gap", "changed", "told_verdict", "told_since", "told_full", "slot_start", "slot_end")
+_CARRIERS = ("c_unit", "c_quantity", "settled", "max_hour", "hot_from", "acc")
+_POINTS = ("p_unit", "p_carrier", "p_number", "rated", "multiplier", "dial", "is_register", "length", "p_begins", "p_ends", "cadence", "patience", "statement", "end", "tick_end", "told_silent")
+_SERIES = ("s_point", "s_statement", "s_anchor", "ahead", "last_at", "last_value")
+
+NO_VERDICT, PASS, FAIL, OPENING_UNKNOWN, MISSING_DATA, AMBIGUOUS_DATA = range(6)
+"""Codes of verdict and reason together, as told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """The pack as tables: [quantity, target, year − FIRST_YEAR]."""
+
+    pack: FactorPack
+    numerator: Ints
+    denominator: Ints
+
+    def ids(self, quantity: int, target: int, year: int) -> tuple[str, bool]:
+        """Id of the factor used, and whether it is unverified."""
+        factor = self.pack.factor(QUANTITIES[quantity], TARGETS[target], year)  # type: ignore[arg-type]
+        return factor.id, factor.unverified
+
+
+def factor_tables(pack: FactorPack) -> Factors:
+    """Look every factor up once. Quantities that are no carriers get 0/1."""
+    shape = (len(QUANTITIES), len(TARGETS), LAST_YEAR - FIRST_YEAR + 1)
+    numerator, denominator = np.zeros(shape, np.int64), np.ones(shape, np.int64)
+    for q, quantity in enumerate(QUANTITIES):
+        if quantity not in CARRIERS:
+            continue
+        for t, target in enumerate(TARGETS):
+            for year in range(FIRST_YEAR, LAST_YEAR + 1):
+                factor = pack.factor(quantity, target, year)  # type: ignore[arg-type]
+                numerator[q, t, year - FIRST_YEAR] = factor.numerator
+                denominator[q, t, year - FIRST_YEAR] = factor.denominator
+    return Factors(pack, numerator, denominator)
+
+
+def _empty() -> Ints:
+    return np.empty(0, np.int64)
+
+
+@dataclass(slots=True)
+class State:
+    """See the module. Every field but the dictionaries is an array over one axis."""
+
+    factors: Factors
+    units: list[Unit] = field(default_factory=list)
+    index: dict[str, int] = field(default_factory=dict)
+    touched: list[set[tuple[int, int]]] = field(default_factory=list)
+    """Per unit: (window kind, start) of windows that ended between two ticks since the last full hour told."""
+    earlier: list[dict[tuple[int, int], int]] = field(default_factory=list)
+    """Per unit: (carrier within the unit, hour) of an hour before the open day that changed since the last full hour told → a hash of its row then."""
+
+    partition: Ints = field(default_factory=_empty)
+    live: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    last_tick: Ints = field(default_factory=_empty)
+    begins: Ints = field(default_factory=_empty)
+    horizon: Ints = field(default_factory=_empty)
+    configuration: Ints = field(default_factory=_empty)
+    quota: Ints = field(default_factory=_empty)
+    """Of the open year window, −1 where there is none."""
+    last_known_gap: Ints = field(default_factory=_empty)
+    """No known gap of the unit ends after this."""
+    changed: Ints = field(default_factory=_empty)
+    """Since last told: 0 nothing, 1 new readings, 2 late ones."""
+    told_verdict: Ints = field(default_factory=_empty)
+    """Verdict code of the open year, as last told."""
+    told_since: Ints = field(default_factory=_empty)
+    """Since when it is a FAIL, found when the verdict changed."""
+    told_full: Ints = field(default_factory=_empty)
+    """Last full hour told."""
+    slot_start: Ints = field(default_factory=lambda: np.empty((0, 4), np.int64))
+    slot_end: Ints = field(default_factory=lambda: np.empty((0, 4), np.int64))
+    """Open hour, day, month, year; FOREVER before the first tick."""
+
+    c_unit: Ints = field(default_factory=_empty)
+    c_quantity: Ints = field(default_factory=_empty)
+    settled: Ints = field(default_factory=_empty)
+    """Hours before this are in the `exact_*` sums of the open windows."""
+    max_hour: Ints = field(default_factory=_empty)
+    """No hour row of the carrier is later."""
+    hot_from: Ints = field(default_factory=_empty)
+    """Rows of hours from here on are in memory, if there are any."""
+    acc: Ints = field(default_factory=lambda: np.empty((0, 4, len(ACC_FIELDS)), np.int64))
+
+    p_unit: Ints = field(default_factory=_empty)
+    p_carrier: Ints = field(default_factory=_empty)
+    p_number: Ints = field(default_factory=_empty)
+    rated: Ints = field(default_factory=_empty)
+    multiplier: Ints = field(default_factory=_empty)
+    dial: Ints = field(default_factory=_empty)
+    is_register: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    length: Ints = field(default_factory=_empty)
+    p_begins: Ints = field(default_factory=_empty)
+    p_ends: Ints = field(default_factory=_empty)
+    cadence: Ints = field(default_factory=_empty)
+    patience: Ints = field(default_factory=_empty)
+    statement: Ints = field(default_factory=_empty)
+    end: Ints = field(default_factory=_empty)
+    tick_end: Ints = field(default_factory=_empty)
+    """`end` at the unit's last tick: what changes before it is late."""
+    told_silent: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+
+    s_point: Ints = field(default_factory=_empty)
+    s_statement: Ints = field(default_factory=_empty)
+    s_anchor: Ints = field(default_factory=_empty)
+    ahead: Ints = field(default_factory=_empty)
+    """No claim of the series, stored or rejected as too fast, is at this instant or later."""
+    last_at: Ints = field(default_factory=_empty)
+    last_value: Ints = field(default_factory=_empty)
+
+    point_from: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
+    carrier_from: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
+    series_from: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
+    carrier_point_from: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
+    series_of: Ints = field(default_factory=lambda: np.empty((0, len(STATEMENTS)), np.int64))
+    point_of_number: list[Ints] = field(default_factory=list)
+    names: list[dict[str, int]] = field(default_factory=list)
+    """Per unit: a point's name → its index among all points."""
+
+    hot_keys: Ints = field(default_factory=_empty)
+    hot_rows: Ints = field(default_factory=lambda: np.empty((0, len(HOUR_FIELDS)), np.int64))
+    hot_dirty: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+
+    step_gaps: dict[tuple[str, int, int], Gap | None] = field(default_factory=dict)
+    """(unit, point number, start) → the gap as this step leaves it, None where it ended; laid over the stored ones."""
+    step_claims: list[Ints] = field(default_factory=list)
+    """Claims of this step, a matrix a round: rows as claims.CLAIM_FIELDS, columns sorted by series."""
+
+    def register(self, units: Iterable[Unit], partition: dict[str, int], configuration: int) -> list[int]:
+        """Take new units; those that are known are left alone. Returns the new indices."""
+        new = [unit for unit in units if unit.code not in self.index]
+        first = len(self.units)
+        if not new:
+            return []
+        for unit in new:
+            self.index[unit.code] = len(self.units)
+            self.units.append(unit)
+            self.touched.append(set())
+            self.earlier.append({})
+        self._extend_units(new, partition, configuration)
+        self._extend_points(new, first)
+        self._derive()
+        return list(range(first, len(self.units)))
+
+    def _extend_units(self, new: list[Unit], partition: dict[str, int], configuration: int) -> None:
+        n = len(new)
+        columns: dict[str, npt.NDArray[np.generic]] = {
+            "partition": np.array([partition[unit.code] for unit in new], np.int64),
+            "live": np.array([not unit.history for unit in new], np.bool_),
+            "last_tick": np.full(n, NEVER, np.int64),
+            "begins": np.array([unit.begins for unit in new], np.int64),
+            "horizon": np.array([unit.horizon_days * 24 * HOUR_MS for unit in new], np.int64),
+            "configuration": np.full(n, configuration, np.int64),
+            "quota": np.full(n, -1, np.int64),
+            "last_known_gap": np.full(n, NEVER, np.int64),
+            "changed": np.zeros(n, np.int64),
+            "told_verdict": np.zeros(n, np.int64),
+            "told_since": np.full(n, NEVER, np.int64),
+            "told_full": np.full(n, NEVER, np.int64),
+            "slot_start": np.full((n, 4), FOREVER, np.int64),
+            "slot_end": np.full((n, 4), FOREVER, np.int64),
+        }
+        self._append(columns)
+
+    def _extend_points(self, new: list[Unit], first: int) -> None:
+        points: list[dict[str, int]] = []
+        carriers: list[tuple[int, int, int]] = []
+        series: list[tuple[int, int, int]] = []
+        at_point, at_carrier = len(self.p_unit), len(self.c_unit)
+        for u, unit in enumerate(new, first):
+            ordered = sorted(enumerate(unit.points), key=lambda item: (QUANTITIES.index(item[1].quantity), item[0]))
+            mine: list[int] = []
+            for number, point in ordered:
+                quantity = QUANTITIES.index(point.quantity)
+                if quantity not in mine:
+                    mine.append(quantity)
+                    carriers.append((u, quantity, unit.begins // HOUR_MS))
+                carrier = at_carrier + len(carriers) - 1
+                points.append(_point_row(point, u, carrier, number))
+                series.extend((at_point + len(points) - 1, STATEMENTS.index(name), point.anchor_of(name)) for name in (point.statement, *point.others))
+        table = {name: np.array([row[name] for row in points], np.int64) for name in points[0]}
+        columns: dict[str, npt.NDArray[np.generic]] = {**table}
+        columns["is_register"] = table["statement"] == 0
+        columns["end"] = table["p_begins"].copy()
+        columns["tick_end"] = table["p_begins"].copy()
+        columns["told_silent"] = np.zeros(len(points), np.bool_)
+        c = np.array(carriers, np.int64).reshape(-1, 3)
+        columns |= {
+            "c_unit": c[:, 0].copy(),
+            "c_quantity": c[:, 1].copy(),
+            "settled": c[:, 2].copy(),
+            "max_hour": np.full(len(c), NEVER, np.int64),
+            "hot_from": np.full(len(c), NEVER, np.int64),
+            "acc": np.zeros((len(c), 4, len(ACC_FIELDS)), np.int64),
+        }
+        s = np.array(series, np.int64).reshape(-1, 3)
+        columns |= {
+            "s_point": s[:, 0].copy(),
+            "s_statement": s[:, 1].copy(),
+            "s_anchor": s[:, 2].copy(),
+            "ahead": np.full(len(s), NEVER, np.int64),
+            "last_at": np.full(len(s), NEVER, np.int64),
+            "last_value": np.zeros(len(s), np.int64),
+        }
+        self._append(columns)
+
+    def _append(self, columns: dict[str, npt.NDArray[np.generic]]) -> None:
+        for name, values in columns.items():
+            setattr(self, name, np.concatenate([getattr(self, name), values]))
+
+    def _derive(self) -> None:
+        """What follows from the axes alone."""
+        count = len(self.units)
+        self.point_from = np.searchsorted(self.p_unit, np.arange(count + 1))
+        self.carrier_from = np.searchsorted(self.c_unit, np.arange(count + 1))
+        self.carrier_point_from = np.searchsorted(self.p_carrier, np.arange(len(self.c_unit) + 1))
+        self.series_from = np.searchsorted(self.p_unit[self.s_point], np.arange(count + 1))
+        self.series_of = np.full((len(self.p_unit), len(STATEMENTS)), -1, np.int64)
+        self.series_of[self.s_point, self.s_statement] = np.arange(len(self.s_point))
+        for u in range(len(self.names), count):
+            mine = range(self.point_from[u], self.point_from[u + 1])
+            numbers = np.empty(len(mine), np.int64)
+            numbers[self.p_number[mine.start : mine.stop]] = mine
+            self.point_of_number.append(numbers)
+            self.names.append({self.units[u].points[int(self.p_number[p])].name: p for p in mine})
+
+    def drop(self, partitions: set[int]) -> None:
+        """Forget the units of these partitions."""
+        keep = ~np.isin(self.partition, list(partitions))
+        if keep.all():
+            return
+        carriers, points = keep[self.c_unit], keep[self.p_unit]
+        series = points[self.s_point]
+        new_unit, new_carrier, new_point = (np.cumsum(mask) - 1 for mask in (keep, carriers, points))
+        hot = carriers[self.hot_keys >> KEY_BITS] if len(self.hot_keys) else np.empty(0, np.bool_)
+        keys = self.hot_keys[hot]
+        self.hot_keys = (new_carrier[keys >> KEY_BITS] << KEY_BITS) | (keys & ((1 << KEY_BITS) - 1))
+        self.hot_rows, self.hot_dirty = self.hot_rows[hot], self.hot_dirty[hot]
+        for names, mask in ((_UNITS, keep), (_CARRIERS, carriers), (_POINTS, points), (_SERIES, series)):
+            for name in names:
+                setattr(self, name, getattr(self, name)[mask])
+        self.c_unit, self.p_unit = new_unit[self.c_unit], new_unit[self.p_unit]
+        self.p_carrier, self.s_point = new_carrier[self.p_carrier], new_point[self.s_point]
+        kept = np.flatnonzero(keep)
+        self.units = [self.units[u] for u in kept]
+        self.touched = [self.touched[u] for u in kept]
+        self.earlier = [self.earlier[u] for u in kept]
+        self.index = {unit.code: u for u, unit in enumerate(self.units)}
+        self.point_of_number, self.names = [], []
+        self._derive()
+
+    def opening(self, unit: int, year: int, quantity: str) -> tuple[int, int, int] | None:
+        """The declared opening balance (low, best, high) in 10⁻⁶, or None."""
+        for entry in self.units[unit].openings:
+            if entry.year == year and entry.quantity == quantity:
+                return scaled(entry.low)[0], scaled(entry.best)[0], scaled(entry.high)[0]
+        return None
+
+    def quota_of(self, unit: int, year: int) -> int:
+        """The unit's quota of a business year in 10⁻⁶ tce, −1 where there is none, or nothing that counts against it."""
+        if not any(point.quantity in CARRIERS for point in self.units[unit].points):
+            return -1
+        return next((quota.amount for quota in self.units[unit].quotas if quota.year == year), -1)
+
+    # The form on disk.
+
+    def export(self, units: Iterable[int]) -> list[UnitState]:
+        """The units' states as they rest in the database."""
+        return [self._export(u) for u in units]
+
+    def _export(self, u: int) -> UnitState:
+        head = json.dumps(
+            [LAYOUT, [int(getattr(self, name)[u]) for name in _SCALARS], sorted(self.touched[u]), [[*key, mark] for key, mark in sorted(self.earlier[u].items())]], separators=(",", ":")
+        ).encode()
+        blob = b"".join([len(head).to_bytes(4, "little"), head, *(getattr(self, name)[index].tobytes() for name, index in self._slices(u))])
+        ends = self.end[self.point_of_number[u]].tolist()
+        tick = int(self.last_tick[u])
+        return UnitState(self.units[u].code, int(self.partition[u]), tuple(ends), None if tick == NEVER else tick, bool(self.live[u]), blob)
+
+    def restore(self, stored: Iterable[tuple[Unit, int, bytes]]) -> None:
+        """Take units (registry entry, partition, blob) as they rest in the database. Raises ValueError for another layout."""
+        mine = list(stored)
+        self.register([unit for unit, _, _ in mine], {unit.code: partition for unit, partition, _ in mine}, 0)
+        for unit, _, blob in mine:
+            self._fill(self.index[unit.code], blob)
+
+    def _fill(self, u: int, blob: bytes) -> None:
+        size = int.from_bytes(blob[:4], "little")
+        layout, scalars, touched, earlier = json.loads(blob[4 : 4 + size])
+        if layout != LAYOUT:
+            message = f"state of unit {self.units[u].code} has layout {layout}, this engine reads {LAYOUT}: rebuild it from the records"
+            raise ValueError(message)
+        for name, value in zip(_SCALARS, scalars, strict=True):
+            getattr(self, name)[u] = value
+        self.touched[u] = {(kind, start) for kind, start in touched}
+        self.earlier[u] = {(carrier, hour): mark for carrier, hour, mark in earlier}
+        at = 4 + size
+        for name, index in self._slices(u):
+            target = getattr(self, name)[index]
+            values = np.frombuffer(blob, target.dtype, target.size, at)
+            target[...] = values.reshape(target.shape)
+            at += values.nbytes
+        carriers = slice(int(self.carrier_from[u]), int(self.carrier_from[u + 1]))
+        self.hot_from[carriers] = self.max_hour[carriers] + 1
+
+    def _slices(self, u: int) -> list[tuple[str, slice]]:
+        """The arrays of a unit's blob, in their order."""
+        p, c, s = (slice(int(edge[u]), int(edge[u + 1])) for edge in (self.point_from, self.carrier_from, self.series_from))
+        return [
+            ("slot_start", slice(u, u + 1)), ("slot_end", slice(u, u + 1)),
+            ("settled", c), ("max_hour", c), ("acc", c),
+            ("end", p), ("tick_end", p), ("told_silent", p),
+            ("ahead", s), ("last_at", s), ("last_value", s),
+        ]
+
+
+_SCALARS = ("live", "last_tick", "configuration", "quota", "last_known_gap", "changed", "told_verdict", "told_since", "told_full")
+
+
+def _point_row(point: Point, unit: int, carrier: int, number: int) -> dict[str, int]:
+    return {
+        "p_unit": unit,
+        "p_carrier": carrier,
+        "p_number": number,
+        "rated": point.rated,
+        "multiplier": point.multiplier,
+        "dial": 10 ** (point.digits or 0) * SCALE,
+        "length": LENGTH_MS.get(point.statement, 0),
+        "p_begins": point.begins,
+        "p_ends": FOREVER if point.ends is None else point.ends,
+        "cadence": point.cadence_ms,
+        "patience": point.cadence_ms + point.tolerance,
+        "statement": STATEMENTS.index(point.statement),
+    }
+
+
+def unit_of_measure(quantity: str) -> str:
+    """Unit of measure of a quantity, `energy` and `co2` included."""
+    return UNIT_OF_MEASURE[quantity]

@@ -1,0 +1,377 @@
+"""The store's SQL, and its parameters as columns. Pure: the store sends it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import LiteralString
+
+import numpy as np
+
+from processors.lookups import DayLookup, HourLookup
+from processors.pg_binary import Param, bigints, byteas, dates, integers, smallints, texts
+from processors.ports import HOUR_FIELDS, Gap, GapSpan, Step
+from schemas.section import NEVER
+
+Statement = tuple[LiteralString, tuple[Param, ...]]
+
+# ---- Partitions
+
+BEGIN_PARTITION = """
+INSERT INTO partition (generation, partition, next_offset) VALUES (%s, %s, %s)
+ON CONFLICT DO NOTHING"""
+TAKE = b"""
+UPDATE partition SET epoch = epoch + 1 WHERE generation = $1 AND partition = $2
+RETURNING epoch, next_offset"""
+BLOCKERS = "SELECT unnest(pg_blocking_pids(%s))"
+END_PREDECESSORS = """
+SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity
+WHERE application_name = current_setting('application_name') AND usename = current_user
+  AND pid <> pg_backend_pid()"""
+POSITIONS = """
+SELECT partition, next_offset FROM partition WHERE generation = %s AND partition = ANY(%s)"""
+HELD = """
+SELECT partition, epoch, next_offset FROM partition WHERE generation = %s AND partition = ANY(%s)"""
+_FENCE = """
+UPDATE partition SET next_offset = %s
+WHERE generation = %s AND partition = %s AND epoch = %s AND next_offset = %s"""
+
+# ---- Reading back
+
+STATES = """
+SELECT u.code, s.partition, s.ends, s.last_tick, s.live, s.blob
+FROM unit_state s JOIN unit u ON u.id = s.unit WHERE s.partition = %s ORDER BY u.id"""
+LAST_TICK = "SELECT max(at) FROM tick WHERE generation = %s AND partition = %s AND unit = 0"
+CONTROLS = """
+SELECT "offset", text FROM control WHERE generation = %s AND partition = %s ORDER BY "offset", text"""
+DOORS = "SELECT door, incarnation, sequence FROM door WHERE generation = %s AND partition = %s"
+ADD_UNITS = "INSERT INTO unit (code) SELECT unnest(%s) ON CONFLICT (code) DO NOTHING"
+UNITS = "SELECT code, id FROM unit WHERE code = ANY(%s)"
+
+RECORDS = """
+SELECT r.unit, r.day - date '1970-01-01', r.first_at, r.generation, r.partition, r."offset", r.part,
+       r.statement, r.rank, r.revision, r.flags, false, r.point, r.at, r.value, r.sent_at
+FROM unnest(%s, %s, %s, %s) AS s (unit, day, from_at, to_at)
+JOIN reading_record r ON r.unit = s.unit AND r.day = s.day
+  AND r.first_at < s.to_at AND r.last_at >= s.from_at
+WHERE r.day = ANY(%s)"""
+REJECTIONS = """
+SELECT r.unit, r.day - date '1970-01-01', r.first_at, r.generation, r.partition, r."offset", r.part,
+       r.statement, r.rank, r.revision, r.flags, true, r.point, r.at, r.value, r.sent_at
+FROM unnest(%s, %s, %s, %s) AS s (unit, day, from_at, to_at)
+JOIN rejection_record r ON r.unit = s.unit AND r.day = s.day
+  AND r.first_at < s.to_at AND r.last_at >= s.from_at
+WHERE r.day = ANY(%s) AND r.reason = 'faster than rated'"""
+HOURS = """
+SELECT h.unit, h.quantity::text, h.hour, h.best, h.unknown_best, h.unknown_high, h.measured_ms,
+       h.inexact, h.before_low, h.before_high, h.after_low, h.after_high
+FROM unnest(%s, %s, %s) AS s (unit, from_hour, to_hour)
+JOIN hour h ON h.unit = s.unit AND h.hour >= s.from_hour AND h.hour < s.to_hour"""
+GAPS = """
+SELECT DISTINCT g.unit, g.point, g.starts, g.ends, g.kind::text, g.low, g.high, g.from_register, g.to_register
+FROM unnest(%s, %s, %s, %s) AS s (unit, point, from_at, to_at)
+JOIN point p ON p.unit = s.unit AND (p.number = s.point OR s.point = -1)
+JOIN gap g ON g.unit = p.unit AND g.point = p.number
+  AND g.starts <= s.to_at AND g.ends >= s.from_at
+  AND g.starts >= coalesce(
+      (SELECT max(b.starts) FROM gap b
+       WHERE b.unit = p.unit AND b.point = p.number AND b.starts < s.from_at), s.from_at)
+ORDER BY g.unit, g.point, g.starts"""
+"""A point's gaps do not overlap: of those that begin before the span only the last can reach it."""
+
+# ---- The outbox
+
+UNPUBLISHED = """
+SELECT o."offset", o.position, o.number, o.key, o.payload
+FROM partition p JOIN outbox o USING (generation, partition)
+WHERE p.generation = %s AND p.partition = %s
+  AND (o."offset", o.position, o.number) > (p.outbox_offset, p.outbox_position, p.outbox_number)
+ORDER BY o."offset", o.position, o.number LIMIT %s"""
+ADVANCE_CURSOR = """
+UPDATE partition SET (outbox_offset, outbox_position, outbox_number) = (
+  SELECT * FROM (VALUES (outbox_offset, outbox_position, outbox_number),
+                        (%s::bigint, %s::integer, %s::integer)) AS v (o, p, n)
+  ORDER BY o DESC, p DESC, n DESC LIMIT 1)
+WHERE generation = %s AND partition = %s AND epoch = %s"""
+
+# ---- A step
+
+COPY_READINGS = """
+COPY reading_record (unit, day, first_at, generation, partition, "offset", part, last_at, received_at,
+  statement, rank, revision, flags, message, point, at, value, sent_at) FROM STDIN (FORMAT binary)"""
+COPY_REJECTIONS = """
+COPY rejection_record (unit, day, first_at, generation, partition, "offset", part, last_at, received_at,
+  statement, rank, revision, flags, message, point, at, value, sent_at, reason, names)
+FROM STDIN (FORMAT binary)"""
+_STEP = """
+INSERT INTO step (generation, partitions, firsts, nexts, readings, rejections, holes, engine)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"""
+_STATES = """
+INSERT INTO unit_state (unit, partition, last_tick, live, ends, blob)
+SELECT s.unit, s.partition, nullif(s.last_tick, -4611686018427387904), s.live = 1, (%s)[s.first:s.last], s.blob
+FROM unnest(%s, %s, %s, %s, %s, %s, %s) AS s (unit, partition, last_tick, live, first, last, blob)
+ON CONFLICT (unit) DO UPDATE SET partition = excluded.partition, last_tick = excluded.last_tick,
+  live = excluded.live, ends = excluded.ends, blob = excluded.blob"""
+_HOURS = """
+INSERT INTO hour (unit, hour, quantity, best, unknown_best, unknown_high, measured_ms, inexact,
+  before_low, before_high, after_low, after_high)
+SELECT unit, hour, quantity::quantity, best, unknown_best, unknown_high, measured_ms, inexact,
+  before_low, before_high, after_low, after_high
+FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS s (unit, hour, quantity, best,
+  unknown_best, unknown_high, measured_ms, inexact, before_low, before_high, after_low, after_high)
+ON CONFLICT (unit, hour, quantity) DO UPDATE SET best = excluded.best,
+  unknown_best = excluded.unknown_best, unknown_high = excluded.unknown_high,
+  measured_ms = excluded.measured_ms, inexact = excluded.inexact, before_low = excluded.before_low,
+  before_high = excluded.before_high, after_low = excluded.after_low, after_high = excluded.after_high"""
+_GAPS_ENDED = """
+DELETE FROM gap USING unnest(%s, %s, %s) AS s (unit, point, starts)
+WHERE gap.unit = s.unit AND gap.point = s.point AND gap.starts = s.starts"""
+_GAPS = """
+INSERT INTO gap (unit, point, starts, ends, kind, low, high, from_register, to_register)
+SELECT unit, point, starts, ends, kind::gap_kind, low, high,
+  nullif(from_register, -4611686018427387904), nullif(to_register, -4611686018427387904)
+FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s)
+  AS s (unit, point, starts, ends, kind, low, high, from_register, to_register)
+ON CONFLICT (unit, point, starts) DO UPDATE SET ends = excluded.ends, kind = excluded.kind,
+  low = excluded.low, high = excluded.high, from_register = excluded.from_register,
+  to_register = excluded.to_register"""
+_WINDOWS = """
+INSERT INTO unit_window (unit, kind, starts, ends, as_of, "offset", position, judged)
+SELECT unit, kind, starts, ends, as_of, "offset", position, judged::jsonb
+FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s)
+  AS s (unit, kind, starts, ends, as_of, "offset", position, judged)
+ON CONFLICT (unit, kind, starts) DO UPDATE SET ends = excluded.ends, as_of = excluded.as_of,
+  "offset" = excluded."offset", position = excluded.position, judged = excluded.judged"""
+_ACCOUNT = """
+INSERT INTO account AS a (unit, day, accepted, repeated, superseded, rejected, unreadable)
+SELECT unit, day::date, accepted, repeated, superseded, rejected, unreadable
+FROM unnest(%s, %s, %s, %s, %s, %s, %s)
+  AS s (unit, day, accepted, repeated, superseded, rejected, unreadable)
+ON CONFLICT (unit, day) DO UPDATE SET accepted = a.accepted + excluded.accepted,
+  repeated = a.repeated + excluded.repeated, superseded = a.superseded + excluded.superseded,
+  rejected = a.rejected + excluded.rejected, unreadable = a.unreadable + excluded.unreadable"""
+_REFUSED = """
+INSERT INTO refused (generation, partition, "offset", part, unit, received_at, kind, reason, original, length, sha256)
+SELECT %s, * FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+_OUTBOX = """
+INSERT INTO outbox (generation, partition, "offset", position, number, key, payload)
+SELECT %s, * FROM unnest(%s, %s, %s, %s, %s, %s)"""
+_TICKS = """
+INSERT INTO tick (generation, partition, "offset", position, at, unit)
+SELECT %s, * FROM unnest(%s, %s, %s, %s, %s)"""
+_CONTROLS = """
+INSERT INTO control (generation, partition, "offset", text)
+SELECT %s, * FROM unnest(%s, %s, %s)"""
+_DOORS = """
+INSERT INTO door (generation, partition, door, incarnation, sequence)
+SELECT %s, * FROM unnest(%s, %s, %s, %s)
+ON CONFLICT (generation, partition, door) DO UPDATE
+SET incarnation = excluded.incarnation, sequence = excluded.sequence"""
+
+
+def by_day(wanted: Sequence[DayLookup]) -> tuple[Param, ...]:
+    """Parameters of RECORDS and REJECTIONS. The days once more, alone: they exclude chunks."""
+    days = [lookup.day for lookup in wanted]
+    return (
+        integers([lookup.unit for lookup in wanted]),
+        dates(days),
+        bigints([lookup.from_at for lookup in wanted]),
+        bigints([lookup.to_at for lookup in wanted]),
+        dates(sorted(set(days))),
+    )
+
+
+def by_hour(wanted: Sequence[HourLookup]) -> tuple[Param, ...]:
+    """Parameters of HOURS."""
+    return (
+        integers([lookup.unit for lookup in wanted]),
+        integers([lookup.from_hour for lookup in wanted]),
+        integers([lookup.to_hour for lookup in wanted]),
+    )
+
+
+def by_point(spans: Sequence[GapSpan], ids: Mapping[str, int]) -> tuple[Param, ...]:
+    """Parameters of GAPS; units without a number have no gaps."""
+    known = [span for span in spans if span.unit in ids]
+    return (
+        integers([ids[span.unit] for span in known]),
+        smallints([span.point for span in known]),
+        bigints([span.from_at for span in known]),
+        bigints([span.to_at for span in known]),
+    )
+
+
+def units_of(step: Step) -> set[str]:
+    """Every unit that the step has a numbered row of."""
+    rows = (step.readings, step.rejections, step.gaps, step.gaps_ended, step.windows, step.states)
+    units = {row.unit for table in rows for row in table}
+    units.update(unit for unit, _, _ in step.hours)
+    units.update(unit for unit, _ in step.account)
+    units.update(unit for *_, unit in step.ticks if unit)
+    return units
+
+
+def fences(step: Step, generation: int, epochs: Mapping[int, int]) -> Iterator[Statement]:
+    """Advance each partition, in order; each must hit one row."""
+    for partition, (first, following) in sorted(step.positions.items()):
+        yield _FENCE, (following, generation, partition, epochs.get(partition, -1), first)
+
+
+def upserts(step: Step, ids: Mapping[str, int], generation: int, engine: str) -> Iterator[Statement]:
+    """All that a step writes, but the records."""
+    yield _step(step, generation, engine)
+    if step.states:
+        yield _states(step, ids)
+    if step.hours:
+        yield _hours(step, ids)
+    if step.gaps_ended:
+        yield _gaps_ended(step, ids)
+    if step.gaps:
+        yield _gaps(step, ids)
+    if step.windows:
+        yield _windows(step, ids)
+    if step.account:
+        yield _account(step, ids)
+    yield from _told(step, ids, generation)
+
+
+def _told(step: Step, ids: Mapping[str, int], generation: int) -> Iterator[Statement]:
+    """What the log says beside readings, and what others are told."""
+    if step.refused:
+        yield _refused(step, generation)
+    if step.outbox:
+        yield _outbox(step, generation)
+    if step.ticks:
+        yield _ticks(step, ids, generation)
+    if step.controls:
+        partition, offset, text = zip(*step.controls, strict=True)
+        yield _CONTROLS, (generation, integers(partition), bigints(offset), texts(text))
+    if step.doors:
+        partition, door, incarnation, sequence = zip(*step.doors, strict=True)
+        yield _DOORS, (generation, integers(partition), texts(door), bigints(incarnation), bigints(sequence))
+
+
+def _step(step: Step, generation: int, engine: str) -> Statement:
+    partitions = sorted(step.positions)
+    return _STEP, (
+        generation,
+        integers(partitions),
+        bigints([step.positions[partition][0] for partition in partitions]),
+        bigints([step.positions[partition][1] for partition in partitions]),
+        sum(len(row.at) for row in step.readings),
+        sum(len(row.at) for row in step.rejections),
+        step.holes,
+        engine,
+    )
+
+
+def _states(step: Step, ids: Mapping[str, int]) -> Statement:
+    """The ends of all units as one column, of which each takes its part: arrays of arrays must be oblong."""
+    states = step.states
+    lasts = np.cumsum([len(state.ends) for state in states])
+    return _STATES, (
+        bigints([end for state in states for end in state.ends]),
+        integers([ids[state.unit] for state in states]),
+        integers([state.partition for state in states]),
+        bigints([NEVER if state.last_tick is None else state.last_tick for state in states]),
+        smallints([state.live for state in states]),
+        integers(np.concatenate([[1], lasts[:-1] + 1])),
+        integers(lasts),
+        byteas([state.blob for state in states]),
+    )
+
+
+def _hours(step: Step, ids: Mapping[str, int]) -> Statement:
+    return _HOURS, (
+        integers([ids[unit] for unit, _, _ in step.hours]),
+        integers([hour for _, _, hour in step.hours]),
+        texts([quantity for _, quantity, _ in step.hours]),
+        *(bigints(step.hour_numbers[:, column]) for column in range(len(HOUR_FIELDS))),
+    )
+
+
+def _gaps_ended(step: Step, ids: Mapping[str, int]) -> Statement:
+    return _GAPS_ENDED, _gap_key(step.gaps_ended, ids)
+
+
+def _gaps(step: Step, ids: Mapping[str, int]) -> Statement:
+    gaps = step.gaps
+    return _GAPS, (
+        *_gap_key(gaps, ids),
+        bigints([gap.end for gap in gaps]),
+        texts([gap.kind for gap in gaps]),
+        bigints([gap.low for gap in gaps]),
+        bigints([gap.high for gap in gaps]),
+        bigints([NEVER if gap.from_register is None else gap.from_register for gap in gaps]),
+        bigints([NEVER if gap.to_register is None else gap.to_register for gap in gaps]),
+    )
+
+
+def _gap_key(gaps: Sequence[Gap], ids: Mapping[str, int]) -> tuple[Param, ...]:
+    return (
+        integers([ids[gap.unit] for gap in gaps]),
+        smallints([gap.point for gap in gaps]),
+        bigints([gap.start for gap in gaps]),
+    )
+
+
+def _windows(step: Step, ids: Mapping[str, int]) -> Statement:
+    windows = step.windows
+    return _WINDOWS, (
+        integers([ids[window.unit] for window in windows]),
+        texts([window.kind for window in windows]),
+        bigints([window.start for window in windows]),
+        bigints([window.end for window in windows]),
+        bigints([window.as_of for window in windows]),
+        bigints([window.offset for window in windows]),
+        integers([window.position for window in windows]),
+        texts([window.judged for window in windows]),
+    )
+
+
+def _account(step: Step, ids: Mapping[str, int]) -> Statement:
+    counts = np.array(list(step.account.values()), dtype=np.int64)
+    return _ACCOUNT, (
+        integers([ids[unit] for unit, _ in step.account]),
+        texts([day for _, day in step.account]),
+        *(bigints(column) for column in counts.T),
+    )
+
+
+def _refused(step: Step, generation: int) -> Statement:
+    rows = step.refused
+    return _REFUSED, (
+        generation,
+        integers([row.partition for row in rows]),
+        bigints([row.offset for row in rows]),
+        integers([row.part for row in rows]),
+        texts([row.unit for row in rows]),
+        bigints([row.received_at for row in rows]),
+        texts([row.kind for row in rows]),
+        texts([row.reason for row in rows]),
+        byteas([row.original for row in rows]),
+        bigints([row.length for row in rows]),
+        texts([row.sha256 for row in rows]),
+    )
+
+
+def _outbox(step: Step, generation: int) -> Statement:
+    rows = step.outbox
+    return _OUTBOX, (
+        generation,
+        integers([row.partition for row in rows]),
+        bigints([row.offset for row in rows]),
+        integers([row.position for row in rows]),
+        integers([row.number for row in rows]),
+        texts([row.key for row in rows]),
+        byteas([row.payload for row in rows]),
+    )
+
+
+def _ticks(step: Step, ids: Mapping[str, int], generation: int) -> Statement:
+    partition, offset, position, at, unit = zip(*step.ticks, strict=True)
+    return _TICKS, (
+        generation,
+        integers(partition),
+        bigints(offset),
+        integers(position),
+        bigints(at),
+        integers([ids[code] if code else 0 for code in unit]),
+    )

@@ -1,0 +1,102 @@
+"""Rules that look only at the reading itself. Rules: schemas/RULES.md, section 2, rejections."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from processors.amounts import allowed
+from processors.ports import Ints
+from processors.segments import period_ends
+from processors.state import State
+from schemas.calendar import window_starts
+from schemas.registry import LENGTH_MS, STATEMENTS
+from schemas.section import NEVER, WITHDRAWN
+
+FUTURE_TOLERANCE_MS = 300_000
+
+REASONS = (
+    "",
+    "unknown point",
+    "unknown statement",
+    "wrong unit of measure",
+    "outside validity",
+    "future",
+    "too old",
+    "off grid",
+    "negative",
+    "beyond dial",
+    "faster than rated",
+)
+"""By code, in the order in which they are asked; 0 is no reason."""
+UNKNOWN_POINT = 1
+TOO_FAST = len(REASONS) - 1
+
+LENGTHS = np.array([LENGTH_MS.get(name, 0) for name in STATEMENTS], np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Readings of many sections, in columns; `point` is −1 where the unit has no such point."""
+
+    unit: Ints
+    point: Ints
+    statement: Ints
+    unit_of_measure: Ints
+    """Code of the text that was sent, −1 for one that no point has."""
+    expected_unit_of_measure: Ints
+    at: Ints
+    value: Ints
+    rank: Ints
+    revision: Ints
+    sent_at: Ints
+    flags: Ints
+    received_at: Ints
+
+
+def reasons(state: State, readings: Readings) -> tuple[Ints, Ints]:
+    """Code of the first reason to reject each reading (0: none), and its series (−1: none)."""
+    r = readings
+    known = (r.point >= 0) & (r.statement < len(STATEMENTS))
+    point = np.where(r.point >= 0, r.point, 0)
+    statement = np.minimum(r.statement, len(STATEMENTS) - 1)
+    if not len(state.p_unit):
+        return np.full(len(r.at), UNKNOWN_POINT, np.int64), np.full(len(r.at), -1, np.int64)
+    series = np.where(known, state.series_of[point, statement], -1)
+    register = statement == 0
+    end = np.where(register, r.at, period_ends(statement, LENGTHS[statement], r.at))
+    valued = (r.flags & WITHDRAWN) == 0
+    horizon = np.where(state.live[r.unit], r.received_at - state.horizon[r.unit], NEVER)
+    latest = r.received_at + FUTURE_TOLERANCE_MS
+    too_fast = valued & ~register & (r.value > allowed(state.rated[point], r.at, end))
+    masks: tuple[npt.NDArray[np.bool_], ...] = (
+        r.point < 0,
+        series < 0,
+        r.unit_of_measure != r.expected_unit_of_measure,
+        (r.at < state.p_begins[point]) | (end > state.p_ends[point]),
+        (r.sent_at > latest) | (end > latest),
+        r.at < horizon,
+        ~register & _off_grid(state, series, statement, r.at),
+        valued & (r.value < 0),
+        valued & register & (r.value >= state.dial[point]),
+        too_fast,
+    )
+    code = np.zeros(len(r.at), np.int64)
+    for number in range(len(masks), 0, -1):
+        code[masks[number - 1]] = number
+    return code, series
+
+
+def _off_grid(state: State, series: Ints, statement: Ints, at: Ints) -> npt.NDArray[np.bool_]:
+    length = LENGTHS[statement]
+    fixed = length > 0
+    phase = (at - state.s_anchor[np.maximum(series, 0)]) % np.where(fixed, length, 1)
+    off = fixed & (phase != 0)
+    months = statement == STATEMENTS.index("P1M")
+    if months.any():
+        off = off | (months & ~_month_start(at))
+    return off
+
+
+def _month_start(at: Ints) -> npt.NDArray[np.bool_]:
+    return window_starts("month", at) == at

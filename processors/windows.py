@@ -1,0 +1,550 @@
+"""From pieces to hours and open windows, all by integer addition, so that any correction is: take the old pieces out, put the new ones in.
+
+Rules: schemas/RULES.md, sections 3 to 5.
+"""
+
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from processors.amounts import allowed, bounds_of_part, half_staircase, spread, staircase
+from processors.conversion import converted
+from processors.gaps import known_gaps
+from processors.ports import HOUR_FIELDS, Fetched, Gap, HourSpan, Ints, Needs
+from processors.state import (
+    ALL,
+    BEST,
+    CUT_LOW,
+    EXACT,
+    EXACT_NATIVE,
+    FIRST_YEAR,
+    FOREVER,
+    H_AFTER_LOW,
+    H_BEFORE_LOW,
+    H_BEST,
+    H_FINGERPRINT,
+    H_INEXACT,
+    H_MEASURED,
+    H_UNKNOWN_BEST,
+    H_UNKNOWN_HIGH,
+    INEXACT_HOURS,
+    KEY_BITS,
+    MEASURED,
+    NO_VERDICT,
+    QUANTITIES,
+    UNKNOWN_BEST,
+    UNKNOWN_HIGH,
+    State,
+)
+from schemas.calendar import HOUR_MS, KINDS, OFFSET_MS, window_ends, window_starts
+from schemas.section import NEVER
+
+KNOWN, UNKNOWN, LIFT = 0, 1, 2
+HOUR_MASK = (1 << KEY_BITS) - 1
+DAY = KINDS.index("day")
+Asking = Generator[Needs, Fetched, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """Pieces of points' timelines, in columns; `until` < `end` is a piece cut at a tick.
+
+    A lift is [start, start + 1) with its excess in `high`.
+    """
+
+    point: Ints
+    start: Ints
+    end: Ints
+    kind: Ints
+    low: Ints
+    high: Ints
+    until: Ints
+
+    def __len__(self) -> int:
+        return len(self.point)
+
+
+def pieces(rows: Iterable[tuple[int, int, int, int, int, int, int]]) -> Pieces:
+    """Pieces from rows (point, start, end, kind, low, high, until)."""
+    table = np.array(list(rows), np.int64).reshape(-1, 7)
+    return Pieces(*(table[:, i] for i in range(7)))
+
+
+def together(parts: list[Pieces]) -> Pieces:
+    """All of these pieces."""
+    names = ("point", "start", "end", "kind", "low", "high", "until")
+    return Pieces(*(np.concatenate([getattr(part, name) for part in parts]) if parts else np.empty(0, np.int64) for name in names))
+
+
+def is_gap(state: State, part: Pieces) -> npt.NDArray[np.bool_]:
+    """Known pieces that hours alone cannot bound: longer than an hour or (registers) than cadence and tolerance, or of several values."""
+    length = part.end - part.start
+    slow = state.is_register[part.point] & (length > state.patience[part.point])
+    return (part.kind == KNOWN) & ((length > HOUR_MS) | slow | (part.low != part.high))
+
+
+# Hour rows in memory.
+
+
+def hours_of(state: State, part: Pieces) -> Ints:
+    """Keys of the hour rows that these pieces add to."""
+    index, hours = _by_hour(part)
+    return np.unique(state.p_carrier[part.point[index]] << KEY_BITS | hours)
+
+
+def _by_hour(part: Pieces) -> tuple[Ints, Ints]:
+    """Each piece once for every hour it touches: (index of the piece, hour)."""
+    first = part.start // HOUR_MS
+    count = np.maximum((part.until - 1) // HOUR_MS - first + 1, 0)
+    total = int(count.sum())
+    if total == len(part) and (count == 1).all():
+        return np.arange(len(part)), first
+    index = np.repeat(np.arange(len(part)), count)
+    offset = np.arange(total) - np.repeat(np.cumsum(count) - count, count)
+    return index, first[index] + offset
+
+
+def ensure(state: State, keys: Ints) -> Asking:
+    """Bring these hour rows into memory; rows that are nowhere begin at zero."""
+    missing = keys[~_contains(state.hot_keys, keys)]
+    if not len(missing):
+        return
+    carrier, hour = missing >> KEY_BITS, missing & HOUR_MASK
+    stored = (hour < state.hot_from[carrier]) & (hour <= state.max_hour[carrier])
+    if stored.any():
+        spans = _spans(state, carrier[stored], hour[stored])
+        fetched = yield Needs(hours=spans)
+        _take_rows(state, fetched)
+        missing = keys[~_contains(state.hot_keys, keys)]
+    _insert(state, missing, np.zeros((len(missing), len(HOUR_FIELDS)), np.int64))
+
+
+def load_from(state: State, carriers: Ints, hours: Ints) -> Asking:
+    """Bring every row of these carriers from these hours on into memory."""
+    behind = (hours < state.hot_from[carriers]) & (hours <= state.max_hour[carriers])
+    if not behind.any():
+        return
+    wanted = carriers[behind]
+    spans = {
+        HourSpan(state.units[int(state.c_unit[c])].code, int(hour), int(min(state.hot_from[c], state.max_hour[c] + 1)))
+        for c, hour in zip(wanted, hours[behind], strict=True)
+    }
+    fetched = yield Needs(hours=tuple(sorted(spans)))
+    _take_rows(state, fetched)
+    state.hot_from[wanted] = hours[behind]
+
+
+def _spans(state: State, carriers: Ints, hours: Ints) -> tuple[HourSpan, ...]:
+    """The runs of hours that are wanted of each unit."""
+    wanted = sorted({(int(state.c_unit[c]), int(hour)) for c, hour in zip(carriers, hours, strict=True)})
+    spans: list[HourSpan] = []
+    for unit, hour in wanted:
+        code = state.units[unit].code
+        if spans and spans[-1].unit == code and spans[-1].to_hour == hour:
+            spans[-1] = spans[-1]._replace(to_hour=hour + 1)
+        else:
+            spans.append(HourSpan(code, hour, hour + 1))
+    return tuple(spans)
+
+
+def carrier_of(state: State, unit: int, quantity: str) -> int:
+    """Index of a unit's carrier."""
+    code = QUANTITIES.index(quantity)
+    first, last = int(state.carrier_from[unit]), int(state.carrier_from[unit + 1])
+    return next(c for c in range(first, last) if state.c_quantity[c] == code)
+
+
+def _take_rows(state: State, fetched: Fetched) -> None:
+    """Rows from the store; what is in memory already is newer and stays."""
+    rows = {
+        carrier_of(state, state.index[row.unit], row.quantity) << KEY_BITS | row.hour: row.numbers
+        for row in fetched.hours
+    }
+    keys = np.array(sorted(rows), np.int64)
+    new = keys[~_contains(state.hot_keys, keys)]
+    _insert(state, new, np.array([rows[int(key)] for key in new], np.int64).reshape(-1, len(HOUR_FIELDS)))
+
+
+def _contains(keys: Ints, wanted: Ints) -> npt.NDArray[np.bool_]:
+    if not len(keys):
+        return np.zeros(len(wanted), np.bool_)
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return keys[at] == wanted
+
+
+def _insert(state: State, keys: Ints, rows: Ints) -> None:
+    if not len(keys):
+        return
+    at = np.searchsorted(state.hot_keys, keys)
+    state.hot_keys = np.insert(state.hot_keys, at, keys)
+    state.hot_rows = np.insert(state.hot_rows, at, rows, axis=0)
+    state.hot_dirty = np.insert(state.hot_dirty, at, values=False)
+
+
+def evict(state: State) -> None:
+    """Forget hour rows that neither an open end nor the present needs; the database has them."""
+    if not len(state.hot_keys):
+        return
+    carrier, hour = state.hot_keys >> KEY_BITS, state.hot_keys & HOUR_MASK
+    ticked = state.last_tick[state.c_unit] // HOUR_MS - 1
+    bound = np.minimum(state.settled, ticked)
+    keep = (hour >= bound[carrier]) | state.hot_dirty
+    if not keep.all():
+        state.hot_keys, state.hot_rows, state.hot_dirty = state.hot_keys[keep], state.hot_rows[keep], state.hot_dirty[keep]
+        state.hot_from = np.maximum(state.hot_from, np.minimum(bound, state.max_hour + 1))
+
+
+# Adding pieces.
+
+
+def apply(state: State, part: Pieces, sign: int = 1, *, quiet: bool = False) -> None:
+    """Add (sign 1) or take out (sign −1) pieces. Their hour rows must be in memory (`ensure`).
+
+    `quiet`: a passing cut, after which the same is put back; hours are not noted as changed.
+    """
+    if not len(part):
+        return
+    keys, deltas = _grouped(*_hour_deltas(state, part))
+    at = np.searchsorted(state.hot_keys, keys)
+    before = state.hot_rows[at]
+    after = before + sign * deltas
+    state.hot_rows[at] = after
+    state.hot_dirty[at] = True
+    carrier, hour = keys >> KEY_BITS, keys & HOUR_MASK
+    np.maximum.at(state.max_hour, carrier, hour)
+    _add_to_windows(state, carrier, hour, before, after)
+    _add_cuts(state, part, sign)
+    if not quiet:
+        _note_earlier(state, carrier, hour, before)
+
+
+def _hour_deltas(state: State, part: Pieces) -> tuple[Ints, Ints]:
+    """What the pieces add to each hour: keys (not unique) and rows."""
+    index, hour = _by_hour(part)
+    p = part.point[index]
+    x = np.maximum(part.start[index], hour * HOUR_MS)
+    y = np.minimum(part.until[index], (hour + 1) * HOUR_MS)
+    rows = np.zeros((len(index), len(HOUR_FIELDS)), np.int64)
+    for kind, fill in ((KNOWN, _fill_known), (UNKNOWN, _fill_unknown), (LIFT, _fill_lift)):
+        mask = part.kind[index] == kind
+        if mask.all():
+            fill(state, rows, part, index, (x, y))
+        elif mask.any():
+            some = rows[mask]
+            fill(state, some, part, index[mask], (x[mask], y[mask]))
+            rows[mask] = some
+    rows[:, H_FINGERPRINT] = _fingerprints(state, part)[index]
+    keys = state.p_carrier[p] << KEY_BITS | hour
+    edge_keys, edge_rows = _edges(state, part)
+    if len(edge_keys):
+        return np.concatenate([keys, edge_keys]), np.concatenate([rows, edge_rows])
+    return keys, rows
+
+
+def _fingerprints(state: State, part: Pieces) -> Ints:
+    """A hash of each known piece. The others show in the hour's other numbers, however they are split."""
+    mixed = _mixed((state.p_number[part.point], part.start, part.until, part.low, part.high))
+    return np.where(part.kind == KNOWN, mixed, 0)
+
+
+def _mixed(columns: Iterable[Ints]) -> Ints:
+    """A 64-bit hash over columns (products and shifts modulo 2⁶⁴)."""
+    mixed = np.zeros(1, np.uint64)
+    for column in columns:
+        mixed = (mixed ^ column.astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    return mixed.view(np.int64)
+
+
+def _fill_known(state: State, rows: Ints, part: Pieces, index: Ints, between: tuple[Ints, Ints]) -> None:
+    del state
+    x, y = between
+    start, end, low = part.start[index], part.end[index], part.low[index]
+    exact = low == part.high[index]
+    whole = (x == start) & (y == end)
+    best = low.copy()
+    if not whole.all():
+        cut = ~whole
+        where = (low[cut], start[cut], end[cut])
+        best[cut] = spread(*where, y[cut]) - spread(*where, x[cut])
+    rows[:, H_BEST] = best
+    rows[:, H_MEASURED] = np.where(exact, y - x, 0)
+    rows[:, H_INEXACT] = np.where(exact & whole, 0, y - x)
+
+
+def _fill_unknown(state: State, rows: Ints, part: Pieces, index: Ints, between: tuple[Ints, Ints]) -> None:
+    x, y = between
+    rated = state.rated[part.point[index]]
+    best = half_staircase(rated, y) - half_staircase(rated, x)
+    rows[:, H_BEST] = best
+    rows[:, H_UNKNOWN_BEST] = best
+    rows[:, H_UNKNOWN_HIGH] = allowed(rated, x, y)
+    rows[:, H_INEXACT] = y - x
+
+
+def _fill_lift(state: State, rows: Ints, part: Pieces, index: Ints, between: tuple[Ints, Ints]) -> None:
+    del state, between
+    rows[:, H_UNKNOWN_HIGH] = part.high[index]
+    rows[:, H_INEXACT] = 1
+
+
+def _edges(state: State, part: Pieces) -> tuple[Ints, Ints]:
+    """Short known pieces that cross the beginning of an hour: their bounds there, less their best."""
+    hour = (part.end - 1) // HOUR_MS
+    crossing = (part.kind == KNOWN) & (part.start // HOUR_MS != hour) & (part.until == part.end)
+    if not crossing.any():
+        return np.empty(0, np.int64), np.empty((0, len(HOUR_FIELDS)), np.int64)
+    crossing &= ~is_gap(state, part)
+    p, a, b, low, high = (column[crossing] for column in (part.point, part.start, part.end, part.low, part.high))
+    rated, edge = state.rated[p], hour[crossing] * HOUR_MS
+    first = spread(low, a, b, edge)
+    rows = np.zeros((len(p), len(HOUR_FIELDS)), np.int64)
+    for column, (x, y), best in ((H_BEFORE_LOW, (a, edge), first), (H_AFTER_LOW, (edge, b), low - first)):
+        part_low, part_high = bounds_of_part(low, high, rated, (a, b), (x, y))
+        rows[:, column], rows[:, column + 1] = part_low - best, part_high - best
+    return state.p_carrier[p] << KEY_BITS | hour[crossing], rows
+
+
+def _grouped(keys: Ints, rows: Ints) -> tuple[Ints, Ints]:
+    """Rows summed by key."""
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
+    return keys[first], np.add.reduceat(rows[order], first, axis=0)
+
+
+def years_of_hours(hour: Ints) -> Ints:
+    """Business years of hours since the epoch, less FIRST_YEAR."""
+    local = (hour * HOUR_MS + OFFSET_MS).astype("datetime64[ms]").astype("datetime64[Y]").astype(np.int64)
+    return local + 1970 - FIRST_YEAR
+
+
+def factors_of(state: State, carrier: Ints, hour: Ints, target: int) -> tuple[Ints, Ints]:
+    """Numerators and denominators for carriers in hours."""
+    year, quantity = years_of_hours(hour), state.c_quantity[carrier]
+    return state.factors.numerator[quantity, target, year], state.factors.denominator[quantity, target, year]
+
+
+def converted_hours(state: State, carrier: Ints, hour: Ints, best: Ints) -> tuple[Ints, Ints]:
+    """Hours' best as tce and CO2, each rounded once (10⁻⁶ t)."""
+    year, quantity = years_of_hours(hour), state.c_quantity[carrier]
+    numerator, denominator = state.factors.numerator, state.factors.denominator
+    energy, co2 = (converted(best, numerator[quantity, t, year], denominator[quantity, t, year]) for t in (0, 1))
+    return energy, co2
+
+
+def _add_to_windows(state: State, carrier: Ints, hour: Ints, before: Ints, after: Ints) -> None:
+    """Bring the open windows from the hours' rows `before` to `after`."""
+    at = hour * HOUR_MS
+    inside = (at[:, None] >= state.slot_start[state.c_unit[carrier]]) & (at[:, None] < state.slot_end[state.c_unit[carrier]])
+    if not inside.any():
+        return
+    delta = _window_rows(state, carrier, hour, after) - _window_rows(state, carrier, hour, before)
+    for kind in range(len(KINDS)):
+        mask = inside[:, kind]
+        if mask.any():
+            np.add.at(state.acc[:, kind], carrier[mask], delta[mask])
+
+
+def _window_rows(state: State, carrier: Ints, hour: Ints, rows: Ints) -> Ints:
+    """What hour rows put into a window that holds them (but for the cuts)."""
+    result = np.zeros((len(rows), state.acc.shape[2]), np.int64)
+    for field, column in ((BEST, H_BEST), (UNKNOWN_BEST, H_UNKNOWN_BEST), (UNKNOWN_HIGH, H_UNKNOWN_HIGH), (MEASURED, H_MEASURED)):
+        result[:, field] = rows[:, column]
+    best = rows[:, H_BEST]
+    energy, co2 = converted_hours(state, carrier, hour, best)
+    result[:, ALL], result[:, ALL + 1] = energy, co2
+    settled = hour < state.settled[carrier]
+    exact = settled & (rows[:, H_INEXACT] == 0)
+    result[:, EXACT_NATIVE] = np.where(exact, best, 0)
+    result[:, EXACT], result[:, EXACT + 1] = np.where(exact, energy, 0), np.where(exact, co2, 0)
+    result[:, INEXACT_HOURS] = settled & ~exact
+    return result
+
+
+def _add_cuts(state: State, part: Pieces, sign: int) -> None:
+    """Known pieces that an open window cuts, or that have several values."""
+    several = (part.low != part.high) | (part.until != part.end) | (part.start // HOUR_MS != (part.end - 1) // HOUR_MS)
+    some = np.flatnonzero((part.kind == KNOWN) & several)
+    if not len(some):
+        return
+    p, a, b, low, high, until = (column[some] for column in (part.point, part.start, part.end, part.low, part.high, part.until))
+    unit = state.p_unit[p]
+    for kind in range(len(KINDS)):
+        x = np.maximum(a, state.slot_start[unit, kind])
+        y = np.minimum(until, state.slot_end[unit, kind])
+        hit = x < y
+        if not hit.any():
+            continue
+        cuts = cut_bounds(state, p[hit], (a[hit], b[hit]), (low[hit], high[hit]), (x[hit], y[hit]))
+        np.add.at(state.acc[:, kind, CUT_LOW : CUT_LOW + 2], state.p_carrier[p[hit]], sign * cuts)
+
+
+def cut_bounds(state: State, point: Ints, whole: tuple[Ints, Ints], amounts: tuple[Ints, Ints], part: tuple[Ints, Ints]) -> Ints:
+    """Bounds of parts of known pieces less their best there: columns low, high."""
+    (a, b), (low, high), (x, y) = whole, amounts, part
+    part_low, part_high = bounds_of_part(low, high, state.rated[point], whole, part)
+    best = spread(low, a, b, y) - spread(low, a, b, x)
+    return np.stack([part_low - best, part_high - best], axis=1)
+
+
+def _note_earlier(state: State, carrier: Ints, hour: Ints, before: Ints) -> None:
+    """Remember hours before the open day that change, as they were when the last full hour was told."""
+    unit = state.c_unit[carrier]
+    earlier = (hour * HOUR_MS < state.slot_start[unit, DAY]) & (state.told_full[unit] != NEVER)
+    marks = _mixed(before.T)
+    for i in np.flatnonzero(earlier).tolist():
+        u = int(unit[i])
+        state.earlier[u].setdefault((int(carrier[i] - state.carrier_from[u]), int(hour[i])), int(marks[i]))
+
+
+def touched_windows(state: State, unit: int) -> Generator[Needs, Fetched, list[tuple[int, int]]]:
+    """(kind, start) of the earlier days, months and years to tell at a full hour."""
+    opened = [int(start) for start in state.slot_start[unit]]
+    if state.told_full[unit] == NEVER:
+        found = {(kind, start) for kind in (1, 2, 3) for start in _windows_from(kind, int(state.begins[unit]), opened[kind])}
+        return sorted(found)
+    marks = state.earlier[unit]
+    base = int(state.carrier_from[unit])
+    keys = np.array(sorted((base + carrier) << KEY_BITS | hour for carrier, hour in marks), np.int64)
+    yield from ensure(state, keys)
+    rows = _mixed(state.hot_rows[np.searchsorted(state.hot_keys, keys)].T)
+    old = [marks[int(key >> KEY_BITS) - base, int(key & HOUR_MASK)] for key in keys]
+    hours = np.unique(keys[rows != np.array(old, np.int64)] & HOUR_MASK) * HOUR_MS
+    found = set(state.touched[unit])
+    for kind in (1, 2, 3):
+        found |= {(kind, start) for start in window_starts(KINDS[kind], hours).tolist() if start < opened[kind]}
+    return sorted(found)
+
+
+def _windows_from(kind: int, at: int, until: int) -> list[int]:
+    """Starts of the windows of a kind from the one that holds `at` to the last before `until`."""
+    starts, start = [], int(window_starts(KINDS[kind], np.array([at]))[0])
+    while start < until:
+        starts.append(start)
+        start = int(window_ends(KINDS[kind], np.array([start]))[0])
+    return starts
+
+
+# Opening windows and settling hours.
+
+
+def open_windows(state: State, units: Ints, at: Ints) -> Asking:
+    """Give the units the windows that contain the instant just before `at`."""
+    starts = np.stack([window_starts(kind, at - 1) for kind in KINDS], axis=1)
+    changed = starts != state.slot_start[units]
+    if not changed.any():
+        return
+    for kind in range(len(KINDS)):
+        moved = np.flatnonzero(changed[:, kind])
+        if len(moved):
+            yield from _open(state, kind, units[moved], starts[moved, kind])
+
+
+def _open(state: State, kind: int, units: Ints, starts: Ints) -> Asking:
+    _leave(state, kind, units, starts)
+    ends = window_ends(KINDS[kind], starts)
+    state.slot_start[units, kind], state.slot_end[units, kind] = starts, ends
+    carriers = carriers_of(state, units)
+    state.acc[carriers, kind] = 0
+    if kind == len(KINDS) - 1:
+        years = years_of_hours(starts // HOUR_MS) + FIRST_YEAR
+        state.told_verdict[units] = NO_VERDICT
+        state.quota[units] = [state.quota_of(int(u), int(year)) for u, year in zip(units, years, strict=True)]
+    first = state.slot_start[state.c_unit[carriers], kind] // HOUR_MS
+    begun = state.max_hour[carriers] >= first
+    if begun.any():
+        yield from _fill_window(state, kind, carriers[begun], first[begun])
+
+
+def carriers_of(state: State, units: Ints) -> Ints:
+    """All carriers of these units."""
+    return np.concatenate([np.arange(state.carrier_from[u], state.carrier_from[u + 1]) for u in units]) if len(units) else units
+
+
+def _leave(state: State, kind: int, units: Ints, starts: Ints) -> None:
+    """Mark the windows that ended between two ticks as touched, and the new ones as not."""
+    if kind == 0:
+        return
+    for u, start in zip(units.tolist(), starts.tolist(), strict=True):
+        left = int(state.slot_start[u, kind])
+        if left == FOREVER:
+            continue
+        while left < start:
+            end = int(window_ends(KINDS[kind], np.array([left]))[0])
+            if end != state.last_tick[u]:
+                state.touched[u].add((kind, left))
+            left = end
+
+
+def _fill_window(state: State, kind: int, carriers: Ints, first: Ints) -> Asking:
+    """Add the hours that are there already to a window just opened, and what the window cuts."""
+    yield from load_from(state, carriers, first)
+    wanted = np.zeros(len(state.c_unit), np.bool_)
+    wanted[carriers] = True
+    carrier, hour = state.hot_keys >> KEY_BITS, state.hot_keys & HOUR_MASK
+    start = state.slot_start[state.c_unit[carrier], kind] // HOUR_MS
+    end = state.slot_end[state.c_unit[carrier], kind] // HOUR_MS
+    inside = wanted[carrier] & (hour >= start) & (hour < end)
+    np.add.at(state.acc[:, kind], carrier[inside], _window_rows(state, carrier[inside], hour[inside], state.hot_rows[inside]))
+    for column, edge in ((H_AFTER_LOW, start), (H_BEFORE_LOW, end)):
+        hit = wanted[carrier] & (hour == edge)
+        np.add.at(state.acc[:, kind, CUT_LOW : CUT_LOW + 2], carrier[hit], state.hot_rows[hit, column : column + 2])
+    yield from _fill_gaps(state, kind, np.unique(state.c_unit[carriers]))
+
+
+def _fill_gaps(state: State, kind: int, units: Ints) -> Asking:
+    """Known gaps that overlap a window just opened."""
+    some = units[state.last_known_gap[units] > state.slot_start[units, kind]]
+    for u in some.tolist():
+        start, end = int(state.slot_start[u, kind]), int(state.slot_end[u, kind])
+        found = yield from known_gaps(state, u, start, end)
+        _add_gap_cuts(state, kind, u, found)
+
+
+def _add_gap_cuts(state: State, kind: int, unit: int, found: list[Gap]) -> None:
+    rows = [
+        (int(state.point_of_number[unit][gap.point]), gap.start, gap.end, KNOWN, gap.low, gap.high, gap.end) for gap in found
+    ]
+    part = pieces(rows)
+    x = np.maximum(part.start, state.slot_start[unit, kind])
+    y = np.minimum(part.end, state.slot_end[unit, kind])
+    cuts = cut_bounds(state, part.point, (part.start, part.end), (part.low, part.high), (x, y))
+    np.add.at(state.acc[:, kind, CUT_LOW : CUT_LOW + 2], state.p_carrier[part.point], cuts)
+
+
+def settle(state: State, carriers: Ints, target: Ints) -> Asking:
+    """Move the carriers' settled hour to `target`: hours before it enter the exact sums of the open windows."""
+    old = state.settled[carriers]
+    moved = old != target
+    if not moved.any():
+        return
+    carriers, target, old = carriers[moved], target[moved], old[moved]
+    yield from load_from(state, carriers, np.minimum(old, target))
+    low, high = np.zeros(len(state.c_unit), np.int64), np.zeros(len(state.c_unit), np.int64)
+    low[carriers], high[carriers] = np.minimum(old, target), np.maximum(old, target)
+    carrier, hour = state.hot_keys >> KEY_BITS, state.hot_keys & HOUR_MASK
+    some = (hour >= low[carrier]) & (hour < high[carrier])
+    carrier, hour, rows = carrier[some], hour[some], state.hot_rows[some]
+    before = _window_rows(state, carrier, hour, rows)
+    state.settled[carriers] = target
+    delta = _window_rows(state, carrier, hour, rows) - before
+    at, unit = hour * HOUR_MS, state.c_unit[carrier]
+    for kind in range(len(KINDS)):
+        mask = (at >= state.slot_start[unit, kind]) & (at < state.slot_end[unit, kind])
+        if mask.any():
+            np.add.at(state.acc[:, kind], carrier[mask], delta[mask])
+
+
+def open_ends(state: State, points: Ints, start: Ints, at: Ints) -> tuple[Ints, Ints, Ints]:
+    """Of points' open ends within [start, at): best, high, and the first instant (FOREVER where there is none), per point."""
+    x = np.maximum(state.end[points], start)
+    y = np.minimum(state.p_ends[points], at)
+    is_open = x < y
+    y = np.maximum(x, y)
+    rated = state.rated[points]
+    best = half_staircase(rated, y) - half_staircase(rated, x)
+    high = staircase(rated, y) - staircase(rated, x)
+    return best, high, np.where(is_open, state.end[points], FOREVER)

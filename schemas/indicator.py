@@ -1,0 +1,103 @@
+"""What others are told: a unit's judged windows, and the tick that told them.
+
+Amounts are integers of 10⁻⁶ of the unit of measure written beside them; instants are milliseconds.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.calendar import WindowKind
+
+Verdict = Literal["PASS", "FAIL", "UNDECIDABLE"]
+Reason = Literal["opening unknown", "missing data", "ambiguous data"]
+Cause = Literal["time", "reading", "late reading"]
+
+
+class _Told(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Version(_Told):
+    """Where in the log this was told. Greater is newer; receivers ignore what is not newer than what they hold."""
+
+    generation: int
+    partition: int
+    offset: int
+    position: int
+
+    def key(self) -> tuple[int, int, int]:
+        """Order within a unit."""
+        return self.generation, self.offset, self.position
+
+
+class Figure(_Told):
+    """One quantity in one window: low ≤ best ≤ high; `high` None is unknown."""
+
+    unit_of_measure: str
+    low: int
+    best: int
+    high: int | None
+    share_measured: int
+    """Expected point-time under exact pieces, in 10⁻⁶."""
+    factors: tuple[str, ...] = ()
+    """Ids of the factors used, `energy` and `co2` only."""
+    unverified: bool = False
+    """True where one of the factors rests on a figure nobody has verified."""
+
+
+class Judged(_Told):
+    """One window of one unit."""
+
+    window: WindowKind
+    start: int
+    end: int
+    figures: dict[str, Figure]
+    limit: int | None = None
+    """The unit's quota in 10⁻⁶ tce, for the year window."""
+    verdict: Verdict | None = None
+    reason: Reason | None = None
+    since: int | None = None
+    """Of a FAIL: the first quarter-hour end at which `low` was above the limit."""
+    suspected: bool = False
+    """UNDECIDABLE, and the best estimate is above the limit."""
+
+
+class Silent(_Told):
+    """A point that should have spoken by now."""
+
+    point: str
+    since: int
+
+
+class Indicator(_Told):
+    """One unit, as told at one tick. Key: unit."""
+
+    kind: Literal["unit"] = "unit"
+    unit: str
+    version: Version
+    as_of: int
+    """The tick (data time)."""
+    cause: Cause
+    """`late reading`: something before the last tick changed; `reading`: new readings; `time`: neither."""
+    configuration: int
+    windows: tuple[Judged, ...]
+    silent: tuple[Silent, ...]
+    previous_verdict: Verdict | None = None
+    history: bool = False
+    """The unit was in history at this tick: its time is its own, and it is notified only on request."""
+
+
+class Told(_Told):
+    """The tick itself, after its indicators, so that holds elapse downstream.
+
+    `unit` is set for the tick of one unit in history.
+    """
+
+    kind: Literal["tick"] = "tick"
+    version: Version
+    as_of: int
+    unit: str | None = None
+
+
+Message = Annotated[Indicator | Told, Field(discriminator="kind")]

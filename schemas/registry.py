@@ -1,0 +1,236 @@
+"""The registry: which units there are, what they meter, and what they may use.
+
+A registry file is TOML (`deploy/example/registry.toml` is one). Loaded, it is one numbered configuration version.
+"""
+
+import json
+from decimal import Decimal
+from hashlib import sha256
+from typing import Annotated, Literal, Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from schemas.calendar import DAY_MS, HOUR_MS, OFFSET_MS, instant
+from schemas.scale import LARGEST, scaled
+
+UnitCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{18}$")]
+"""Unified social credit code (GB 32100): 18 characters. Examples in this repository are synthetic."""
+
+Statement = Literal["register", "PT15M", "PT30M", "PT1H", "P1D", "P1M"]
+STATEMENTS: tuple[Statement, ...] = ("register", "PT15M", "PT30M", "PT1H", "P1D", "P1M")
+"""The order is the code in columns: `register` is 0."""
+
+LENGTH_MS = {"PT15M": 900_000, "PT30M": 1_800_000, "PT1H": HOUR_MS, "P1D": DAY_MS}
+"""Lengths of the fixed periods; P1M follows the business calendar."""
+
+Quantity = Literal["electricity", "raw_coal", "output"]
+UNIT_OF_MEASURE = {"electricity": "kWh", "raw_coal": "t", "output": "t", "energy": "tce", "co2": "t"}
+CARRIERS: tuple[Quantity, ...] = ("electricity", "raw_coal")
+"""Quantities that count as energy; `output` does not."""
+
+RATED_LIMIT = 10**13
+"""Largest rated maximum per hour in 10⁻⁶ of the unit of measure: `rated · hours` fits int64 until 2074."""
+
+MAX_POINTS = 4_000
+
+
+class _Entity(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Point(_Entity):
+    """A metering point: one quantity of one unit. It never changes; it ends and a new one begins."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
+    quantity: Quantity
+    unit_of_measure: str
+    statement: Statement
+    """The primary statement: what makes this point's amounts."""
+    others: tuple[Statement, ...] = ()
+    """Further statements that are kept and checked, and make no amounts."""
+    multiplier: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    """Amount per unit of the register's dial (current and voltage transformers). 40 means: one on the dial is 40 kWh."""
+    digits: Annotated[int, Field(ge=3, le=12)] | None = None
+    """Digits of the dial before the point; 6 means that it rolls over at 1,000,000. Needed for `register`."""
+    rated_per_hour: Annotated[Decimal, Field(gt=0)]
+    """The most that can pass in an hour, in the unit of measure: 500 kW of connected load is 500."""
+    cadence_ms: Annotated[int, Field(ge=1_000)] = 900_000
+    """How often a reading is expected, in milliseconds."""
+    tolerance_ms: Annotated[int, Field(ge=0)] | None = None
+    """How much later it may come before the point counts as silent; one cadence unless told."""
+    anchor_ms: int | None = None
+    """Phase of the period grid, in milliseconds since the epoch; business midnight for P1D, the hour else."""
+    valid_from: AwareDatetime
+    valid_to: AwareDatetime | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        expected = UNIT_OF_MEASURE[self.quantity]
+        if self.unit_of_measure != expected:
+            raise ValueError(f"point {self.name}: {self.quantity} is measured in {expected}, not {self.unit_of_measure!r}")
+        if "register" in (self.statement, *self.others):
+            if self.digits is None:
+                raise ValueError(f"point {self.name}: a register needs `digits`, or a rollover cannot be told from a defect")
+            if 10**self.digits * 10**6 * self.multiplier > LARGEST:
+                raise ValueError(f"point {self.name}: digits {self.digits} with multiplier {self.multiplier} is too large a dial")
+        if self.statement in self.others or len(set(self.others)) != len(self.others):
+            raise ValueError(f"point {self.name}: a statement is named twice")
+        value, rounded = scaled(self.rated_per_hour)
+        if rounded or not 0 < value <= RATED_LIMIT:
+            raise ValueError(f"point {self.name}: rated_per_hour {self.rated_per_hour} must have at most six decimals and be at most 10,000,000")
+        if self.valid_to is not None and self.valid_to <= self.valid_from:
+            raise ValueError(f"point {self.name}: valid_to {self.valid_to} is not after valid_from {self.valid_from}")
+        return self
+
+    @property
+    def rated(self) -> int:
+        """Rated maximum per hour in 10⁻⁶ of the unit of measure."""
+        return scaled(self.rated_per_hour)[0]
+
+    @property
+    def begins(self) -> int:
+        """First instant of validity (ms)."""
+        return instant(self.valid_from)
+
+    @property
+    def ends(self) -> int | None:
+        """End of validity (ms), None while it is open."""
+        return None if self.valid_to is None else instant(self.valid_to)
+
+    @property
+    def tolerance(self) -> int:
+        """Milliseconds beyond the cadence before the point counts as silent."""
+        return self.cadence_ms if self.tolerance_ms is None else self.tolerance_ms
+
+    @property
+    def anchor(self) -> int:
+        """Phase of the primary statement's period grid (ms since the epoch)."""
+        return self.anchor_of(self.statement)
+
+    def anchor_of(self, statement: Statement) -> int:
+        """Phase of a statement's period grid (ms since the epoch): `anchor_ms` is the primary statement's."""
+        if self.anchor_ms is not None and statement == self.statement:
+            return self.anchor_ms
+        return -OFFSET_MS if statement == "P1D" else 0
+
+
+class Quota(_Entity):
+    """A unit's annual energy quota: tce, equivalent value (当量值)."""
+
+    year: Annotated[int, Field(ge=2000, le=2099)]
+    energy_tce: Annotated[Decimal, Field(ge=0)]
+    source: str
+    status: Literal["official", "example"] = "official"
+
+    @property
+    def amount(self) -> int:
+        """The quota in 10⁻⁶ tce."""
+        return scaled(self.energy_tce)[0]
+
+
+class Opening(_Entity):
+    """What a unit used in a year before its points begin: declared, with evidence."""
+
+    year: Annotated[int, Field(ge=2000, le=2099)]
+    quantity: Literal["electricity", "raw_coal", "output", "energy", "co2"]
+    low: Annotated[Decimal, Field(ge=0)]
+    best: Annotated[Decimal, Field(ge=0)]
+    high: Annotated[Decimal, Field(ge=0)]
+    evidence: str
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.low <= self.best <= self.high:
+            raise ValueError(f"opening {self.year} {self.quantity}: low {self.low}, best {self.best}, high {self.high} are not in order")
+        return self
+
+
+class Unit(_Entity):
+    """A key energy-using unit (重点用能单位)."""
+
+    code: UnitCode
+    name: str
+    region: Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
+    industry: Annotated[str, StringConstraints(pattern=r"^[0-9]{2}$")]
+    history: bool = False
+    """Its time comes from its own sections (import, replay, simulation) until its history ends."""
+    horizon_days: Annotated[int, Field(ge=1, le=400)] = 40
+    """A live unit's readings older than this at the door are `too old`."""
+    points: Annotated[tuple[Point, ...], Field(min_length=1, max_length=MAX_POINTS)]
+    quotas: tuple[Quota, ...] = ()
+    openings: tuple[Opening, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        for what, keys in (
+            ("point", [point.name for point in self.points]),
+            ("quota", [quota.year for quota in self.quotas]),
+            ("opening", [(opening.year, opening.quantity) for opening in self.openings]),
+        ):
+            twice = {key for key in keys if keys.count(key) > 1} if len(keys) < 200 else ({0} if len(set(keys)) < len(keys) else set())  # noqa: PLR2004
+            if twice:
+                raise ValueError(f"unit {self.code}: {what} {sorted(map(str, twice))} is named twice")
+        return self
+
+    @property
+    def begins(self) -> int:
+        """First validity of any of its points (ms)."""
+        return min(point.begins for point in self.points)
+
+
+class Region(_Entity):
+    """A region by its GB/T 2260 code."""
+
+    code: Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
+    name: str
+    name_zh: str = ""
+
+
+class Industry(_Entity):
+    """An industry by its GB/T 4754 division (two digits)."""
+
+    code: Annotated[str, StringConstraints(pattern=r"^[0-9]{2}$")]
+    name: str
+    name_zh: str = ""
+
+
+class Registry(_Entity):
+    """Everything people enter about regions, industries and units, as one version."""
+
+    regions: tuple[Region, ...] = ()
+    industries: tuple[Industry, ...] = ()
+    units: tuple[Unit, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        regions, industries = {r.code for r in self.regions}, {i.code for i in self.industries}
+        seen: set[str] = set()
+        for unit in self.units:
+            if unit.code in seen:
+                raise ValueError(f"unit {unit.code} is named twice")
+            seen.add(unit.code)
+            if unit.region not in regions:
+                raise ValueError(f"unit {unit.code}: region {unit.region} is not in the registry: add it to [[regions]]")
+            if unit.industry not in industries:
+                raise ValueError(f"unit {unit.code}: industry {unit.industry} is not in the registry: add it to [[industries]]")
+        return self
+
+
+class Configuration(BaseModel):
+    """One numbered version of the registry, as it travels on `weir.config.v1` and is stored.
+
+    It carries the entities that are new in it. Publishing it again does nothing.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: Annotated[int, Field(ge=1)]
+    author: str
+    reason: str
+    registry: Registry
+    hash: str = ""
+
+    def content_hash(self) -> str:
+        """SHA-256 over the canonical JSON of the registry."""
+        body = json.dumps(self.registry.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return sha256(body.encode()).hexdigest()

@@ -1,0 +1,293 @@
+"""Alert rules: a file in TOML that says what is told, and how soon.
+
+`deploy/example/rules.toml` is one. Durations are ISO 8601 (`PT15M`, `PT2H`, `P30D`) and pass in
+event time: by ticks, never by the wall clock.
+"""
+
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from hashlib import sha256
+from string import Formatter
+from typing import Annotated, Literal, Self, cast
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from schemas.calendar import DAY_MS, HOUR_MS, WindowKind
+
+Kind = Literal["confirmed breach", "suspected breach", "cannot be judged", "silent points"]
+KINDS: tuple[Kind, ...] = (
+    "confirmed breach",
+    "suspected breach",
+    "cannot be judged",
+    "silent points",
+)
+BREACHES: frozenset[Kind] = frozenset({"confirmed breach", "suspected breach"})
+"""Kinds that say something against a unit. The others are about data, not about guilt."""
+
+Severity = Literal["critical", "warning", "info"]
+"""Level 1, 2, 3; level 1 is the worst."""
+
+LONGEST_MS = 3_660 * DAY_MS
+
+_DURATION = re.compile(
+    r"P(?!$)(?:(?P<weeks>\d{1,4})W)?(?:(?P<days>\d{1,4})D)?"
+    r"(?:T(?!$)(?:(?P<hours>\d{1,5})H)?(?:(?P<minutes>\d{1,7})M)?(?:(?P<seconds>\d{1,9})S)?)?",
+    re.ASCII,
+)
+_LENGTH_MS = {
+    "weeks": 7 * DAY_MS,
+    "days": DAY_MS,
+    "hours": HOUR_MS,
+    "minutes": 60_000,
+    "seconds": 1_000,
+}
+
+PLACEHOLDERS = {
+    "unit": "the unit's code",
+    "rule": "the rule's name",
+    "severity": "the rule's severity",
+    "state": "firing, resolved or retracted",
+    "window": "the window's name: 2026, 2026-11, 2026-11-23",
+    "since": "since when, with its offset",
+    "at": "the tick that told it, with its offset",
+    "cause": "what made the condition begin, or end",
+    "amount": "the energy: interval and best estimate, with its unit of measure",
+    "limit": "the limit, with its unit of measure",
+    "over": "by how much it is over the limit: an interval, with its unit of measure",
+    "measured": "share of the expected time that was measured exactly, in per cent",
+    "reason": "why it cannot be judged",
+    "points": "the silent points",
+    "factors": "a warning where a factor is unverified, else nothing",
+}
+"""What a text template may name in braces."""
+
+
+def _duration(text: str) -> str:
+    milliseconds(text)
+    return text
+
+
+def _template(text: str) -> str:
+    try:
+        parts = list(Formatter().parse(text))
+    except ValueError as error:
+        message = f"{error}; write {{{{ and }}}} for braces"
+        raise ValueError(message) from error
+    for _, name, form, conversion in parts:
+        if name is None:
+            continue
+        if name not in PLACEHOLDERS:
+            message = f"knows no {{{name}}}; there are {', '.join(PLACEHOLDERS)}"
+            raise ValueError(message)
+        if form or conversion:
+            message = f"{{{name}}} takes no format"
+            raise ValueError(message)
+    return text
+
+
+@lru_cache(maxsize=1_024)
+def milliseconds(duration: str) -> int:
+    """Milliseconds of an ISO 8601 duration in weeks, days, hours, minutes and seconds.
+
+    Raises ValueError with what is wrong. Months and years have no fixed length.
+    """
+    match = _DURATION.fullmatch(duration)
+    if match is None:
+        message = f"{duration!r} is no duration such as PT15M, PT2H or P30D"
+        raise ValueError(message)
+    length = sum(int(match[name] or 0) * _LENGTH_MS[name] for name in _LENGTH_MS)
+    if length > LONGEST_MS:
+        message = f"{duration!r} is longer than ten years"
+        raise ValueError(message)
+    return length
+
+
+Duration = Annotated[str, AfterValidator(_duration)]
+Template = Annotated[
+    str, StringConstraints(min_length=1, max_length=2_000), AfterValidator(_template)
+]
+UnitPattern = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z*?]{1,18}$")]
+"""A unit's code; `*` stands for any text, `?` for one character."""
+
+
+_OUTLIVES: dict[WindowKind, str] = {"year": "P90D", "month": "P30D", "day": "P7D", "hour": "P1D"}
+
+
+class Rule(BaseModel):
+    """One rule. Key: `name`. A unit has at most one alert of it in each window."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+    kind: Kind
+    severity: Severity
+    window: WindowKind = "year"
+    """Whose judgement counts; a rule on silent points has no window."""
+    hold: Duration = "PT0S"
+    """How long the condition must hold before it fires.
+
+    `PT2H`: what is over after 119 minutes never fires.
+    """
+    recover_hold: Duration = "PT0S"
+    """How long it must have been over before a firing alert ends.
+
+    `PT1H`: a relapse within the hour is the same alert.
+    """
+    outlives_window: Duration | None = None
+    """How long an alert outlives its window, so that a late reading can still retract it.
+
+    Unless told, P90D for a year, P30D for a month, P7D for a day, P1D for an hour.
+    """
+    units: tuple[UnitPattern, ...] = ("*",)
+    """Whom it watches. `["9151*"]`: codes that begin with 9151."""
+    except_units: tuple[UnitPattern, ...] = ()
+    """Whom it leaves out, although `units` names them."""
+    summary: Template | None = None
+    """One line in place of the usual one; it may name PLACEHOLDERS."""
+    description: Template | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.units:
+            message = "units []: the rule would watch nobody"
+            raise ValueError(message)
+        if self.kind == "silent points" and "window" in self.model_fields_set:
+            message = f"window {self.window!r}: silent points have no window"
+            raise ValueError(message)
+        return self
+
+    @property
+    def hold_ms(self) -> int:
+        """`hold` in milliseconds."""
+        return milliseconds(self.hold)
+
+    @property
+    def recover_hold_ms(self) -> int:
+        """`recover_hold` in milliseconds."""
+        return milliseconds(self.recover_hold)
+
+    @property
+    def outlives_window_ms(self) -> int:
+        """`outlives_window` in milliseconds."""
+        return milliseconds(self.outlives_window or _OUTLIVES[self.window])
+
+    def covers(self, unit: str) -> bool:
+        """Say whether the rule watches `unit`."""
+        return _matches(unit, self.units) and not _matches(unit, self.except_units)
+
+    def version(self) -> str:
+        """Short hash of what the rule says, so that a transition names the wording it came from."""
+        return sha256(self.model_dump_json().encode()).hexdigest()[:12]
+
+
+def _matches(unit: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatchcase(unit, pattern) for pattern in patterns)
+
+
+Rules = tuple[Rule, ...]
+"""In the order of the file; names are unique."""
+
+
+DEFAULT_RULES: Rules = (
+    Rule(name="quota-exceeded", kind="confirmed breach", severity="critical"),
+    Rule(
+        name="quota-probably-exceeded",
+        kind="suspected breach",
+        severity="warning",
+        hold="PT2H",
+        recover_hold="PT1H",
+    ),
+    Rule(
+        name="cannot-be-judged",
+        kind="cannot be judged",
+        severity="info",
+        hold="PT24H",
+        recover_hold="PT1H",
+    ),
+    # No hold: a point counts as silent only after its cadence and its tolerance.
+    Rule(name="points-silent", kind="silent points", severity="warning", recover_hold="PT15M"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RuleError:
+    """One thing wrong with a rule file."""
+
+    where: str
+    """`rules[2] (quota-exceeded).hold`, or empty for the file itself."""
+    message: str
+
+    def __str__(self) -> str:
+        """Return the line that people read."""
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+@dataclass(frozen=True, slots=True)
+class BadRules:
+    """A rule file that is not used, and everything that is wrong with it."""
+
+    errors: tuple[RuleError, ...]
+
+    def __str__(self) -> str:
+        """Return a line for each error."""
+        return "\n".join(str(error) for error in self.errors)
+
+
+def read_rules(text: str) -> Rules | BadRules:
+    """Return the rules of a file, or everything that is wrong with it."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        return BadRules((RuleError("", f"not TOML: {error}"),))
+    # As it came: TOML holds nothing but these.
+    entries = cast("object", tables.pop("rules", None))
+    errors = [RuleError(key, "is not known here; the file holds [[rules]]") for key in tables]
+    if not isinstance(entries, list) or not entries:
+        told = "is missing" if entries is None else f"is {entries!r}"
+        return BadRules((*errors, RuleError("rules", f"{told}: write one [[rules]] or more")))
+    rules: list[Rule] = []
+    for position, entry in enumerate(entries):
+        try:
+            rules.append(Rule.model_validate(entry))
+        except ValidationError as error:
+            errors.extend(_errors_of(error, f"rules[{position}]{_called(entry)}"))
+    errors.extend(_repeated_names(entries))
+    return BadRules(tuple(errors)) if errors else tuple(rules)
+
+
+def _called(entry: object) -> str:
+    name = entry.get("name") if isinstance(entry, dict) else None
+    return f" ({name})" if isinstance(name, str) else ""
+
+
+def _errors_of(error: ValidationError, where: str) -> Iterator[RuleError]:
+    for detail in error.errors(include_url=False):
+        place = ".".join(str(part) for part in detail["loc"])
+        message = detail["msg"].removeprefix("Value error, ")
+        # What is missing has no value, and a model's own check names it.
+        named = detail["type"] in {"missing", "value_error"} and not isinstance(
+            detail["input"], str
+        )
+        shown = "" if named else f" (it is {detail['input']!r})"
+        yield RuleError(f"{where}.{place}" if place else where, f"{message}{shown}")
+
+
+def _repeated_names(entries: list[object]) -> Iterator[RuleError]:
+    seen: set[str] = set()
+    for position, entry in enumerate(entries):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if isinstance(name, str) and name in seen:
+            yield RuleError(f"rules[{position}].name", f"{name!r} is the name of another rule")
+        if isinstance(name, str):
+            seen.add(name)

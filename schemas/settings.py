@@ -1,0 +1,125 @@
+"""Settings of all services, from the environment: `WEIR_...`; secrets also from `WEIR_..._FILE`.
+
+Nothing is read at import. `Settings.read()` says everything that is wrong at once.
+"""
+
+from pathlib import Path
+from typing import Annotated, Self
+from urllib.parse import urlsplit, urlunsplit
+
+from pydantic import Field, SecretStr, StringConstraints, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from schemas.topics import PARTITIONS
+
+PREFIX = "WEIR_"
+
+HostAndPort = Annotated[str, StringConstraints(pattern=r"^[^\s,:]+:[0-9]{1,5}$")]
+Hosts = Annotated[str, StringConstraints(pattern=r"^[^\s,:]+:[0-9]{1,5}(,[^\s,:]+:[0-9]{1,5})*$")]
+HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s]+$")]
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used: one line for each."""
+
+
+class _FromFiles(EnvSettingsSource):
+    """The content of the file that `WEIR_..._FILE` names, without the line's end."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
+        path = self.env_vars.get(f"{PREFIX}{field_name}_file".lower())
+        if not path or field.annotation not in (SecretStr, SecretStr | None):
+            return None, field_name, False
+        variable = f"{PREFIX}{field_name}".upper()
+        if self.env_vars.get(variable.lower()):
+            message = f"{variable} and {variable}_FILE are both set: keep one"
+            raise SettingsError(message)
+        try:
+            return Path(path).read_text(encoding="utf-8").rstrip("\r\n"), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
+            message = f"{variable}_FILE={path!r} cannot be read: {error}"
+            raise SettingsError(message) from error
+
+
+class Settings(BaseSettings):
+    """Where the parts are, and what they are given."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, env_ignore_empty=True)
+
+    kafka: Hosts = "127.0.0.1:9092"
+    """Bootstrap servers: `kafka-1:9092,kafka-2:9092`."""
+    database_url: SecretStr | None = None
+    """`postgresql://weir:secret@127.0.0.1:5432/weir`; better as a file."""
+    mqtt: HostAndPort = "127.0.0.1:1883"
+    """The MQTT broker: `broker:1883`."""
+    mqtt_user: str | None = None
+    mqtt_password: SecretStr | None = None
+    alertmanager: HttpUrl = "http://127.0.0.1:9093"
+    """Alertmanager's address, without `/api/v2`."""
+    alertmanager_webhook: HttpUrl | None = None
+    """Where Alertmanager posts what it sends on: a receiver for the demo and the tests."""
+    partitions: Annotated[int, Field(ge=1, le=1_024)] = PARTITIONS
+    """Partitions of the readings; every door and worker must say the same."""
+    generation: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
+    """Number of the readings' topic: one more each time it is made anew."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - no .env: one place to look
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - see _FromFiles
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, _FromFiles(settings_cls)
+
+    @classmethod
+    def read(cls) -> Self:
+        """The settings of this process; SettingsError with all that is wrong in them."""
+        try:
+            return cls()
+        except ValidationError as error:
+            lines = [_complaint(dict(item)) for item in error.errors(include_url=False)]
+            raise SettingsError("\n".join(lines)) from error
+
+    def shown(self) -> str:
+        """One `WEIR_...=` line a setting, secrets hidden."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return "\n".join(
+            f"{PREFIX}{name.upper()}={_shown(value)}" for name, value in values.items()
+        )
+
+
+def _complaint(error: dict[str, object]) -> str:
+    where = error["loc"]
+    name = str(where[0]) if isinstance(where, tuple) and where else "?"
+    told = "**********" if name in {"database_url", "mqtt_password"} else repr(error.get("input"))
+    return f"{PREFIX}{name.upper()}={told}: {error['msg']}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return _without_password(value.get_secret_value())
+    return "" if value is None else str(value)
+
+
+def _without_password(secret: str) -> str:
+    """A URL without its password; anything else as stars."""
+    try:
+        parts = urlsplit(secret)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return "**********"
+    if not parts.scheme or not host:
+        return "**********"
+    user = f"{parts.username}:**********@" if parts.username else ""
+    return urlunsplit(
+        (parts.scheme, f"{user}{host}{f':{port}' if port else ''}", parts.path, "", "")
+    )

@@ -1,0 +1,451 @@
+"""The oracle, RULES sections 4 to 6: a unit's figures in a window, and its verdict."""
+
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from itertools import accumulate
+from typing import NamedTuple
+
+from oracle_pieces import FOR_EVER, Amount, Course, Piece, total
+from schemas.calendar import (
+    HOUR_MS,
+    KINDS,
+    QUARTER_MS,
+    WindowKind,
+    window_end,
+    window_start,
+    year_of,
+    year_start,
+)
+from schemas.factors import Factor, FactorPack
+from schemas.indicator import Reason, Verdict
+from schemas.registry import CARRIERS, Unit
+from schemas.scale import SCALE, scaled
+
+TARGETS = ("energy", "co2")
+
+
+class Figure(NamedTuple):
+    """One quantity in one window, in 10⁻⁶; `high` None is unknown."""
+
+    low: int
+    best: int
+    high: int | None
+    share_measured: int
+
+
+class Span(NamedTuple):
+    """A window [start, end) at the tick `at`, which cuts it."""
+
+    start: int
+    end: int
+    at: int
+
+    @property
+    def cut(self) -> int:
+        """Where it ends."""
+        return max(self.start, min(self.end, self.at))
+
+
+class Window(NamedTuple):
+    """One judged window: it is cut at the tick, and `end` is its own."""
+
+    start: int
+    end: int
+    figures: dict[str, Figure]
+
+
+class Judged(NamedTuple):
+    """What a unit is at a tick."""
+
+    verdict: Verdict | None
+    reason: Reason | None
+    since: int | None
+    suspected: bool
+    windows: dict[WindowKind, Window]
+    silent: dict[str, int]
+    """Silent points, and since when."""
+
+
+def half_even(amount: int, factor: Factor) -> int:
+    """Amount · factor, rounded half even."""
+    whole, rest = divmod(amount * factor.numerator, factor.denominator)
+    return whole + (
+        2 * rest > factor.denominator or (2 * rest == factor.denominator and whole % 2 == 1)
+    )
+
+
+def floor(amount: int, factor: Factor) -> int:
+    """Amount · factor, rounded down."""
+    return amount * factor.numerator // factor.denominator
+
+
+def ceil(amount: int, factor: Factor) -> int:
+    """Amount · factor, rounded up."""
+    return -(-amount * factor.numerator // factor.denominator)
+
+
+@dataclass(frozen=True)
+class Hours:
+    """The complete hours of one carrier, numbered since the epoch.
+
+    A piece that is exact and lies in one hour leaves it exact. Every other piece makes each hour
+    that it touches inexact; so do open ends and lifts.
+    """
+
+    courses: tuple[Course, ...]
+
+    @cached_property
+    def _inexact(self) -> list[tuple[int, int]]:
+        """Ranges of inexact hours, in order and apart."""
+        merged: list[tuple[int, int]] = []
+        for start, end in sorted(self._touched()):
+            if merged and start <= merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+            else:
+                merged.append((start, end))
+        return merged
+
+    def _touched(self) -> Iterator[tuple[int, int]]:
+        for course in self.courses:
+            for piece in course.pieces:
+                if not exact_within(piece, *hour_of(piece.start)):
+                    yield piece.start // HOUR_MS, -(-piece.end // HOUR_MS)
+            if course.end < course.ends:
+                yield course.end // HOUR_MS, FOR_EVER // HOUR_MS
+            for lift in course.lifts:
+                yield lift.hour // HOUR_MS, lift.hour // HOUR_MS + 1
+
+    @cached_property
+    def _inexact_before(self) -> list[int]:
+        """The number of inexact hours before each range."""
+        return list(accumulate((end - start for start, end in self._inexact), initial=0))
+
+    @cached_property
+    def _inexact_starts(self) -> list[int]:
+        return [start for start, _ in self._inexact]
+
+    def inexact(self, first: int, last: int) -> int:
+        """The number of inexact hours in [first, last)."""
+        return self._inexact_until(last) - self._inexact_until(first)
+
+    def _inexact_until(self, hour: int) -> int:
+        i = bisect_left(self._inexact_starts, hour)
+        if i == 0:
+            return 0
+        start, end = self._inexact[i - 1]
+        return self._inexact_before[i - 1] + min(hour, end) - start
+
+    @cached_property
+    def _exact(self) -> tuple[list[int], list[int]]:
+        """Exact hours that hold pieces, in order, and their amounts."""
+        amounts: dict[int, int] = defaultdict(int)
+        for course in self.courses:
+            for piece in course.pieces:
+                if exact_within(piece, *hour_of(piece.start)):
+                    amounts[piece.start // HOUR_MS] += piece.low
+        hours = [hour for hour in sorted(amounts) if not self.inexact(hour, hour + 1)]
+        return hours, [amounts[hour] for hour in hours]
+
+    @cached_property
+    def _exact_before(self) -> list[int]:
+        return list(accumulate(self._exact[1], initial=0))
+
+    @cached_property
+    def _rounded(self) -> dict[Factor, list[int]]:
+        return {}
+
+    def _rounded_before(self, factor: Factor) -> list[int]:
+        if factor not in self._rounded:
+            self._rounded[factor] = list(
+                accumulate((half_even(amount, factor) for amount in self._exact[1]), initial=0)
+            )
+        return self._rounded[factor]
+
+    def exact(self, first: int, last: int, factor: Factor) -> tuple[int, int]:
+        """Of the exact hours in [first, last): their amounts, and those rounded hour by hour."""
+        i, j = (bisect_left(self._exact[0], hour) for hour in (first, last))
+        rounded = self._rounded_before(factor)
+        return self._exact_before[j] - self._exact_before[i], rounded[j] - rounded[i]
+
+    def exact_count(self, first: int, last: int) -> int:
+        """The number of exact hours that hold pieces in [first, last)."""
+        i, j = (bisect_left(self._exact[0], hour) for hour in (first, last))
+        return j - i
+
+    @cached_property
+    def _best(self) -> tuple[list[int], list[int]]:
+        """Hours that hold pieces, in order, and the best of each."""
+        best: dict[int, int] = defaultdict(int)
+        for course in self.courses:
+            for piece in course.pieces:
+                for hour in range(piece.start // HOUR_MS, -(-piece.end // HOUR_MS)):
+                    start, end = hour * HOUR_MS, hour * HOUR_MS + HOUR_MS
+                    best[hour] += course.part(
+                        piece, max(start, piece.start), min(end, piece.end)
+                    ).best
+        hours = sorted(best)
+        return hours, [best[hour] for hour in hours]
+
+    def best(self, first: int, last: int, factor: Factor) -> int:
+        """The best of the hours in [first, last), rounded hour by hour."""
+        i, j = (bisect_left(self._best[0], hour) for hour in (first, last))
+        return sum(
+            half_even(amount, factor) * times
+            for amount, times in Counter(self._best[1][i:j]).items()
+        )
+
+    def part_exact(self, start: int, end: int, at: int) -> int | None:
+        """The amount of the hour's part [start, end) where it is exact, else None."""
+        amount = 0
+        for course in self.courses:
+            open_end = course.end < min(end, course.ends)
+            if open_end or course.lifted(start, end, at):
+                return None
+            for i in course.overlapping(start, end):
+                if not exact_within(course.pieces[i], start, end):
+                    return None
+                amount += course.pieces[i].low
+        return amount
+
+
+def hour_of(at: int) -> tuple[int, int]:
+    """Start and end of the hour of an instant."""
+    start = at - at % HOUR_MS
+    return start, start + HOUR_MS
+
+
+def exact_within(piece: Piece, start: int, end: int) -> bool:
+    """Whether a piece is one value and lies wholly inside [start, end)."""
+    return piece.exact and start <= piece.start and piece.end <= end
+
+
+@dataclass(frozen=True)
+class World:
+    """One unit as a prefix of the log says it is."""
+
+    unit: Unit
+    pack: FactorPack
+    courses: dict[str, Course]
+    """By the point's name."""
+    _hours: dict[str, Hours] = field(default_factory=dict)
+    _factors: dict[tuple[str, str, int], Factor] = field(default_factory=dict)
+
+    def of(self, *quantities: str) -> tuple[Course, ...]:
+        """The courses of some quantities."""
+        return tuple(
+            course for course in self.courses.values() if course.point.quantity in quantities
+        )
+
+    @cached_property
+    def quantities(self) -> list[str]:
+        """Those the unit has points for."""
+        return sorted({course.point.quantity for course in self.courses.values()})
+
+    @cached_property
+    def carriers(self) -> list[str]:
+        """Those of them that count as energy."""
+        return [quantity for quantity in self.quantities if quantity in CARRIERS]
+
+    def hours(self, carrier: str) -> Hours:
+        """The hours of a carrier."""
+        if carrier not in self._hours:
+            self._hours[carrier] = Hours(self.of(carrier))
+        return self._hours[carrier]
+
+    def factor(self, carrier: str, target: str, at: int) -> Factor:
+        """The factor of the business year of an instant."""
+        key = carrier, target, year_of(at)
+        if key not in self._factors:
+            self._factors[key] = self.pack.factor(*key)  # type: ignore[arg-type]
+        return self._factors[key]
+
+
+def window_figures(world: World, start: int, end: int, at: int = FOR_EVER) -> dict[str, Figure]:
+    """The figures of [start, end) cut at `at`: native quantities, and energy and CO2 of carriers.
+
+    Energy and CO2 need a `start` on the full hour.
+    """
+    span = Span(start, end, at)
+    figures = {quantity: native_figure(world, quantity, span) for quantity in world.quantities}
+    if world.carriers:
+        figures |= {target: converted_figure(world, target, span) for target in TARGETS}
+    return figures
+
+
+def native_figure(world: World, quantity: str, span: Span) -> Figure:
+    """The sum over the quantity's points, and the opening."""
+    courses = world.of(quantity)
+    amount = total(course.native(*span) for course in courses)
+    return with_opening(world.unit, quantity, span, amount, share(courses, span))
+
+
+def converted_figure(world: World, target: str, span: Span) -> Figure:
+    """Energy or CO2: the sum over the carriers, and the opening declared for it."""
+    amount = total(converted(world, carrier, target, span) for carrier in world.carriers)
+    return with_opening(world.unit, target, span, amount, share(world.of(*world.carriers), span))
+
+
+def share(courses: Sequence[Course], span: Span) -> int:
+    """Exactly measured in expected point-time, in 10⁻⁶; 0 where nothing is expected."""
+    expected = sum(course.expected(span.start, span.cut) for course in courses)
+    measured = sum(course.measured(span.start, span.cut) for course in courses)
+    return SCALE * measured // expected if expected else 0
+
+
+def with_opening(unit: Unit, quantity: str, span: Span, amount: Amount, measured: int) -> Figure:
+    """A figure with what the unit used before its points begin."""
+    low, best, high = opening(unit, quantity, span)
+    return Figure(
+        amount.low + low, amount.best + best, None if high is None else amount.high + high, measured
+    )
+
+
+def opening(unit: Unit, quantity: str, span: Span) -> tuple[int, int, int | None]:
+    """What a window that begins before the unit's first validity and ends after it adds.
+
+    The declared balance speaks of the time from the year's start to the first validity: it is added
+    to windows that hold just that time. Any other window's is unknown.
+    """
+    if not span.start < unit.begins < span.cut:
+        return 0, 0, 0
+    year = year_of(unit.begins)
+    for told in unit.openings:
+        if (told.year, told.quantity) == (year, quantity) and span.start == year_start(year):
+            return scaled(told.low)[0], scaled(told.best)[0], scaled(told.high)[0]
+    return 0, 0, None
+
+
+def converted(world: World, carrier: str, target: str, span: Span) -> Amount:
+    """RULES section 5 for one carrier, without opening."""
+    if span.start % HOUR_MS:
+        message = f"{span.start} is not on a full hour"
+        raise ValueError(message)
+    hours, factor = world.hours(carrier), world.factor(carrier, target, span.start)
+    low, high = bounds(hours, factor, span)
+    return Amount(low, best(hours, factor, span), high)
+
+
+def bounds(hours: Hours, factor: Factor, span: Span) -> tuple[int, int]:
+    """Low and high: exact hours rounded one by one; the rest once, widened by 10⁻⁶ t an hour."""
+    native = total(course.native(*span) for course in hours.courses)
+    first, last = span.start // HOUR_MS, span.cut // HOUR_MS
+    amount, rounded = hours.exact(first, last, factor)
+    inexact = hours.inexact(first, last)
+    if span.cut % HOUR_MS:
+        part = hours.part_exact(last * HOUR_MS, span.cut, span.at)
+        inexact += part is None
+        amount += part or 0
+        rounded += half_even(part or 0, factor)
+    low = max(0, rounded + floor(native.low - amount, factor) - inexact)
+    return low, rounded + ceil(native.high - amount, factor) + inexact
+
+
+def best(hours: Hours, factor: Factor, span: Span) -> int:
+    """Pieces rounded hour by hour, and the open ends rounded once."""
+    last = span.cut - span.cut % HOUR_MS
+    part = sum(course.told(last, span.cut).best for course in hours.courses)
+    untold = sum(course.untold(span.start, span.cut).best for course in hours.courses)
+    whole = hours.best(span.start // HOUR_MS, last // HOUR_MS, factor)
+    return whole + half_even(part, factor) + half_even(untold, factor)
+
+
+def quarter_hours(
+    world: World, point: str, start: int, end: int, at: int = FOR_EVER
+) -> list[tuple[int, Amount]]:
+    """Start and native amount of one point for each quarter hour in [start, end), each a window."""
+    course = world.courses[point]
+    return [(t, course.native(t, t + QUARTER_MS, at)) for t in range(start, end, QUARTER_MS)]
+
+
+def judge(world: World, at: int) -> Judged:
+    """The unit at the tick `at`: the windows that hold the instant before it, and the verdict."""
+    windows: dict[WindowKind, Window] = {}
+    for kind in KINDS:
+        start, end = window_around(kind, at - 1)
+        windows[kind] = Window(start, end, window_figures(world, start, end, at))
+    silent = {name: course.end for name, course in world.courses.items() if is_silent(course, at)}
+    return Judged(*against_quota(world, windows["year"], at), windows, silent)
+
+
+@cache
+def window_around(kind: WindowKind, at: int) -> tuple[int, int]:
+    """The window of a kind that holds an instant."""
+    start = window_start(kind, at)
+    return start, window_end(kind, start)
+
+
+def is_silent(course: Course, at: int) -> bool:
+    """Valid at `at`, and silent for longer than cadence and tolerance."""
+    valid = course.begins <= at < course.ends
+    return valid and at - course.end > course.point.cadence_ms + course.point.tolerance
+
+
+def quota_of(unit: Unit, year: int) -> int | None:
+    """The unit's quota of a year, in 10⁻⁶ tce."""
+    return next((quota.amount for quota in unit.quotas if quota.year == year), None)
+
+
+def against_quota(
+    world: World, window: Window, at: int
+) -> tuple[Verdict | None, Reason | None, int | None, bool]:
+    """Verdict, reason, since, suspected. Without a quota or a carrier there is none."""
+    quota = quota_of(world.unit, year_of(window.start))
+    energy = window.figures.get("energy")
+    if quota is None or energy is None:
+        return None, None, None, False
+    if energy.low > quota:
+        return "FAIL", None, since(world, quota, window.start, at), False
+    if energy.high is not None and energy.high <= quota:
+        return "PASS", None, None, False
+    return "UNDECIDABLE", undecided(world, energy, window, at), None, energy.best > quota
+
+
+def undecided(world: World, energy: Figure, window: Window, at: int) -> Reason:
+    """Why a verdict is UNDECIDABLE."""
+    if energy.high is None:
+        return "opening unknown"
+    missing = any(
+        course.misses(window.start, window.end, at) for course in world.of(*world.carriers)
+    )
+    return "missing data" if missing else "ambiguous data"
+
+
+def energy_low(world: World, span: Span) -> int:
+    """`low` of energy, as `window_figures` has it."""
+    low = opening(world.unit, "energy", span)[0]
+    for carrier in world.carriers:
+        low += bounds(world.hours(carrier), world.factor(carrier, "energy", span.start), span)[0]
+    return low
+
+
+def energy_low_at_most(world: World, span: Span) -> int:
+    """Not less than `energy_low`, and never falling with the cut.
+
+    Without the reduction for inexact hours, and with the ½ that rounding adds at most for each
+    exact hour.
+    """
+    low = opening(world.unit, "energy", span)[0]
+    for carrier in world.carriers:
+        hours = world.hours(carrier)
+        native = sum(course.told(span.start, span.cut).low for course in hours.courses)
+        exact = hours.exact_count(span.start // HOUR_MS, span.cut // HOUR_MS) + 1
+        low += ceil(native, world.factor(carrier, "energy", span.start)) + (exact + 1) // 2
+    return low
+
+
+def since(world: World, quota: int, start: int, at: int) -> int:
+    """The least quarter-hour end whose window from the year's start has low > quota.
+
+    The window is cut at that end, and at the tick. `low` may fall by some 10⁻⁶ from one end to the
+    next, so what is searched by halves is a bound that does not; from there each end is tried.
+    """
+    ends = range(start + QUARTER_MS, -(-at // QUARTER_MS) * QUARTER_MS + 1, QUARTER_MS)
+
+    def span(end: int) -> Span:
+        return Span(start, end, min(end, at))
+
+    possible = bisect_right(ends, quota, key=lambda end: energy_low_at_most(world, span(end)))
+    return next(end for end in ends[possible:] if energy_low(world, span(end)) > quota)

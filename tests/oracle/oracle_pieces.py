@@ -1,0 +1,241 @@
+"""The oracle, RULES sections 3 and 4: one point's time in pieces, and the amount of any part.
+
+The pieces of a point lie side by side from its validity's begin to its end; the open end follows.
+
+    valid_from ──hole──┬──known──┬──event──┬──known──┐ end ─── open end ───▶ (valid_to)
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, pairwise
+from typing import Literal, NamedTuple
+
+from oracle_claims import Claim, allowed, dial, end_of
+from schemas.calendar import HOUR_MS
+from schemas.registry import Point
+
+FOR_EVER = 10**15
+"""An instant after every other."""
+
+
+class Amount(NamedTuple):
+    """A native amount; one that is exact has low = best = high."""
+
+    low: int = 0
+    best: int = 0
+    high: int = 0
+
+    def plus(self, other: "Amount") -> "Amount":
+        """Interval addition."""
+        return Amount(self.low + other.low, self.best + other.best, self.high + other.high)
+
+
+def total(amounts: Iterable[Amount]) -> Amount:
+    """The sum of amounts."""
+    result = Amount()
+    for amount in amounts:
+        result = result.plus(amount)
+    return result
+
+
+class Piece(NamedTuple):
+    """A part of a point's time; of an unknown one (hole, event) `high` is what is allowed."""
+
+    kind: Literal["known", "hole", "event"]
+    start: int
+    end: int
+    low: int
+    high: int
+
+    @property
+    def exact(self) -> bool:
+        """True where the amount is one value."""
+        return self.kind == "known" and self.low == self.high
+
+
+class Lift(NamedTuple):
+    """What a period claim rejected as faster than rated adds to high, in its first hour."""
+
+    start: int
+    excess: int
+
+    @property
+    def hour(self) -> int:
+        """Start of that hour."""
+        return self.start - self.start % HOUR_MS
+
+
+def half(rated: int, start: int, end: int) -> int:
+    """The best guess of what is unknown: half the rated maximum, H(end) − H(start)."""
+    return rated * end // 7_200_000 - rated * start // 7_200_000
+
+
+def register_pieces(point: Point, winners: list[Claim]) -> Iterator[Piece]:
+    """Between neighbours: every value the dial and the rated maximum allow, or an event."""
+    modulus, step = dial(point), dial(point) * point.multiplier
+    for a, b in pairwise(winners):
+        least = ((b.value or 0) - (a.value or 0)) % modulus * point.multiplier
+        most = allowed(point.rated, a.at, b.at)
+        if least > most:
+            yield Piece("event", a.at, b.at, 0, most)
+        else:
+            yield Piece("known", a.at, b.at, least, least + step * ((most - least) // step))
+
+
+def period_pieces(point: Point, winners: list[Claim]) -> Iterator[Piece]:
+    """Each winner's period, and the holes between them."""
+    reached = None
+    for claim in winners:
+        if reached is not None and reached < claim.at:
+            yield hole(point, reached, claim.at)
+        reached = end_of(claim.statement, claim.at)
+        yield Piece("known", claim.at, reached, claim.value or 0, claim.value or 0)
+
+
+def hole(point: Point, start: int, end: int) -> Piece:
+    """Time of which nothing is known."""
+    return Piece("hole", start, end, 0, allowed(point.rated, start, end))
+
+
+@dataclass(frozen=True)
+class Course:
+    """One point's time, cut into pieces by the winners of its primary statement, with its lifts."""
+
+    point: Point
+    pieces: tuple[Piece, ...]
+    end: int
+    """Where the open end begins."""
+    lifts: tuple[Lift, ...]
+
+    @cached_property
+    def begins(self) -> int:
+        """First instant of validity."""
+        return self.point.begins
+
+    @cached_property
+    def ends(self) -> int:
+        """End of validity."""
+        return FOR_EVER if self.point.ends is None else self.point.ends
+
+    @cached_property
+    def rated(self) -> int:
+        """Rated maximum per hour."""
+        return self.point.rated
+
+    @cached_property
+    def _starts(self) -> list[int]:
+        return [piece.start for piece in self.pieces]
+
+    @cached_property
+    def _before(self) -> list[Amount]:
+        """Amounts of all pieces before each."""
+        whole = (self.part(piece, piece.start, piece.end) for piece in self.pieces)
+        return list(accumulate(whole, Amount.plus, initial=Amount()))
+
+    @cached_property
+    def _measured_before(self) -> list[int]:
+        """Exactly measured time in all pieces before each."""
+        return list(accumulate(((p.end - p.start) * p.exact for p in self.pieces), initial=0))
+
+    def overlapping(self, x: int, y: int) -> range:
+        """Indices of the pieces that have a part in [x, y)."""
+        first = max(bisect_right(self._starts, x) - 1, 0)
+        if first < len(self.pieces) and self.pieces[first].end <= x:
+            first += 1
+        return range(first, max(bisect_left(self._starts, y), first) if x < y else first)
+
+    def part(self, piece: Piece, x: int, y: int) -> Amount:
+        """The amount of the part [x, y) of one piece; x and y lie in it."""
+        a, b = piece.start, piece.end
+        if piece.kind != "known":
+            return Amount(0, half(self.rated, x, y), allowed(self.rated, x, y))
+        best = piece.low * (y - a) // (b - a) - piece.low * (x - a) // (b - a)
+        if (x, y) == (a, b):
+            return Amount(piece.low, best, piece.high)
+        outside = allowed(self.rated, a, x) + allowed(self.rated, y, b)
+        return Amount(max(0, piece.low - outside), best, min(piece.high, allowed(self.rated, x, y)))
+
+    def told(self, x: int, y: int) -> Amount:
+        """The amount of the pieces in [x, y), cut there; without the open end and lifts."""
+        inside = self.overlapping(x, y)
+        first, last = inside.start, inside.stop
+        edges = []
+        if first < last and self.pieces[first].start < x:
+            edges.append(first)
+            first += 1
+        if first < last and self.pieces[last - 1].end > y:
+            edges.append(last - 1)
+            last -= 1
+        after, before = self._before[last], self._before[first]
+        whole = Amount(after.low - before.low, after.best - before.best, after.high - before.high)
+        cut = (self.pieces[i] for i in edges)
+        return total(
+            [whole, *(self.part(piece, max(x, piece.start), min(y, piece.end)) for piece in cut)]
+        )
+
+    def untold(self, x: int, y: int) -> Amount:
+        """The amount of the open end in [x, y)."""
+        x, y = max(x, self.end), min(y, self.ends)
+        return Amount(0, half(self.rated, x, y), allowed(self.rated, x, y)) if x < y else Amount()
+
+    def lifted(self, start: int, end: int, at: int) -> int:
+        """What is added to high in hours that begin in [start, end), by periods before `at`."""
+        return sum(
+            lift.excess for lift in self.lifts if start <= lift.hour < end and lift.start < at
+        )
+
+    def native(self, start: int, end: int, at: int) -> Amount:
+        """The point's amount in the window [start, end) at the tick `at`."""
+        cut = min(end, at)
+        return total(
+            [
+                self.told(start, cut),
+                self.untold(start, cut),
+                Amount(high=self.lifted(start, end, at)),
+            ]
+        )
+
+    def measured(self, x: int, y: int) -> int:
+        """Time in [x, y) that lies in exact pieces."""
+        inside = self.overlapping(x, y)
+        if not inside:
+            return 0
+        first, last = self.pieces[inside.start], self.pieces[inside.stop - 1]
+        over = max(x - first.start, 0) * first.exact + max(last.end - y, 0) * last.exact
+        return self._measured_before[inside.stop] - self._measured_before[inside.start] - over
+
+    def expected(self, x: int, y: int) -> int:
+        """Time in [x, y) in which the point is valid."""
+        return max(0, min(y, self.ends) - max(x, self.begins))
+
+    def misses(self, start: int, end: int, at: int) -> bool:
+        """Whether an unknown piece, the open end or a lift has a part in the window."""
+        cut = min(end, at)
+        unknown = any(self.pieces[i].kind != "known" for i in self.overlapping(start, cut))
+        return (
+            unknown or max(start, self.end) < min(cut, self.ends) or self.lifted(start, end, at) > 0
+        )
+
+
+def course(point: Point, winners: Iterable[Claim], too_fast: Iterable[Claim]) -> Course:
+    """A point's course: of its primary statement the winners, and the claims rejected as faster."""
+    ordered = sorted(winners, key=lambda claim: claim.at)
+    shape = register_pieces if point.statement == "register" else period_pieces
+    pieces = list(shape(point, ordered))
+    end = end_of(point.statement, ordered[-1].at) if ordered else point.begins
+    if ordered and point.begins < ordered[0].at:
+        pieces.insert(0, hole(point, point.begins, ordered[0].at))
+    return Course(point, tuple(pieces), end, tuple(lifts(point, ordered, too_fast)))
+
+
+def lifts(point: Point, winners: list[Claim], too_fast: Iterable[Claim]) -> Iterator[Lift]:
+    """For each period without a winner: the excess of the greatest rejected claim."""
+    won = {claim.at for claim in winners}
+    claimed: dict[int, int] = {}
+    for claim in too_fast:
+        if claim.at not in won:
+            claimed[claim.at] = max(claim.value or 0, claimed.get(claim.at, 0))
+    for at, most in sorted(claimed.items()):
+        yield Lift(at, most - allowed(point.rated, at, end_of(point.statement, at)))
