@@ -6,8 +6,13 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from schemas.rule import DEFAULT_RULES, BadRules, Rules, read_rules
+
+if TYPE_CHECKING:
+    from alerts.settings import AlertSettings
 
 OK, WRONG, USAGE = 0, 1, 2
 
@@ -46,6 +51,23 @@ rules are.
 """
 
 
+RUN = """\
+Hears the indicators, stores each transition of an alert with its cause and evidence, and tells
+Alertmanager and a webhook. May run several times: the partitions are shared out.
+
+Settings come from the environment: WEIR_KAFKA, WEIR_DATABASE_URL, WEIR_ALERTMANAGER,
+WEIR_ALERTS_WEBHOOK (the last and the database's also from the file that WEIR_..._FILE names),
+WEIR_ALERTS_HTTP (where /metrics, /healthz and /readyz are), WEIR_ALERTS_REPEAT_SECONDS.
+
+The tables are made by `python -m processors migrate up`. SIGTERM ends it in order. Exit code 70:
+it ended itself, said why, and is to be started again.
+"""
+
+LIST = """\
+Prints the alerts that are pending or firing, from the database (WEIR_DATABASE_URL).
+"""
+
+
 class UsageError(Exception):
     """The command cannot be carried out as it was given."""
 
@@ -60,6 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 code = check(options.rules)
             case "replay":
                 code = replay(options.rules)
+            case "run":
+                code = run(options)
+            case "list":
+                code = list_alerts(as_json=options.json)
             case _:
                 parser.print_help()
                 code = USAGE
@@ -86,6 +112,18 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     verb = _verb(verbs, "replay", "alerts of a log, without a server", REPLAY)
     verb.add_argument("--rules", type=Path, metavar="FILE", help=RULES_HELP)
+    verb = _verb(verbs, "run", "the worker: hear, store, tell", RUN)
+    verb.add_argument("--rules", type=Path, metavar="FILE", help=RULES_HELP)
+    verb.add_argument(
+        "--notify-history",
+        action="store_true",
+        help="also tell what units in history had (imports, simulations); it is stored anyway",
+    )
+    verb.add_argument("--webhook", metavar="URL", help="tell it each transition by POST")
+    verb.add_argument("--alertmanager", metavar="URL", help="else WEIR_ALERTMANAGER")
+    verb.add_argument("--no-alertmanager", action="store_true", help="do not tell Alertmanager")
+    verb = _verb(verbs, "list", "who is pending or firing now", LIST)
+    verb.add_argument("--json", action="store_true", help="one object a line, with its evidence")
     verb = _verb(verbs, "check", "name what is wrong with a rule file", CHECK)
     verb.add_argument("rules", type=Path, metavar="RULES", help="rule file in TOML")
     return parser
@@ -137,6 +175,75 @@ def replay(path: Path | None) -> int:
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     print(f"alerts: {counts or 'no transition'}", file=sys.stderr)
     return code
+
+
+def run(options: argparse.Namespace) -> int:
+    """Work until told to stop."""
+    from alerts import app
+    from alerts.channels import Alertmanager, Channel, Webhook
+
+    rules = load_rules(options.rules)
+    settings = _settings()
+    _database_of(settings)
+    secret = settings.alerts_webhook
+    webhook = options.webhook or (secret.get_secret_value() if secret else None)
+    channels: list[Channel] = []
+    if not options.no_alertmanager:
+        url = _address(options.alertmanager or settings.alertmanager)
+        channels.append(Alertmanager(url, settings.alerts_repeat_seconds))
+    if webhook:
+        channels.append(Webhook(_address(webhook)))
+    app.run(settings, rules, channels, notify_history=options.notify_history)
+    return OK
+
+
+def list_alerts(*, as_json: bool) -> int:
+    """Print the alerts that are pending or firing."""
+    from alerts.store import Store
+    from schemas.calendar import rfc3339
+
+    store = Store(_database_of(_settings()))
+    try:
+        alerts = store.alerts()
+    finally:
+        store.close()
+    if as_json:
+        for alert in alerts:
+            print(alert.model_dump_json())
+        return OK
+    for alert in alerts:
+        recovering = ", over since " + rfc3339(alert.cleared_at) if alert.cleared_at else ""
+        print(
+            f"{alert.state:<7} {alert.severity:<8} {alert.key.unit} {alert.key.rule}: "
+            f"{alert.kind} since {rfc3339(alert.since)}{recovering}"
+        )
+    print(f"alerts: {len(alerts)} pending or firing", file=sys.stderr)
+    return OK
+
+
+def _settings() -> "AlertSettings":
+    from alerts.settings import AlertSettings
+    from schemas.settings import SettingsError
+
+    try:
+        return AlertSettings.read()
+    except SettingsError as error:
+        raise UsageError(error) from error
+
+
+def _database_of(settings: "AlertSettings") -> str:
+    if settings.database_url is None:
+        message = "no database named: set WEIR_DATABASE_URL or WEIR_DATABASE_URL_FILE"
+        raise UsageError(message)
+    return settings.database_url.get_secret_value()
+
+
+def _address(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        message = f"{parts.scheme}://{parts.hostname or ''} is no address such as http://host:9093"
+        raise UsageError(message)
+    return url
 
 
 def load_rules(path: Path | None) -> Rules:

@@ -39,6 +39,9 @@ class Imported:
     """By reason; an unreadable line counts as one."""
     first_at: int | None = None
     last_end: int | None = None
+    backwards: int = 0
+    """Readings that begin before the one of their point and statement above them."""
+    newest: dict[tuple[str, str], int] = field(default_factory=dict)
     sums: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """(point, statement, unit of measure) → the sum of its period amounts, in 10⁻⁶."""
 
@@ -50,6 +53,10 @@ class Imported:
             f"{point} {statement}: {as_text(amount)} {unit} in all"
             for (point, statement, unit), amount in sorted(self.sums.items())
         ]
+        if self.backwards:
+            lines.append(
+                f"{self.backwards:,} readings go back in time: are `midnight` and `time_format` right?"
+            )
         lines += [f"refused, {reason}: {count:,}" for reason, count in self.refused.most_common()]
         return "\n".join(lines)
 
@@ -178,7 +185,9 @@ def _count(done: Imported, taken_part: Taken) -> None:
     first, last = int(part.at.min()), int(ends_of(part).max())
     done.first_at = first if done.first_at is None else min(done.first_at, first)
     done.last_end = last if done.last_end is None else max(done.last_end, last)
-    for point, statement, unit, value, _flags, _at in entries(part):
+    for point, statement, unit, value, _flags, at in entries(part):
+        done.backwards += at < done.newest.get((point, statement), at)
+        done.newest[point, statement] = at
         if statement != "register":
             done.sums[point, statement, unit] += value
 

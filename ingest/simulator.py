@@ -280,9 +280,9 @@ class _Speaking:
             amount = (
                 amount // self.point.multiplier // self.meter.resolution * self.meter.resolution
             )
-            if self.random.random() < self.faults.jump:
-                amount += min(self.modulus // 3, 10 * self.point.rated)
-            self.counter = (self.counter + amount) % self.modulus
+            jump = self.random.random() < self.faults.jump
+            jumped = min(self.modulus // 3, 10 * self.point.rated) if jump else 0
+            self.counter = (self.counter + amount + jumped) % self.modulus
             value = self.counter
         claim = Claim(
             self.point.name,

@@ -17,7 +17,7 @@ from processors.gaps import change_gaps
 from processors.ports import ACCOUNT_CLASSES, Fetched, Gap, Ints, Needs, OutboxRow, ReadingRow, RefusedRow, Step
 from processors.segments import Ordered, continued
 from processors.state import KEY_BITS, QUANTITIES, Factors, State, factor_tables
-from processors.ticks import Moment, Stand, Told, judge, tick_message
+from processors.ticks import Moment, Stand, Told, judge, numbered, tick_message
 from processors.validation import TOO_FAST, Readings, reasons
 from processors.windows import Pieces, apply, ensure, evict, hours_of, pieces, together
 from schemas.calendar import business_day
@@ -80,9 +80,9 @@ class _Chunk:
 class Engine:
     """Digests records of the partitions it holds. One step at a time; a step that was not written must be dropped with its partitions."""
 
-    def __init__(self, pack: FactorPack, configurations: Mapping[int, Configuration], partitions: int) -> None:
-        """`configurations` may grow while the engine lives; `partitions` is the fixed count of the log."""
-        self.state = State(factor_tables(pack))
+    def __init__(self, pack: FactorPack, configurations: Mapping[int, Configuration], partitions: int, *, generation: int = 1) -> None:
+        """`configurations` may grow while the engine lives; `partitions` is the fixed count of the log, `generation` its number."""
+        self.state = State(factor_tables(pack), generation)
         self.partition_ticks: dict[int, int] = {}
         self.configurations = configurations
         self._partitions = partitions
@@ -159,7 +159,7 @@ class Engine:
 
     def _mark(self, chunk: _Chunk, stand: Stand, at: int, unit: str | None, outcome: _Outcome) -> None:
         outcome.ticks.append((stand.partition, stand.offset, stand.position, at, unit or ""))
-        chunk.marks.append(tick_message(stand, at, unit))
+        chunk.marks.append(tick_message(self.state, stand, at, unit))
 
     def _place_sections(
         self, chunk: _Chunk, counts: dict[int | str, int], place: tuple[int, int], parts: Sequence[Section | Unreadable], outcome: _Outcome
@@ -389,7 +389,7 @@ class Engine:
             windows=tuple(_latest(outcome.told)),
             states=tuple(state.export(sorted(outcome.told.units))),
             account={key: tuple(counts) for key, counts in outcome.account.items()},
-            outbox=tuple(sorted(outcome.told.outbox, key=lambda row: (row.partition, row.offset, row.position, row.number, row.key))),
+            outbox=numbered(outcome.told.outbox),
             ticks=tuple(outcome.ticks),
             controls=tuple(outcome.controls),
         )

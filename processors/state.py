@@ -93,6 +93,7 @@ class State:
     """See the module. Every field but the dictionaries is an array over one axis."""
 
     factors: Factors
+    generation: int = 1
     units: list[Unit] = field(default_factory=list)
     index: dict[str, int] = field(default_factory=dict)
     touched: list[set[tuple[int, int]]] = field(default_factory=list)

@@ -45,6 +45,10 @@ DOORS = "SELECT door, incarnation, sequence FROM door WHERE generation = %s AND 
 ADD_UNITS = "INSERT INTO unit (code) SELECT unnest(%s) ON CONFLICT (code) DO NOTHING"
 UNITS = "SELECT code, id FROM unit WHERE code = ANY(%s)"
 
+WINDOWS_OF = """
+SELECT w.as_of, w.judged::text FROM unit_window w JOIN unit u ON u.id = w.unit
+WHERE u.code = %s ORDER BY w.kind, w.starts"""
+
 RECORDS = """
 SELECT r.unit, r.day - date '1970-01-01', r.first_at, r.generation, r.partition, r."offset", r.part,
        r.statement, r.rank, r.revision, r.flags, false, r.point, r.at, r.value, r.sent_at
@@ -61,7 +65,7 @@ JOIN rejection_record r ON r.unit = s.unit AND r.day = s.day
 WHERE r.day = ANY(%s) AND r.reason = 'faster than rated'"""
 HOURS = """
 SELECT h.unit, h.quantity::text, h.hour, h.best, h.unknown_best, h.unknown_high, h.measured_ms,
-       h.inexact, h.before_low, h.before_high, h.after_low, h.after_high
+       h.inexact, h.before_low, h.before_high, h.after_low, h.after_high, h.fingerprint
 FROM unnest(%s, %s, %s) AS s (unit, from_hour, to_hour)
 JOIN hour h ON h.unit = s.unit AND h.hour >= s.from_hour AND h.hour < s.to_hour"""
 GAPS = """
@@ -111,15 +115,17 @@ ON CONFLICT (unit) DO UPDATE SET partition = excluded.partition, last_tick = exc
   live = excluded.live, ends = excluded.ends, blob = excluded.blob"""
 _HOURS = """
 INSERT INTO hour (unit, hour, quantity, best, unknown_best, unknown_high, measured_ms, inexact,
-  before_low, before_high, after_low, after_high)
+  before_low, before_high, after_low, after_high, fingerprint)
 SELECT unit, hour, quantity::quantity, best, unknown_best, unknown_high, measured_ms, inexact,
-  before_low, before_high, after_low, after_high
-FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS s (unit, hour, quantity, best,
-  unknown_best, unknown_high, measured_ms, inexact, before_low, before_high, after_low, after_high)
+  before_low, before_high, after_low, after_high, fingerprint
+FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS s (unit, hour, quantity, best,
+  unknown_best, unknown_high, measured_ms, inexact, before_low, before_high, after_low, after_high,
+  fingerprint)
 ON CONFLICT (unit, hour, quantity) DO UPDATE SET best = excluded.best,
   unknown_best = excluded.unknown_best, unknown_high = excluded.unknown_high,
   measured_ms = excluded.measured_ms, inexact = excluded.inexact, before_low = excluded.before_low,
-  before_high = excluded.before_high, after_low = excluded.after_low, after_high = excluded.after_high"""
+  before_high = excluded.before_high, after_low = excluded.after_low, after_high = excluded.after_high,
+  fingerprint = excluded.fingerprint"""
 _GAPS_ENDED = """
 DELETE FROM gap USING unnest(%s, %s, %s) AS s (unit, point, starts)
 WHERE gap.unit = s.unit AND gap.point = s.point AND gap.starts = s.starts"""

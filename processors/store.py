@@ -245,6 +245,11 @@ class Store:
         row = self._surely(self._reader, lambda link: link.execute("SHOW timescaledb.license").fetchone())
         return str(row[0]) if row else "none"
 
+    def windows_of(self, unit: str) -> list[tuple[int, bytes]]:
+        """(as of, JSON) of a unit's days, months and years as last told."""
+        rows = self._surely(self._reader, lambda link: link.execute(statements.WINDOWS_OF, (unit,)).fetchall())
+        return [(as_of, judged.encode()) for as_of, judged in rows]
+
     # ---- Fetching
 
     def fetch(self, needs: Needs) -> Fetched:
@@ -387,7 +392,7 @@ class Store:
     def advance_cursor(self, partition: int, published: tuple[int, int, int]) -> None:
         """Remember the last row that was published; never backwards. Raises LostError."""
         epoch = self._epochs.get(partition)
-        key = (*published, self._generation, partition, epoch, *published)
+        key = (*published, self._generation, partition, epoch)
 
         def advance(link: Link) -> bool:
             return link.execute(statements.ADVANCE_CURSOR, key).rowcount == 1
@@ -410,7 +415,7 @@ class Store:
         raise StoppedError
 
     def _report_or_raise(self, error: psycopg.Error, line: "_Line") -> None:
-        if not passes(error, closed=line.is_closed()):
+        if not passes(error, closed=line.was_ended()):
             raise error
         self._report(f"the database does not answer: {str(error).strip() or type(error).__name__}")
 
@@ -454,21 +459,24 @@ class _Line:
         self._name = name
         self._settings = settings
         self._link: Link | None = None
+        self._ended = False
 
     def open(self) -> Link:
         """The connection, made anew where it is closed or inside a transaction that nobody ended."""
         if self._link is None or not self._is_idle(self._link):
             self.close()
+            self._ended = False
             self._link = self._connected()
         return self._link
 
-    def is_closed(self) -> bool:
-        """Whether it was ended, from whatever side."""
-        return self._link is None or self._link.closed
+    def was_ended(self) -> bool:
+        """Whether the server or the network ended it."""
+        return self._ended if self._link is None else self._link.closed
 
     def close(self) -> None:
         """Give it up."""
         if self._link is not None:
+            self._ended = self._link.closed
             self._link.close()
             self._link = None
 
@@ -491,7 +499,7 @@ class _Line:
         try:
             _teach_types(link)
             for setting in self._settings:
-                link.execute(setting)
+                link.execute(setting, prepare=False)
             # What an earlier connection of this very line left on the server may still hold our
             # rows, in a COPY that nobody continues, or may be about to commit.
             link.execute(statements.END_PREDECESSORS)

@@ -4,7 +4,8 @@ Rules: schemas/RULES.md, section 7. What is told depends on the log alone, never
 """
 
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import groupby
 
 import numpy as np
 import orjson
@@ -15,7 +16,6 @@ from processors.ports import Fetched, Ints, Needs, OutboxRow, WindowRow
 from processors.state import (
     AMBIGUOUS_DATA,
     FAIL,
-    FOREVER,
     MISSING_DATA,
     NO_VERDICT,
     OPENING_UNKNOWN,
@@ -38,6 +38,8 @@ _WORDS: dict[int, tuple[str | None, str | None]] = {
     MISSING_DATA: ("UNDECIDABLE", "missing data"),
     AMBIGUOUS_DATA: ("UNDECIDABLE", "ambiguous data"),
 }
+LAST = 1
+"""Number of a tick's own message before `numbered`: it stands after the units'."""
 _CAUSES = ("time", "reading", "late reading")
 
 Json = dict[str, object]
@@ -190,7 +192,7 @@ def _message(state: State, moment: Moment, windows: list[Json], silent: list[Jso
     body = {
         "kind": "unit",
         "unit": state.units[u].code,
-        "version": version(stand),
+        "version": version(state, stand),
         "as_of": moment.at,
         "cause": _CAUSES[int(state.changed[u])],
         "configuration": int(state.configuration[u]),
@@ -202,15 +204,22 @@ def _message(state: State, moment: Moment, windows: list[Json], silent: list[Jso
     return OutboxRow(stand.partition, stand.offset, stand.position, 0, state.units[u].code, orjson.dumps(body))
 
 
-def version(stand: Stand) -> Json:
-    """Where in the log something was told; the generation is the shell's to set."""
-    return {"generation": 0, "partition": stand.partition, "offset": stand.offset, "position": stand.position}
+def version(state: State, stand: Stand) -> Json:
+    """Where in the log something was told."""
+    return {"generation": state.generation, "partition": stand.partition, "offset": stand.offset, "position": stand.position}
 
 
-def tick_message(stand: Stand, at: int, unit: str | None) -> OutboxRow:
+def tick_message(state: State, stand: Stand, at: int, unit: str | None) -> OutboxRow:
     """The tick itself, after what it told."""
-    body = {"kind": "tick", "version": version(stand), "as_of": at, "unit": unit}
-    return OutboxRow(stand.partition, stand.offset, stand.position, FOREVER >> 31, unit or "", orjson.dumps(body))
+    body = {"kind": "tick", "version": version(state, stand), "as_of": at, "unit": unit}
+    return OutboxRow(stand.partition, stand.offset, stand.position, LAST, unit or "", orjson.dumps(body))
+
+
+def numbered(outbox: list[OutboxRow]) -> tuple[OutboxRow, ...]:
+    """The messages in their order, each with its number within its tick."""
+    rows = sorted(outbox, key=lambda row: (row.partition, row.offset, row.position, row.number, row.key))
+    ticks = groupby(rows, key=lambda row: (row.partition, row.offset, row.position))
+    return tuple(replace(row, number=number) for _, told in ticks for number, row in enumerate(told))
 
 
 # Windows.

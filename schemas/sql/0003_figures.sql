@@ -29,6 +29,7 @@ CREATE TABLE hour (
     before_high  bigint   NOT NULL,
     after_low    bigint   NOT NULL,
     after_high   bigint   NOT NULL,
+    fingerprint  bigint   NOT NULL,
     PRIMARY KEY (unit, hour, quantity)
 ) WITH (fillfactor = 60,
         autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_cost_delay = 0);

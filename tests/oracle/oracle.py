@@ -23,7 +23,17 @@ from oracle_claims import (
     refusal,
     winner,
 )
-from oracle_figures import Figure, Judged, Window, World, judge, quarter_hours, window_figures
+from oracle_figures import (
+    Figure,
+    Judged,
+    Window,
+    World,
+    fails,
+    judge,
+    quarter_hours,
+    window_around,
+    window_figures,
+)
 from oracle_pieces import Amount, course
 from schemas.calendar import business_day
 from schemas.factors import FactorPack
@@ -115,6 +125,7 @@ class Outcome:
     """For each honoured tick: the units it concerns, and what each had heard."""
     histories: dict[str, History] = field(default_factory=dict)
     _worlds: dict[tuple[str, Heard], World] = field(default_factory=dict)
+    _fails: dict[tuple[str, int], bool] = field(default_factory=dict)
 
     @property
     def units(self) -> list[str]:
@@ -132,8 +143,28 @@ class Outcome:
         ]
 
     def judged(self, unit: str, i: int) -> Judged:
-        """One unit at honoured tick `i`."""
-        return judge(self.world_at(unit, i), self.ticks[i].at)
+        """One unit at honoured tick `i`; the since of a FAIL is that of the tick that found it."""
+        found = self.became_fail(unit, i)
+        return judge(self.world_at(unit, i), self.ticks[i].at, found)
+
+    def became_fail(self, unit: str, i: int) -> tuple[World, int] | None:
+        """Of the unit's ticks of one year that are FAIL without a break up to `i`: the first."""
+        first = None
+        year = window_around("year", self.ticks[i].at - 1)
+        for j in range(i, -1, -1):
+            if unit not in self.told_at(j):
+                continue
+            at = self.ticks[j].at
+            if window_around("year", at - 1) != year or not self.fails(unit, j):
+                break
+            first = self.world_at(unit, j), at
+        return first
+
+    def fails(self, unit: str, i: int) -> bool:
+        """Whether the unit's verdict at honoured tick `i` is FAIL."""
+        if (unit, i) not in self._fails:
+            self._fails[unit, i] = fails(self.world_at(unit, i), self.ticks[i].at)
+        return self._fails[unit, i]
 
     def world_at(self, unit: str, i: int) -> World:
         """One unit as the log before honoured tick `i` says it is."""

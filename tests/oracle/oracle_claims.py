@@ -101,13 +101,17 @@ def end_of(statement: str, at: int) -> int:
 
 
 def on_grid(point: Point, statement: str, at: int) -> bool:
-    """Periods begin on the point's grid: by default business midnight for P1D, the hour else."""
+    """Periods begin on a grid: business midnight for P1D and the hour else, where none is told.
+
+    A point's own anchor is that of its primary statement.
+    """
     if statement == "register":
         return True
     if statement == "P1M":
         return at == month_of(at)[0]
     default = -OFFSET_MS if statement == "P1D" else 0
-    anchor = default if point.anchor_ms is None else point.anchor_ms
+    told = point.anchor_ms is not None and statement == point.statement
+    anchor = point.anchor_ms if told else default
     return (at - anchor) % LENGTH_MS[statement] == 0
 
 

@@ -92,7 +92,7 @@ class Hours:
     """The complete hours of one carrier, numbered since the epoch.
 
     A piece that is exact and lies in one hour leaves it exact. Every other piece makes each hour
-    that it touches inexact; so do open ends and lifts.
+    that it touches inexact; so does a lift. An open end makes its hour and all later ones inexact.
     """
 
     courses: tuple[Course, ...]
@@ -360,14 +360,18 @@ def quarter_hours(
     return [(t, course.native(t, t + QUARTER_MS, at)) for t in range(start, end, QUARTER_MS)]
 
 
-def judge(world: World, at: int) -> Judged:
-    """The unit at the tick `at`: the windows that hold the instant before it, and the verdict."""
+def judge(world: World, at: int, failed: tuple[World, int] | None = None) -> Judged:
+    """The unit at the tick `at`: the windows that hold the instant before it, and the verdict.
+
+    `failed` is the unit and the tick where the verdict became FAIL: here, unless told.
+    """
     windows: dict[WindowKind, Window] = {}
     for kind in KINDS:
         start, end = window_around(kind, at - 1)
         windows[kind] = Window(start, end, window_figures(world, start, end, at))
     silent = {name: course.end for name, course in world.courses.items() if is_silent(course, at)}
-    return Judged(*against_quota(world, windows["year"], at), windows, silent)
+    verdict = against_quota(world, windows["year"], at, failed or (world, at))
+    return Judged(*verdict, windows, silent)
 
 
 @cache
@@ -389,7 +393,7 @@ def quota_of(unit: Unit, year: int) -> int | None:
 
 
 def against_quota(
-    world: World, window: Window, at: int
+    world: World, window: Window, at: int, failed: tuple[World, int]
 ) -> tuple[Verdict | None, Reason | None, int | None, bool]:
     """Verdict, reason, since, suspected. Without a quota or a carrier there is none."""
     quota = quota_of(world.unit, year_of(window.start))
@@ -397,7 +401,7 @@ def against_quota(
     if quota is None or energy is None:
         return None, None, None, False
     if energy.low > quota:
-        return "FAIL", None, since(world, quota, window.start, at), False
+        return "FAIL", None, since(failed[0], quota, window.start, failed[1]), False
     if energy.high is not None and energy.high <= quota:
         return "PASS", None, None, False
     return "UNDECIDABLE", undecided(world, energy, window, at), None, energy.best > quota
@@ -434,6 +438,13 @@ def energy_low_at_most(world: World, span: Span) -> int:
         exact = hours.exact_count(span.start // HOUR_MS, span.cut // HOUR_MS) + 1
         low += ceil(native, world.factor(carrier, "energy", span.start)) + (exact + 1) // 2
     return low
+
+
+def fails(world: World, at: int) -> bool:
+    """Whether the year's verdict at the tick `at` is FAIL."""
+    span = Span(*window_around("year", at - 1), at)
+    quota = quota_of(world.unit, year_of(span.start))
+    return bool(world.carriers) and quota is not None and energy_low(world, span) > quota
 
 
 def since(world: World, quota: int, start: int, at: int) -> int:

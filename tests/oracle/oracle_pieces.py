@@ -211,12 +211,12 @@ class Course:
         return max(0, min(y, self.ends) - max(x, self.begins))
 
     def misses(self, start: int, end: int, at: int) -> bool:
-        """Whether an unknown piece, the open end or a lift has a part in the window."""
+        """Whether unknown pieces, the open end or lifts add to high in the window."""
         cut = min(end, at)
-        unknown = any(self.pieces[i].kind != "known" for i in self.overlapping(start, cut))
-        return (
-            unknown or max(start, self.end) < min(cut, self.ends) or self.lifted(start, end, at) > 0
-        )
+        pieces = (self.pieces[i] for i in self.overlapping(start, cut))
+        holes = ((max(start, p.start), min(cut, p.end)) for p in pieces if p.kind != "known")
+        unknown = any(allowed(self.rated, x, y) > 0 for x, y in holes)
+        return unknown or self.untold(start, cut).high > 0 or self.lifted(start, end, at) > 0
 
 
 def course(point: Point, winners: Iterable[Claim], too_fast: Iterable[Claim]) -> Course:

@@ -1,0 +1,411 @@
+"""The worker: indicators in, transitions stored, delivery set going. Faust is its frame.
+
+The loop of FAUST.md, sections 5 and 6: the position comes from the database, an event is
+acknowledged after the commit, nothing is raised out of the loop, what is fatal ends the process.
+"""
+
+import asyncio
+import logging
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from typing import NoReturn, TypeVar, cast
+
+import faust
+from aiokafka.errors import KafkaError
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP, EventT, StreamT, TransportT
+from mode import CrashingSupervisor
+
+from alerts.batch import Batch, Record, batch_of
+from alerts.channels import Channel
+from alerts.delivery import Delivery
+from alerts.metrics import Metrics, Page, Pages
+from alerts.settings import AlertSettings
+from alerts.store import LostError, Outlet, Owned, Store
+from schemas.rule import Rules
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+LogRange = tuple[dict[int, int], dict[int, int]]
+"""First and next offset, by partition."""
+
+FATAL = 70
+"""Exit code of a process that must be started anew; EX_SOFTWARE."""
+TAKE = 1_000
+"""Records of one batch at most."""
+HEARTBEAT_S = 1.0
+LAG_S = 5.0
+BLOCKED_S = 60.0
+"""An event loop without a heartbeat for so long is blocked."""
+
+
+class LogError(Exception):
+    """The log is not the one that was read before; the message says what to do."""
+
+
+class Worker:
+    """What the loop holds: the partitions that are ours, and when something last moved."""
+
+    def __init__(self, *, store: Store, rules: Rules, metrics: Metrics) -> None:
+        self.store = store
+        self.rules = rules
+        self.metrics = metrics
+        self.wake: Callable[[], None] = _nothing
+        """Who is to know that there is something to deliver."""
+        self.owned: dict[int, Owned] = {}
+        self.assigned = False
+        self.lag: int | None = None
+        """Records told and not yet heard; None while the broker does not say."""
+        self.waits_for = ""
+        """Why the store waits, if it does."""
+        self.moved_at = self.beat_at = time.monotonic()
+        self.lost_at: dict[int, float] = {}
+        """Partitions that somebody took from us, until the group is shared out anew."""
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
+
+    async def in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
+        """Do database work in the one thread for it, so that it happens in order."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+
+    def epochs(self) -> Mapping[int, int]:
+        """Return the epochs of our partitions."""
+        return {partition: owned.epoch for partition, owned in self.owned.copy().items()}
+
+    def waits(self, reason: str) -> None:
+        """The store waits for the database: alive, and not ready."""
+        self.waits_for = reason
+        self.moved_at = time.monotonic()
+
+    async def take(self, beginnings: Mapping[int, int], ends: Mapping[int, int]) -> None:
+        """Own these partitions and load their state. Raises LogError."""
+        self.owned.clear()
+        taken = await self.in_thread(self.store.take, beginnings)
+        for partition, owned in taken.items():
+            if not beginnings[partition] <= owned.next_offset <= ends[partition]:
+                message = (
+                    f"partition {partition} of the indicators holds offsets {beginnings[partition]}"
+                    f" to {ends[partition]}, and the next to be heard is {owned.next_offset}: what "
+                    "is missing was deleted, or this is another topic (then set WEIR_GENERATION)"
+                )
+                raise LogError(message)
+        self.owned.update(taken)
+        self.lost_at.clear()
+        self.assigned = True
+        self.waits_for = ""
+        self.moved_at = time.monotonic()
+
+    def forget(self) -> None:
+        """Nothing is ours any more."""
+        self.owned.clear()
+        self.assigned = False
+
+    async def hear(self, events: Sequence[EventT[object]]) -> None:
+        """Write what the events make of our partitions; those that are not ours are dropped."""
+        ordered = sorted(events, key=lambda event: (event.message.partition, event.message.offset))
+        for partition, group in groupby(ordered, key=lambda event: event.message.partition):
+            owned = self.owned.get(partition)
+            if owned is None:
+                continue
+            records = list(_new(group, owned.next_offset))
+            if records:
+                _refuse_hole(partition, records, owned.next_offset)
+                await self._write(partition, records, owned)
+
+    async def _write(self, partition: int, records: Sequence[Record], owned: Owned) -> None:
+        batch = batch_of(partition, records, owned.state, self.rules)
+        try:
+            await self.in_thread(self.store.write_surely, batch, owned.epoch)
+        except LostError as error:
+            logger.warning("partition lost", extra={"reason": str(error)})
+            if self.owned.get(partition) is owned:
+                del self.owned[partition]
+                self.lost_at[partition] = time.monotonic()
+            return
+        # A rebalance during the write has loaded the state anew, this batch in it.
+        if self.owned.get(partition) is owned:
+            self.owned[partition] = Owned(owned.epoch, batch.following, batch.after)
+        self._count(batch)
+
+    def _count(self, batch: Batch) -> None:
+        self.waits_for = ""
+        self.moved_at = time.monotonic()
+        self.metrics.progress.set(time.time())
+        if batch.heard_at is not None:
+            self.metrics.heard.set(batch.heard_at / 1_000)
+        self.metrics.refused.inc(len(batch.refused))
+        for one in batch.refused:
+            told = {"partition": batch.partition, "offset": one.offset, "reason": one.reason}
+            logger.error("record refused, and kept", extra=told)
+        for notice in batch.notices:
+            self.metrics.count_transition(notice.state)
+        if batch.notices:
+            self.wake()
+
+    def show_lag(self, ends: Mapping[int, int] | None) -> None:
+        """Compare our positions with the log's ends."""
+        if ends is None:
+            self.lag = None
+            return
+        self.lag = sum(
+            max(ends[partition] - owned.next_offset, 0)
+            for partition, owned in self.owned.items()
+            if partition in ends
+        )
+        self.metrics.lag.set(self.lag)
+
+    # ---- What the pages say, asked from other threads
+
+    def stuck(self, *, after: float) -> str:
+        """Return why the process should be started anew, or nothing."""
+        now = time.monotonic()
+        if now - self.beat_at > BLOCKED_S:
+            return f"the event loop has been blocked for {now - self.beat_at:.0f} s"
+        if self.lag and now - self.moved_at > after:
+            return f"{self.lag} records wait, and none was heard for {now - self.moved_at:.0f} s"
+        for partition, lost_at in self.lost_at.copy().items():
+            if now - lost_at > after:
+                return f"partition {partition} was lost, and the group was not shared out anew"
+        return ""
+
+    def health(self, *, after: float) -> Page:
+        """Say whether it makes progress, or has nothing to do."""
+        stuck = self.stuck(after=after)
+        return Page(not stuck, {"stuck": stuck} if stuck else {})
+
+    def readiness(self) -> Page:
+        """Say whether it hears: partitions assigned, database and broker there."""
+        reasons = [
+            "" if self.assigned else "no partitions assigned yet",
+            self.waits_for,
+            "the broker does not say how far the log goes" if self.lag is None else "",
+        ]
+        missing = [reason for reason in reasons if reason]
+        return Page(
+            not missing,
+            {"missing": missing, "partitions": sorted(self.owned), "lag": self.lag},
+        )
+
+
+def _nothing() -> None:
+    """Nobody is to know."""
+
+
+def _new(events: Iterator[EventT[object]], next_offset: int) -> Iterator[Record]:
+    """Yield the events from `next_offset` on, each once: Kafka may deliver again what we have."""
+    for event in events:
+        if event.message.offset >= next_offset:
+            next_offset = event.message.offset + 1
+            payload = event.message.value
+            yield Record(event.message.offset, payload)
+
+
+def _refuse_hole(partition: int, records: Sequence[Record], next_offset: int) -> None:
+    for expected, record in enumerate(records, start=next_offset):
+        if record.offset != expected:
+            message = f"partition {partition}: offset {record.offset} came where {expected} is next"
+            raise LogError(message)
+
+
+class FenceConsumer(driver.Consumer):
+    """Begins where the database says."""
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Seek; Faust calls this after on_rebalance_complete, and goes by what is returned."""
+        positions = cast("App", self.app).positions()
+        if positions:
+            await self.seek_wait(positions)
+        return positions
+
+
+class FenceTransport(driver.Transport):
+    """Faust's, with our consumer."""
+
+    Consumer = FenceConsumer
+
+
+class App(faust.App):
+    """The frame: process, consumer group, timers."""
+
+    def __init__(self, settings: AlertSettings, worker: Worker) -> None:
+        super().__init__(
+            settings.alerts_group,
+            broker=[f"kafka://{server}" for server in settings.kafka.split(",")],
+            store="memory://",
+            autodiscover=False,
+            datadir=tempfile.gettempdir(),
+            web_enabled=False,
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            table_standby_replicas=0,
+            agent_supervisor=CrashingSupervisor,
+            stream_wait_empty=True,
+            stream_buffer_maxsize=16_384,
+            consumer_auto_offset_reset="earliest",
+            broker_max_poll_interval=1e7,
+            broker_session_timeout=settings.alerts_session_seconds,
+            broker_heartbeat_interval=settings.alerts_session_seconds / 5,
+            broker_request_timeout=90.0,
+        )
+        self.topic_name = settings.alerts_topic
+        self.worker = worker
+
+    def _new_transport(self) -> TransportT:
+        return FenceTransport(self.conf.broker_consumer, self)
+
+    def assigned(self) -> list[TP]:
+        """Partitions of the indicators that the group gave us."""
+        return [tp for tp in self.consumer.assignment() if tp.topic == self.topic_name]
+
+    def positions(self) -> dict[TP, int]:
+        """Where we go on, in the partitions that we own."""
+        owned = self.worker.owned
+        return {
+            tp: owned[tp.partition].next_offset for tp in self.assigned() if tp.partition in owned
+        }
+
+    async def log_range(self) -> LogRange:
+        """First and next offset of each partition assigned to us."""
+        ours = self.assigned()
+        first = await self.consumer.earliest_offsets(*ours) if ours else {}
+        following = await self.consumer.highwaters(*ours) if ours else {}
+        return (
+            {tp.partition: offset for tp, offset in first.items()},
+            {tp.partition: offset for tp, offset in following.items()},
+        )
+
+
+def create_app(settings: AlertSettings, worker: Worker) -> App:
+    """Wire the app. Importing this module reads, opens and registers nothing."""
+    app = App(settings, worker)
+    topic = app.topic(settings.alerts_topic, value_type=bytes, value_serializer="raw")
+
+    @app.on_rebalance_complete.connect
+    async def take(_: object, /, *__: object, **___: object) -> None:
+        await _or_exit(_patiently(app.log_range, worker.take), "cannot own partitions")
+
+    @app.on_partitions_revoked.connect
+    async def forget(_: object, /, *__: object, **___: object) -> None:
+        worker.forget()
+
+    @app.agent(topic, name="indicators", concurrency=1)
+    async def indicators(stream: StreamT[bytes]) -> None:
+        async for taken in cast("faust.Stream[bytes]", stream).noack_take(TAKE, within=0.25):
+            # noack_take yields events, whatever its annotation says.
+            events = cast("Sequence[EventT[object]]", taken)
+            await _or_exit(worker.hear(events), "cannot go on")
+            for event in events:
+                await stream.ack(event)
+
+    @app.timer(HEARTBEAT_S)
+    async def beat() -> None:
+        worker.beat_at = time.monotonic()
+
+    @app.timer(LAG_S)
+    async def measure() -> None:
+        try:
+            _, ends = await asyncio.wait_for(app.log_range(), LAG_S)
+        except Exception:  # noqa: BLE001 - what leaves a timer would end the process
+            worker.show_lag(None)
+        else:
+            worker.show_lag(ends)
+
+    return app
+
+
+async def _patiently(
+    log_range: Callable[[], Awaitable[LogRange]],
+    take: Callable[[Mapping[int, int], Mapping[int, int]], Awaitable[None]],
+) -> None:
+    """Own what is assigned, once the broker says how far the log goes."""
+    while True:
+        try:
+            beginnings, ends = await log_range()
+        except KafkaError as error:
+            logger.warning("the broker does not answer", extra={"reason": repr(error)})
+            await asyncio.sleep(1.0)
+        else:
+            await take(beginnings, ends)
+            return
+
+
+async def _or_exit(work: Awaitable[None], what: str) -> None:
+    """Do it, or end the process: an exception that left the loop would acknowledge its events."""
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever it is
+        _die(f"{what}: {error}", error)
+
+
+def _die(reason: str, error: BaseException | None = None) -> NoReturn:
+    logger.critical("the process ends itself", extra={"reason": reason}, exc_info=error)
+    # Logging may be set up to say anything or nothing; this is said in any case.
+    os.write(2, f"alerts: {reason}\n".encode())
+    os._exit(FATAL)
+
+
+def run(
+    settings: AlertSettings, rules: Rules, channels: Sequence[Channel], *, notify_history: bool
+) -> None:
+    """Work until told to stop by SIGTERM or SIGINT."""
+    if settings.database_url is None:
+        message = "WEIR_DATABASE_URL is not set"
+        raise ValueError(message)
+    metrics = Metrics([channel.name for channel in channels])
+    store = Store(
+        settings.database_url.get_secret_value(),
+        generation=settings.generation,
+        outlets=[Outlet(channel.name, channel.repeats) for channel in channels],
+        notify_history=notify_history,
+    )
+    worker = Worker(store=store, rules=rules, metrics=metrics)
+    store.waits = worker.waits
+    delivery = Delivery(
+        outbox=store,
+        channels=channels,
+        epochs=worker.epochs,
+        metrics=metrics,
+        repeat_seconds=settings.alerts_repeat_seconds,
+        clock=time.monotonic,
+    )
+    worker.wake = delivery.wake
+    stopped = threading.Event()
+    after = settings.alerts_stuck_seconds
+    pages = Pages(
+        settings.alerts_http,
+        metrics.registry,
+        health=lambda: worker.health(after=after),
+        readiness=worker.readiness,
+    )
+    pages.start()
+    logger.info("pages", extra={"address": pages.address})
+    threading.Thread(target=_deliver, args=(delivery,), name="delivery", daemon=True).start()
+    threading.Thread(target=_watch, args=(worker, after, stopped), daemon=True).start()
+    try:
+        faust.Worker(create_app(settings, worker), loglevel="INFO").execute_from_commandline()
+    finally:
+        stopped.set()
+        delivery.stop()
+        store.close()
+        pages.stop()
+
+
+def _deliver(delivery: Delivery) -> None:
+    try:
+        delivery.run()
+    except BaseException as error:  # noqa: BLE001 - without delivery nobody hears of anything
+        _die(f"cannot deliver: {error}", error)
+
+
+def _watch(worker: Worker, after: float, stopped: threading.Event) -> None:
+    """End a process that hangs: a timer of the event loop would hang with it."""
+    while not stopped.wait(HEARTBEAT_S):
+        if stuck := worker.stuck(after=after):
+            _die(stuck)

@@ -1,0 +1,202 @@
+"""Who is told: Alertmanager (API v2) and a webhook, both over HTTP.
+
+A channel decides only whether what it was given was delivered, is to be tried again, or is refused
+for good; when to try again is `alerts/delivery.py`'s to say.
+"""
+
+import base64
+import json
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Literal, Protocol, cast
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from schemas.alert import Notice
+from schemas.calendar import moment
+
+Why = Literal["unreachable", "timeout", "server error", "throttled", "not understood", "refused"]
+WHYS: tuple[Why, ...] = (
+    "unreachable",
+    "timeout",
+    "server error",
+    "throttled",
+    "not understood",
+    "refused",
+)
+"""Kinds of failure: few, since they are labels of a metric."""
+
+_OF_NO_USE = frozenset({400, 413, 414, 422})
+"""Answers that the same request will always get. 401, 403 and 404 are mended by an operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a notification."""
+
+    result: Literal["delivered", "retry", "refused"]
+    why: Why | None = None
+    reason: str = ""
+
+
+DELIVERED = Outcome("delivered")
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """A transition to be told, and when its alert fired (event time)."""
+
+    notice: Notice
+    fired_at: int
+
+
+class Channel(Protocol):
+    """Somebody who is told."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in the outbox: never changed, or what waits is never sent."""
+
+    @property
+    def repeats(self) -> bool:
+        """It must be told again and again of what fires."""
+
+    @property
+    def at_once(self) -> int:
+        """How many transitions it takes in one notification."""
+
+    def notify(self, tellings: Sequence[Telling]) -> Outcome:
+        """Tell it, all or none. Never raises for what happens on the network."""
+
+
+def wall() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Alertmanager:
+    """Prometheus' Alertmanager: it groups, inhibits, silences and sends on.
+
+    It knows an alert by its labels, takes a repetition for a sign of life, and forgets an alert
+    whose `endsAt` has passed.
+    """
+
+    url: str
+    repeat_seconds: float
+    clock: Callable[[], datetime] = wall
+    name: str = "alertmanager"
+    repeats: bool = True
+    at_once: int = 64
+
+    def notify(self, tellings: Sequence[Telling]) -> Outcome:
+        """Post all of them as one list."""
+        now = self.clock()
+        alerts = [self.postable(telling, now) for telling in tellings]
+        return _post(f"{self.url.rstrip('/')}/api/v2/alerts", alerts, {})
+
+    def postable(self, telling: Telling, now: datetime) -> dict[str, object]:
+        """Return an alert as the API takes it.
+
+        It began when it fired in event time, but never in Alertmanager's future. What fires ends
+        when it is not repeated four times; what has ended, ends now, whatever the event time.
+        """
+        notice = telling.notice
+        firing = notice.state == "firing"
+        ends = now + timedelta(seconds=4 * self.repeat_seconds) if firing else now
+        return {
+            "labels": notice.labels,
+            "annotations": notice.annotations,
+            "startsAt": _rfc3339(min(moment(telling.fired_at), now)),
+            "endsAt": _rfc3339(ends),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Anybody who takes a transition as JSON by POST.
+
+    `Idempotency-Key` is the transition's id: the same one again is the same fact.
+    """
+
+    url: str
+    name: str = "webhook"
+    repeats: bool = False
+    at_once: int = 1
+
+    def notify(self, tellings: Sequence[Telling]) -> Outcome:
+        """Post one."""
+        (telling,) = tellings
+        body = telling.notice.model_dump(mode="json")
+        return _post(self.url, body, {"Idempotency-Key": telling.notice.id})
+
+
+def shown(url: str) -> str:
+    """Return an address without what may be secret: scheme and host."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}" + (f":{parts.port}" if parts.port else "")
+
+
+def outcome_of(status: int, text: str) -> Outcome:
+    """Return what an HTTP answer means."""
+    reason = f"{status} {text}".strip()
+    if 200 <= status < 300:  # noqa: PLR2004 - the class of answers that say yes
+        return DELIVERED
+    if status in _OF_NO_USE:
+        return Outcome("refused", "refused", reason)
+    if status in {408, 425, 429}:
+        return Outcome("retry", "throttled", reason)
+    if status >= 500:  # noqa: PLR2004 - the server's own failures
+        return Outcome("retry", "server error", reason)
+    return Outcome("retry", "not understood", reason)
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+_PATIENCE_S = 10.0
+_ANSWER_BYTES = 2_000
+
+
+def _post(url: str, body: object, headers: Mapping[str, str]) -> Outcome:
+    """Post JSON. Neither proxies nor redirections are followed: what is told is not everybody's."""
+    parts = urlsplit(url)
+    target = parts.path or "/"
+    if parts.query:
+        target = f"{target}?{parts.query}"
+    sent = {"Content-Type": "application/json", "User-Agent": "weir-alerts"}
+    connection = _connection(parts)
+    try:
+        connection.request(
+            "POST",
+            target,
+            body=json.dumps(body, ensure_ascii=False).encode(),
+            headers={**sent, **_authorization(parts), **headers},
+        )
+        answer = connection.getresponse()
+        text = answer.read(_ANSWER_BYTES).decode(errors="replace")
+        return outcome_of(answer.status, text)
+    except TimeoutError:
+        return Outcome("retry", "timeout", f"{shown(url)} did not answer in {_PATIENCE_S:.0f} s")
+    except (OSError, HTTPException) as error:
+        return Outcome("retry", "unreachable", f"{shown(url)}: {error!r}")
+    finally:
+        connection.close()
+
+
+def _connection(parts: SplitResult) -> HTTPConnection:
+    host = cast("str", parts.hostname)  # settings and options take no address without one
+    if parts.scheme == "https":
+        context = ssl.create_default_context()
+        return HTTPSConnection(host, parts.port, timeout=_PATIENCE_S, context=context)
+    return HTTPConnection(host, parts.port, timeout=_PATIENCE_S)
+
+
+def _authorization(parts: SplitResult) -> dict[str, str]:
+    if parts.username is None:
+        return {}
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}

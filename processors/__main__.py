@@ -1,0 +1,157 @@
+"""The command line of the processors: `python -m processors <verb>`."""
+
+import argparse
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from processors import migrate, registry
+from processors.replay import Replay, run
+from processors.show import render, shown
+from schemas.factors import default_pack
+from schemas.settings import Settings, SettingsError
+from schemas.wire import LayoutError
+
+_EPILOG = """examples:
+  python -m ingest simulate --hours 48 --seed 7 | python -m processors replay        what units are told, no server
+  python -m ingest simulate --hours 48 --seed 7 | python -m processors replay --show UNIT
+  python -m processors migrate --url "$WEIR_DATABASE_URL"                            bring a database up to date
+  python -m processors registry load deploy/example/registry.toml                    take a registry into force
+  python -m processors worker                                                        digest the log into the database
+  python -m processors show 91510100SYN0000001                                       where a unit stands
+
+Settings come from WEIR_... in the environment; `python3 -m deploy.local env` prints those of the local parts."""
+
+
+_WITH_VERBS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
+    "migrate": (migrate.main, "bring the database's tables up to date"),
+    "registry": (registry.main, "check or load a registry file"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb. Exit codes: 0 done, 1 it could not be done, 2 the words are wrong."""
+    parser = argparse.ArgumentParser("python -m processors", description=__doc__, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    _add_replay(verbs.add_parser("replay", help="digest the pipe's lines, print what units are told"))
+    _add_show(verbs.add_parser("show", help="where a unit stands, from the database"))
+    _add_worker(verbs.add_parser("worker", help="digest the log into the database"))
+    for name, (_, help_text) in _WITH_VERBS.items():
+        verbs.add_parser(name, help=help_text, add_help=False)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] and words[0] in _WITH_VERBS:
+        return _WITH_VERBS[words[0]][0](words[1:])
+    options = parser.parse_args(words)
+    work: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return work(options)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (SettingsError, LayoutError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", help="lines of the pipe; standard input unless given")
+    parser.add_argument("--show", metavar="UNIT", help="print where this unit stands in the end instead of what is told")
+    parser.set_defaults(run=_replay)
+
+
+def _replay(options: argparse.Namespace) -> int:
+    replay = Replay(default_pack(), partitions=Settings.read().partitions)
+    source = Path(options.file).open(encoding="utf-8") if options.file else sys.stdin
+    with source:
+        if not options.show:
+            run(replay, source)
+            return 0
+        for _ in replay.lines(source):
+            pass
+    windows = [(row.as_of, row.judged) for key, row in sorted(replay.store.windows.items()) if key[0] == options.show]
+    return _print_shown(options.show, windows, as_json=True)
+
+
+def _add_show(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("unit", help="the unit's 18-character code")
+    parser.add_argument("--json", action="store_true", help="one line of JSON")
+    parser.set_defaults(run=_show)
+
+
+def _show(options: argparse.Namespace) -> int:
+    from processors.store import Store  # noqa: PLC0415 - the pipe needs no database
+
+    store = Store(_database())
+    return _print_shown(options.unit, store.windows_of(options.unit), as_json=options.json)
+
+
+def _print_shown(unit: str, windows: Sequence[tuple[int, bytes]], *, as_json: bool) -> int:
+    if not windows:
+        print(f"{unit}: nothing was told of such a unit yet", file=sys.stderr)
+        return 1
+    told = shown(unit, windows)
+    print(json.dumps(told, ensure_ascii=False, separators=(",", ":")) if as_json else render(told))
+    return 0
+
+
+def _add_worker(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--session", type=float, default=30.0, metavar="SECONDS", help="how long the group waits for a silent worker")
+    parser.add_argument("--instance", help="stable name of this worker in its group (static membership)")
+    parser.add_argument("--metrics-port", type=int, default=9465, help="of /metrics, /healthz and /readyz on loopback; 0 takes a free one")
+    parser.set_defaults(run=_worker)
+
+
+def _worker(options: argparse.Namespace) -> int:
+    from mode import loop  # noqa: PLC0415 - must be chosen before Faust is imported
+
+    loop.use("uvloop")
+    from faust import Worker as FaustWorker  # noqa: PLC0415
+
+    from processors.app import Frame, Options  # noqa: PLC0415
+    from processors.config_log import published  # noqa: PLC0415
+    from processors.metrics import WorkerMetrics, serve  # noqa: PLC0415
+    from processors.store import Store  # noqa: PLC0415
+    from processors.worker import Worker  # noqa: PLC0415
+
+    settings = Settings.read()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    at_point = _stop_at(os.environ.get("WEIR_TEST_STOP_AT", ""))
+    metrics = WorkerMetrics()
+    store = Store(_database(), generation=settings.generation, engine="1", at_point=at_point, progress=metrics.waiting)
+    worker = Worker(
+        store, metrics, partitions=settings.partitions, generation=settings.generation,
+        published=lambda: published(settings.kafka), at_point=at_point,
+    )
+    server = serve(metrics, options.metrics_port)
+    print(f"metrics on http://127.0.0.1:{server.server_port}/metrics", file=sys.stderr)
+    frame = Frame(worker, metrics, Options(settings.kafka, options.session, options.instance), at_point=at_point)
+    frame.watch()
+    FaustWorker(frame.app, loglevel="WARNING", redirect_stdouts=False).execute_from_commandline()
+    return 0
+
+
+def _stop_at(name: str) -> Callable[[str], None]:
+    """For tests: stop this process (SIGSTOP) at a named point, so that it can be killed just there."""
+
+    def at_point(point: str) -> None:
+        if point == name:
+            print(f"stopped at: {point}", file=sys.stderr, flush=True)
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    return at_point
+
+
+def _database() -> str:
+    secret = Settings.read().database_url
+    if secret is None:
+        message = "WEIR_DATABASE_URL (or WEIR_DATABASE_URL_FILE) is not set; `python3 -m deploy.local env` prints that of the local parts"
+        raise SettingsError(message)
+    return secret.get_secret_value()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

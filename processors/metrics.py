@@ -1,0 +1,99 @@
+"""What a worker counts, and whether it is well. No label names a unit or a point: TimescaleDB holds those."""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
+
+STAGES = ("decode", "engine", "write", "publish")
+
+
+class WorkerMetrics:
+    """Of `python -m processors worker`. Created by the process that serves them."""
+
+    def __init__(self) -> None:
+        """Every series exists from the start."""
+        self.registry = CollectorRegistry()
+        self.readings = self._counter("weir_readings", "Readings in committed steps, repeated ones not counted.")
+        self.steps = self._counter("weir_steps", "Committed steps.")
+        self.seconds = Counter("weir_stage_seconds", "Seconds spent, by stage.", ["stage"], registry=self.registry)
+        for stage in STAGES:
+            self.seconds.labels(stage)
+        self.told = self._counter("weir_outbox_rows", "Rows committed to the outbox.")
+        self.published = self._counter("weir_published", "Outbox rows that Kafka acknowledged.")
+        self.fetches = self._counter("weir_fetches", "Look-ups for late readings and closed hours.")
+        self.waits = self._counter("weir_fetch_waits", "Look-ups that waited for the write in flight.")
+        self.dead_letters = self._counter("weir_dead_letters", "Records that could not be read, kept in `refused`. Any: look at them.")
+        self.holes = self._counter("weir_door_holes", "Sequence numbers of doors that never came. Any: records were lost at a door.")
+        self.owned = Gauge("weir_partitions_owned", "Partitions this worker owns.", registry=self.registry)
+        self.lag = Gauge("weir_lag_records", "Records in Kafka beyond what is committed, all owned partitions.", registry=self.registry)
+        self.last_write = Gauge("weir_last_write_timestamp_seconds", "When the last step was committed.", registry=self.registry)
+        self.progress_at = time.monotonic()
+        self._waits_for = ""
+
+    def _counter(self, name: str, help_text: str) -> Counter:
+        return Counter(name, help_text, registry=self.registry)
+
+    def stage(self, name: str, seconds: float) -> None:
+        """Time spent in a stage."""
+        self.seconds.labels(name).inc(seconds)
+
+    def wrote(self, readings: int, partitions: int, told: int) -> None:
+        """A step was committed."""
+        del partitions
+        self.readings.inc(readings)
+        self.steps.inc()
+        self.told.inc(told)
+        self.last_write.set(time.time())
+        self.waiting("")
+        self.progress()
+
+    def progress(self) -> None:
+        """Something went on, or there is nothing to do."""
+        self.progress_at = time.monotonic()
+
+    def waiting(self, reason: str) -> None:
+        """What is waited for now; empty: nothing."""
+        if reason:
+            self.progress()
+        self._waits_for = reason
+
+    def ready(self) -> tuple[bool, dict[str, object]]:
+        """Whether the worker does its work, and what it waits for."""
+        idle = time.monotonic() - self.progress_at
+        told: dict[str, object] = {"partitions": self.owned._value.get(), "lag_records": self.lag._value.get(), "seconds_since_progress": round(idle, 1), "waits_for": self._waits_for}  # noqa: SLF001
+        return not self._waits_for and self.owned._value.get() > 0 and idle < 60, told  # noqa: SLF001, PLR2004
+
+
+def serve(metrics: WorkerMetrics, port: int) -> ThreadingHTTPServer:
+    """Answer /metrics, /healthz and /readyz on loopback from a thread. Port 0 takes a free one."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # noqa: N802 - the base class's name
+            answers: dict[str, Callable[[], tuple[int, str, bytes]]] = {
+                "/metrics": lambda: (HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(metrics.registry)),
+                "/healthz": lambda: (HTTPStatus.OK, "text/plain", b"alive\n"),
+                "/readyz": lambda: _readiness(metrics),
+            }
+            status, kind, body = answers.get(self.path, lambda: (HTTPStatus.NOT_FOUND, "text/plain", b"no such page\n"))()
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            """Say nothing: a scrape is no event."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    return server
+
+
+def _readiness(metrics: WorkerMetrics) -> tuple[int, str, bytes]:
+    ready, told = metrics.ready()
+    status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+    return status, "application/json", json.dumps(told).encode()

@@ -1,0 +1,90 @@
+"""Where a unit stands, for people and for machines: from its windows as last told."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
+
+import orjson
+
+from schemas.calendar import rfc3339
+from schemas.registry import UNIT_OF_MEASURE
+from schemas.scale import as_text
+
+Json = Mapping[str, object]
+_RECENT = {"year": 2, "month": 2, "day": 3}
+
+
+def shown(unit: str, windows: Iterable[tuple[int, bytes]]) -> dict[str, object]:
+    """A unit's latest years, months and days, amounts as text with their unit of measure."""
+    told = [{"as_of": rfc3339(as_of), **orjson.loads(judged)} for as_of, judged in windows]
+    told.sort(key=lambda window: (list(_RECENT).index(window["window"]), -window["start"]))
+    recent = [
+        window for kind, count in _RECENT.items() for window in [w for w in told if w["window"] == kind][:count]
+    ]
+    return {"unit": unit, "windows": [_window(window) for window in recent]}
+
+
+def _window(told: Json) -> dict[str, object]:
+    figures = cast("Mapping[str, Json]", told["figures"])
+    window: dict[str, object] = {
+        "window": told["window"],
+        "start": rfc3339(cast("int", told["start"])),
+        "end": rfc3339(cast("int", told["end"])),
+        "as_of": told["as_of"],
+        "figures": {name: _figure(figures[name]) for name in UNIT_OF_MEASURE if name in figures},
+    }
+    if "limit" in told:
+        since = cast("int | None", told["since"])
+        window |= {
+            "limit": f"{as_text(cast('int', told['limit']))} tce",
+            "verdict": told["verdict"],
+            "reason": told["reason"],
+            "since": None if since is None else rfc3339(since),
+            "suspected": told["suspected"],
+        }
+    return window
+
+
+def _figure(told: Json) -> dict[str, object]:
+    figure: dict[str, object] = {
+        "unit_of_measure": told["unit_of_measure"],
+        "low": as_text(cast("int", told["low"])),
+        "best": as_text(cast("int", told["best"])),
+        "high": as_text(cast("int | None", told["high"])),
+        "share_measured": as_text(cast("int", told["share_measured"])),
+    }
+    if "factors" in told:
+        figure |= {"factors": told["factors"], "unverified": told["unverified"]}
+    return figure
+
+
+def render(told: Json) -> str:
+    """The same for a person at a terminal."""
+    lines = [f"unit {told['unit']}"]
+    for window in cast("Sequence[Json]", told["windows"]):
+        lines += ["", f"{window['window']} from {window['start']}, as of {window['as_of']}"]
+        if "verdict" in window:
+            lines.append("  " + _sentence(window))
+        lines.append(f"  {'':12} {'low':>18} {'best':>18} {'high':>18} {'measured':>9}")
+        for name, figure in cast("Mapping[str, Json]", window["figures"]).items():
+            lines.append("  " + _row(name, figure))
+    return "\n".join(lines)
+
+
+def _sentence(window: Json) -> str:
+    """The verdict in words."""
+    limit = f"annual energy quota {window['limit']} (equivalent value)"
+    match window["verdict"]:
+        case "FAIL":
+            return f"FAIL: above the {limit} since {window['since']}"
+        case "PASS":
+            return f"PASS: not above the {limit} so far"
+        case _:
+            suspected = "; the best estimate is above it" if window["suspected"] else ""
+            return f"UNDECIDABLE ({window['reason']}) against the {limit}{suspected}"
+
+
+def _row(name: str, figure: Json) -> str:
+    amounts = " ".join(f"{'unknown' if figure[key] is None else figure[key]!s:>18}" for key in ("low", "best", "high"))
+    mark = "  unverified factor" if figure.get("unverified") else ""
+    share = 100 * float(str(figure["share_measured"]))
+    return f"{name:12} {amounts} {share:8.2f}% {figure['unit_of_measure']}{mark}"

@@ -1,0 +1,139 @@
+"""What people enter: checked, stored as numbered versions, read back."""
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from processors import registry
+from processors.registry import RegistryError
+from processors.store import Store
+from schemas.registry import Configuration, Registry
+from tests.integration.steps import OTHER, UNIT
+
+TEXT = """
+regions = [{ code = "510100", name = "Chengdu", name_zh = "成都" }]
+industries = [{ code = "31", name = "Ferrous metals" }]
+
+[[units]]
+code = "%s"
+name = "Example Steel"
+region = "510100"
+industry = "31"
+points = [
+  { name = "E1", quantity = "electricity", unit_of_measure = "kWh", statement = "register", digits = 6, multiplier = 40, rated_per_hour = 500.5, valid_from = 2026-01-01T00:00:00+08:00 },
+  { name = "E2", quantity = "electricity", unit_of_measure = "kWh", statement = "PT15M", rated_per_hour = 100, valid_from = 2026-01-01T00:00:00+08:00, valid_to = 2027-01-01T00:00:00+08:00 },
+  { name = "P1", quantity = "output", unit_of_measure = "t", statement = "P1D", others = ["P1M"], rated_per_hour = 0.1, cadence_ms = 86400000, tolerance_ms = 60000, valid_from = 2026-01-01T00:00:00+08:00 },
+]
+quotas = [{ year = 2026, energy_tce = 1234.5, source = "example", status = "example" }]
+openings = [{ year = 2026, quantity = "energy", low = 1, best = 2, high = 3.5, evidence = "bill" }]
+"""
+
+
+def configuration(version: int = 1, unit: str = UNIT) -> Configuration:
+    """One unit with three points."""
+    asked = registry.read_registry(TEXT % unit)
+    return Configuration(version=version, author="a", reason="r", registry=asked)
+
+
+def test_a_configuration_is_stored_once(database: str) -> None:
+    """Publishing it again does nothing; another content under its number is refused."""
+    store = Store(database)
+    first = configuration()
+    assert store.save_configuration(first)
+    assert not store.save_configuration(first)
+    with pytest.raises(RegistryError, match="another content"):
+        store.save_configuration(configuration(unit=OTHER))
+    (stored,) = store.configurations().values()
+    assert stored.registry == first.registry
+    assert stored.hash == stored.content_hash()
+    store.close()
+
+
+def test_points_are_numbered_in_the_registrys_order_and_scaled(database: str) -> None:
+    """SQL functions read them: amounts in 10⁻⁶, instants in ms, defaults filled in."""
+    store = Store(database)
+    store.save_configuration(configuration())
+    with psycopg.connect(database) as link:
+        points = link.execute(
+            """SELECT number, name, quantity::text, statement, others, multiplier, digits, rated, cadence_ms,
+            tolerance_ms, anchor, valid_from, valid_to FROM point ORDER BY number"""
+        ).fetchall()
+        quotas = link.execute("SELECT year, amount FROM quota").fetchall()
+        openings = link.execute("SELECT quantity, low, best, high FROM opening").fetchall()
+        unit = link.execute("SELECT code, region, begins, partition, version FROM unit").fetchall()
+    start = 1_767_196_800_000
+    assert points == [
+        (0, "E1", "electricity", 0, [], 40, 6, 500_500_000, 900_000, 900_000, 0, start, None),
+        (1, "E2", "electricity", 1, [], 1, None, 100_000_000, 900_000, 900_000, 0, start, 1_798_732_800_000),
+        (2, "P1", "output", 4, [5], 1, None, 100_000, 86_400_000, 60_000, -28_800_000, start, None),
+    ]
+    assert quotas == [(2026, 1_234_500_000)]
+    assert openings == [("energy", 1_000_000, 2_000_000, 3_500_000)]
+    assert unit == [(UNIT, "510100", start, unit[0][3], 1)]
+    store.close()
+
+
+def test_only_what_is_new_becomes_the_next_version(database: str) -> None:
+    """A file is the whole registry; a version carries the new entities and what they refer to."""
+    with psycopg.connect(database, autocommit=True) as link:
+        one = registry.read_registry(TEXT % UNIT)
+        first = registry.store_news(link, one, author="a", reason="r")
+        assert first is not None
+        assert first.version == 1
+        assert registry.store_news(link, one, author="a", reason="r") is None
+        two = one.model_copy(update={"units": (*one.units, one.units[0].model_copy(update={"code": OTHER}))})
+        second = registry.store_news(link, two, author="a", reason="r")
+        assert second is not None
+        assert [unit.code for unit in second.registry.units] == [OTHER]
+        assert [region.code for region in second.registry.regions] == ["510100"]
+        assert second.version == 2
+
+
+def test_a_change_of_a_stored_unit_is_refused(database: str) -> None:
+    """It would touch figures of the past."""
+    with psycopg.connect(database, autocommit=True) as link:
+        one = registry.read_registry(TEXT % UNIT)
+        registry.store_news(link, one, author="a", reason="r")
+        changed = registry.read_registry((TEXT % UNIT).replace("multiplier = 40", "multiplier = 50"))
+        with pytest.raises(RegistryError, match=UNIT):
+            registry.store_news(link, changed, author="a", reason="r")
+
+
+def test_check_names_every_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where, what, and the value; exit 1."""
+    good = tmp_path / "good.toml"
+    good.write_text(TEXT % UNIT)
+    assert registry.main(["check", str(good)]) == 0
+    assert "1 units, 3 points" in capsys.readouterr().out
+    bad = tmp_path / "bad.toml"
+    bad.write_text((TEXT % UNIT).replace("digits = 6, ", "").replace("2026, energy", "1926, energy"))
+    assert registry.main(["check", str(bad)]) == 1
+    told = capsys.readouterr().err
+    assert "units.0.points.0: point E1: a register needs `digits`" in told
+    assert "units.0.quotas.0.year" in told
+    assert "(is 1926)" in told
+    bad.write_text("units = [")
+    assert registry.main(["check", str(bad)]) == 1
+    assert registry.main(["check", str(tmp_path / "none.toml")]) == 1
+
+
+def test_load_stores_without_a_broker_only_when_told(
+    database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Forgetting the broker must not look like a load."""
+    file = tmp_path / "registry.toml"
+    file.write_text(TEXT % UNIT)
+    arguments = ["load", str(file), "--database", database, "--kafka", ""]
+    assert registry.main(arguments) == 2
+    assert registry.main([*arguments, "--database-only"]) == 0
+    assert "configuration 1: 1 new units" in capsys.readouterr().out
+    assert registry.main([*arguments, "--database-only"]) == 0
+    assert "nothing is new" in capsys.readouterr().out
+
+
+def test_numbers_are_read_exactly() -> None:
+    """0.1 in the file is 0.1, not the float beside it."""
+    point = registry.read_registry(TEXT % UNIT).units[0].points[2]
+    assert point.rated == 100_000
+    assert isinstance(registry.read_registry(TEXT % UNIT), Registry)
