@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
 from schemas.rule import DEFAULT_RULES, BadRules, Rules, read_rules
@@ -72,6 +72,10 @@ class UsageError(Exception):
     """The command cannot be carried out as it was given."""
 
 
+class AwayError(Exception):
+    """What the command needs is not there."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one verb and return the exit code."""
     parser = _parser()
@@ -93,6 +97,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"alerts: {error}", file=sys.stderr)
         return USAGE
+    except AwayError as error:
+        print(f"alerts: {error}", file=sys.stderr)
+        return WRONG
     except BrokenPipeError:
         # Who read us has seen enough. Python would complain once more when it closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -181,10 +188,10 @@ def run(options: argparse.Namespace) -> int:
     """Work until told to stop."""
     from alerts import app
     from alerts.channels import Alertmanager, Channel, Webhook
+    from schemas.settings import SettingsError
 
     rules = load_rules(options.rules)
     settings = _settings()
-    _database_of(settings)
     secret = settings.alerts_webhook
     webhook = options.webhook or (secret.get_secret_value() if secret else None)
     channels: list[Channel] = []
@@ -193,18 +200,27 @@ def run(options: argparse.Namespace) -> int:
         channels.append(Alertmanager(url, settings.alerts_repeat_seconds))
     if webhook:
         channels.append(Webhook(_address(webhook)))
-    app.run(settings, rules, channels, notify_history=options.notify_history)
+    try:
+        app.run(settings, rules, channels, notify_history=options.notify_history)
+    except SettingsError as error:
+        raise UsageError(error) from error
     return OK
 
 
 def list_alerts(*, as_json: bool) -> int:
     """Print the alerts that are pending or firing."""
-    from alerts.store import Store
+    from alerts.store import MissingTablesError, Store
     from schemas.calendar import rfc3339
 
+    def give_up(reason: str) -> NoReturn:
+        raise AwayError(reason)
+
     store = Store(_database_of(_settings()))
+    store.waits = give_up
     try:
         alerts = store.alerts()
+    except MissingTablesError as error:
+        raise AwayError(error) from error
     finally:
         store.close()
     if as_json:

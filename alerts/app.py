@@ -20,6 +20,7 @@ from aiokafka.errors import KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, EventT, StreamT, TransportT
 from mode import CrashingSupervisor
+from prometheus_client import disable_created_metrics
 
 from alerts.batch import Batch, Record, batch_of
 from alerts.channels import Channel
@@ -28,6 +29,7 @@ from alerts.metrics import Metrics, Page, Pages
 from alerts.settings import AlertSettings
 from alerts.store import LostError, Outlet, Owned, Store
 from schemas.rule import Rules
+from schemas.settings import SettingsError
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +42,7 @@ FATAL = 70
 TAKE = 1_000
 """Records of one batch at most."""
 HEARTBEAT_S = 1.0
-LAG_S = 5.0
+LAG_S = 2.0
 BLOCKED_S = 60.0
 """An event loop without a heartbeat for so long is blocked."""
 
@@ -60,13 +62,12 @@ class Worker:
         """Who is to know that there is something to deliver."""
         self.owned: dict[int, Owned] = {}
         self.assigned = False
-        self.lag: int | None = None
-        """Records told and not yet heard; None while the broker does not say."""
         self.waits_for = ""
         """Why the store waits, if it does."""
         self.moved_at = self.beat_at = time.monotonic()
         self.lost_at: dict[int, float] = {}
         """Partitions that somebody took from us, until the group is shared out anew."""
+        self._ends: Mapping[int, int] | None = None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="database")
 
     async def in_thread(self, work: Callable[..., Result], *arguments: object) -> Result:
@@ -96,6 +97,7 @@ class Worker:
                 raise LogError(message)
         self.owned.update(taken)
         self.lost_at.clear()
+        self.know_ends(ends)
         self.assigned = True
         self.waits_for = ""
         self.moved_at = time.monotonic()
@@ -136,6 +138,7 @@ class Worker:
         self.waits_for = ""
         self.moved_at = time.monotonic()
         self.metrics.progress.set(time.time())
+        self.metrics.lag.set(self.lag or 0)
         if batch.heard_at is not None:
             self.metrics.heard.set(batch.heard_at / 1_000)
         self.metrics.refused.inc(len(batch.refused))
@@ -147,17 +150,21 @@ class Worker:
         if batch.notices:
             self.wake()
 
-    def show_lag(self, ends: Mapping[int, int] | None) -> None:
-        """Compare our positions with the log's ends."""
-        if ends is None:
-            self.lag = None
-            return
-        self.lag = sum(
-            max(ends[partition] - owned.next_offset, 0)
-            for partition, owned in self.owned.items()
-            if partition in ends
+    def know_ends(self, ends: Mapping[int, int] | None) -> None:
+        """Remember how far the log goes; None while the broker does not say."""
+        self._ends = ends
+        if self.lag is not None:
+            self.metrics.lag.set(self.lag)
+
+    @property
+    def lag(self) -> int | None:
+        """Records told and not yet heard; None while the broker does not say."""
+        if self._ends is None:
+            return None
+        return sum(
+            max(self._ends.get(partition, 0) - owned.next_offset, 0)
+            for partition, owned in self.owned.copy().items()
         )
-        self.metrics.lag.set(self.lag)
 
     # ---- What the pages say, asked from other threads
 
@@ -311,9 +318,9 @@ def create_app(settings: AlertSettings, worker: Worker) -> App:
         try:
             _, ends = await asyncio.wait_for(app.log_range(), LAG_S)
         except Exception:  # noqa: BLE001 - what leaves a timer would end the process
-            worker.show_lag(None)
+            worker.know_ends(None)
         else:
-            worker.show_lag(ends)
+            worker.know_ends(ends)
 
     return app
 
@@ -354,10 +361,12 @@ def _die(reason: str, error: BaseException | None = None) -> NoReturn:
 def run(
     settings: AlertSettings, rules: Rules, channels: Sequence[Channel], *, notify_history: bool
 ) -> None:
-    """Work until told to stop by SIGTERM or SIGINT."""
+    """Work until told to stop by SIGTERM or SIGINT. Raises SettingsError."""
+    _log_to_stderr()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     if settings.database_url is None:
-        message = "WEIR_DATABASE_URL is not set"
-        raise ValueError(message)
+        message = "no database named: set WEIR_DATABASE_URL or WEIR_DATABASE_URL_FILE"
+        raise SettingsError(message)
     metrics = Metrics([channel.name for channel in channels])
     store = Store(
         settings.database_url.get_secret_value(),
@@ -378,23 +387,47 @@ def run(
     worker.wake = delivery.wake
     stopped = threading.Event()
     after = settings.alerts_stuck_seconds
-    pages = Pages(
-        settings.alerts_http,
-        metrics.registry,
-        health=lambda: worker.health(after=after),
-        readiness=worker.readiness,
-    )
+    try:
+        pages = Pages(
+            settings.alerts_http,
+            metrics.registry,
+            health=lambda: worker.health(after=after),
+            readiness=worker.readiness,
+        )
+    except OSError as error:
+        message = f"WEIR_ALERTS_HTTP={settings.alerts_http} cannot be used: {error}"
+        raise SettingsError(message) from error
     pages.start()
     logger.info("pages", extra={"address": pages.address})
     threading.Thread(target=_deliver, args=(delivery,), name="delivery", daemon=True).start()
     threading.Thread(target=_watch, args=(worker, after, stopped), daemon=True).start()
     try:
-        faust.Worker(create_app(settings, worker), loglevel="INFO").execute_from_commandline()
+        app = create_app(settings, worker)
+        faust.Worker(app, override_logging=False, quiet=True).execute_from_commandline()
     finally:
         stopped.set()
         delivery.stop()
         store.close()
         pages.stop()
+
+
+class Fields(logging.Formatter):
+    """A line with the fields of its record behind the sentence: ` reason=... partition=3`."""
+
+    KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "data"}
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        fields = {name: value for name, value in vars(record).items() if name not in self.KNOWN}
+        shown = "".join(f" {name}={value!r}" for name, value in fields.items())
+        first, *rest = super().format(record).split("\n")
+        return "\n".join([first + shown, *rest])
+
+
+def _log_to_stderr() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(Fields("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 
 def _deliver(delivery: Delivery) -> None:

@@ -98,7 +98,7 @@ class Delivery:
                 self._woken.clear()
 
     def _pass(self) -> bool:
-        """Go over the channels once; say whether there may be more to send."""
+        """Go over the channels once; say whether there may be more to send at once."""
         more = False
         for channel in self._channels:
             more |= self.deliver(channel)
@@ -108,7 +108,10 @@ class Delivery:
         return more
 
     def deliver(self, channel: Channel) -> bool:
-        """Send what is due on one channel; say whether there may be more."""
+        """Send what is due on one channel; say whether there may be more.
+
+        There may be whenever something was sent: of each alert only its next waits to be sent.
+        """
         if self._clock() < self._not_before[channel.name]:
             return False
         due = self._outbox.due(channel.name, self._epochs(), LIMIT)
@@ -117,7 +120,7 @@ class Delivery:
                 channel, due[first : first + channel.at_once]
             ):
                 return False
-        return len(due) == LIMIT
+        return bool(due)
 
     def _send(self, channel: Channel, due: Sequence[Due]) -> bool:
         """Send some together; say whether the channel answers at all."""

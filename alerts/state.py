@@ -323,8 +323,8 @@ def _cause(
 ) -> Cause:
     """Return what changed the judgement: its limit, its factors, else what the indicator says."""
     judged = finding.evidence.judged
-    if judged is None:
-        return told.cause
+    if judged is None:  # nobody falls silent by speaking, whatever other points said
+        return "time" if finding.holds else told.cause
     before = _basis_before(judged, alert, bases)
     if before is None:
         return told.cause

@@ -55,6 +55,10 @@ class LostError(Exception):
     """Another worker owns the partition: drop its state."""
 
 
+class MissingTablesError(Exception):
+    """The migrations were not applied."""
+
+
 class StoppedError(Exception):
     """The store was closed while it waited for the database."""
 
@@ -444,6 +448,9 @@ class Store:
         raise StoppedError
 
     def _say_or_raise(self, error: psycopg.Error, line: "_Line") -> None:
+        if isinstance(error, psycopg.errors.UndefinedTable):
+            message = "the database lacks the alerts' tables: python -m processors migrate up"
+            raise MissingTablesError(message) from error
         if not passes(error, closed=line.is_closed()):
             raise error
         self._say(f"the database does not answer: {str(error).strip() or type(error).__name__}")

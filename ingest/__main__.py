@@ -312,7 +312,7 @@ def _clock_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 def _clock(told: argparse.Namespace) -> int:
     import logging
 
-    from ingest.clock import Clock, run, stop_on_signals, wall_ms
+    from ingest.clock import Clock, connected, run, stop_on_signals, wall_ms
     from ingest.metrics import ClockMetrics
     from ingest.publisher import create_producer
 
@@ -322,7 +322,9 @@ def _clock(told: argparse.Namespace) -> int:
     metrics = ClockMetrics()
     if told.metrics_port:
         metrics.serve(address=told.metrics_address, port=told.metrics_port)
-    producer = create_producer(settings.kafka, client_id="weir-clock")
+    producer = connected(lambda: create_producer(settings.kafka, client_id="weir-clock"), stop=stop)
+    if producer is None:
+        return 0
     clock = Clock(
         producer=producer,
         partitions=told.partitions or settings.partitions,

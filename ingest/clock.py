@@ -16,6 +16,7 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
 from ingest.coalesce import Numbering
+from ingest.complaint import ComplaintError
 from ingest.metrics import ClockMetrics
 from schemas import topics
 from schemas.section import Tick
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 DOOR = "clock"
 _PATIENCE_S = 20.0
+_RETRY_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,19 @@ def run(clock: Clock, *, stop: threading.Event, wall_ms: Callable[[], int]) -> N
     while not stop.is_set():
         clock.write_due(wall_ms())
         stop.wait(max(clock.seconds_to_next(wall_ms()), 0.01))
+
+
+def connected(
+    create: Callable[[], KafkaProducer], *, stop: threading.Event
+) -> KafkaProducer | None:
+    """A producer, as soon as there is a Kafka; None if told to stop before."""
+    while not stop.is_set():
+        try:
+            return create()
+        except ComplaintError as error:
+            logger.warning("waiting for Kafka", extra={"error": str(error)})
+            stop.wait(_RETRY_S)
+    return None
 
 
 def stop_on_signals() -> threading.Event:

@@ -54,9 +54,7 @@ class Imported:
             for (point, statement, unit), amount in sorted(self.sums.items())
         ]
         if self.backwards:
-            lines.append(
-                f"{self.backwards:,} readings go back in time: are `midnight` and `time_format` right?"
-            )
+            lines.append(f"{self.backwards:,} readings go back in time: is `midnight` right?")
         lines += [f"refused, {reason}: {count:,}" for reason, count in self.refused.most_common()]
         return "\n".join(lines)
 

@@ -22,6 +22,8 @@ _IN_FLIGHT = 5_000
 _REQUEST_BYTES = 64 * 1_048_576
 _PROGRESS_EVERY_S = 2.0
 _PATIENCE_S = 120.0
+_BOOTSTRAP_MS = 5_000
+_BLOCK_MS = 10_000
 
 Say = Callable[[str], None]
 
@@ -53,6 +55,8 @@ def create_producer(bootstrap: str, *, client_id: str) -> KafkaProducer:
             linger_ms=20,
             batch_size=262_144,
             max_request_size=_REQUEST_BYTES,
+            max_block_ms=_BLOCK_MS,
+            bootstrap_timeout_ms=_BOOTSTRAP_MS,
             delivery_timeout_ms=int(_PATIENCE_S * 1_000),
             allow_auto_create_topics=False,
         )
@@ -61,10 +65,21 @@ def create_producer(bootstrap: str, *, client_id: str) -> KafkaProducer:
         raise ComplaintError(message) from error
 
 
+def partitions_in(producer: KafkaProducer, topic: str) -> int:
+    """How many partitions a topic has; ComplaintError where there is none."""
+    try:
+        return len(producer.partitions_for(topic))
+    except KafkaError as error:
+        message = f"no topic {topic} ({error}): run `python -m ingest topics create`"
+        raise ComplaintError(message) from error
+
+
 def publish_lines(
     lines: Iterable[str], *, producer: KafkaProducer, say: Say, prefix: str = ""
 ) -> Published:
     """Write every line; returns when Kafka has them all. ComplaintError at the first that fails."""
+    count = partitions_in(producer, prefix + topics.READINGS)
+    partitions_in(producer, prefix + topics.CONFIG)
     done = Published()
     waiting: deque[object] = deque()
     told = time.monotonic()
@@ -81,6 +96,7 @@ def publish_lines(
                 _wait(waiting, 0)
                 done.configurations += 1
             case partition, record:
+                _check(partition, count, number)
                 topic = prefix + topics.READINGS
                 key = key_of(record)
                 body = _encoded(record, number)
@@ -114,6 +130,15 @@ def _read(line: str, number: int) -> Configuration | tuple[int, Record]:
     except LayoutError as error:
         message = f"line {number} is not one of the pipe's: {error}"
         raise ComplaintError(message) from error
+
+
+def _check(partition: int, count: int, number: int) -> None:
+    if not 0 <= partition < count:
+        message = (
+            f"line {number} is of partition {partition}, and the topic has {count}: "
+            "make the lines and the topic with the same WEIR_PARTITIONS"
+        )
+        raise ComplaintError(message)
 
 
 def _encoded(record: Record, number: int) -> bytes:

@@ -11,6 +11,7 @@ from schemas import topics
 
 _DAY_MS = 86_400_000
 _MIB = 1_048_576
+_BOOTSTRAP_MS = 5_000
 
 Say = Callable[[str], None]
 
@@ -47,7 +48,11 @@ def create_topics(
 ) -> None:
     """Make what is missing; ComplaintError where one is there with another number of partitions."""
     try:
-        admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","), client_id="weir-topics")
+        admin = KafkaAdminClient(
+            bootstrap_servers=bootstrap.split(","),
+            client_id="weir-topics",
+            bootstrap_timeout_ms=_BOOTSTRAP_MS,
+        )
     except KafkaError as error:
         message = f"no Kafka at {bootstrap} ({error}): is it running, and is WEIR_KAFKA right?"
         raise ComplaintError(message) from error

@@ -1,6 +1,8 @@
 """The gaps of points: stored rows with what this step has changed laid over them."""
 
+from collections import defaultdict
 from collections.abc import Generator, Iterable
+from itertools import chain
 
 from processors.ports import Fetched, Gap, GapSpan, Needs
 from processors.state import State
@@ -16,12 +18,15 @@ def gaps_around(state: State, spans: Iterable[GapSpan]) -> Generator[Needs, Fetc
     fetched = yield Needs(gaps=wanted)
     found: dict[tuple[str, int, int], Gap | None] = {(gap.unit, gap.point, gap.start): gap for gap in fetched.gaps}
     found |= state.step_gaps
-    return sorted(gap for gap in found.values() if gap is not None and any(_touches(gap, span) for span in wanted))
+    by_point: dict[tuple[str, int], list[GapSpan]] = defaultdict(list)
+    for span in wanted:
+        by_point[span.unit, span.point].append(span)
+    return sorted(gap for gap in found.values() if gap is not None and _touched(gap, by_point))
 
 
-def _touches(gap: Gap, span: GapSpan) -> bool:
-    same = gap.unit == span.unit and span.point in {ALL_POINTS, gap.point}
-    return same and gap.start <= span.to_at and gap.end >= span.from_at
+def _touched(gap: Gap, spans: dict[tuple[str, int], list[GapSpan]]) -> bool:
+    mine = chain(spans.get((gap.unit, gap.point), ()), spans.get((gap.unit, ALL_POINTS), ()))
+    return any(gap.start <= span.to_at and gap.end >= span.from_at for span in mine)
 
 
 def known_gaps(state: State, unit: int, start: int, end: int) -> Generator[Needs, Fetched, list[Gap]]:

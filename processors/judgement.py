@@ -75,6 +75,28 @@ class Figures:
     target_high: Ints
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Figures as lists of plain integers, to be told: a row a carrier."""
+
+    low: list[int]
+    best: list[int]
+    high: list[int]
+    measured: list[int]
+    expected: list[int]
+    target_low: list[list[int]]
+    target_best: list[list[int]]
+    target_high: list[list[int]]
+
+
+def listed(found: Figures) -> Listed:
+    """The same without numpy."""
+    return Listed(
+        found.low.tolist(), found.best.tolist(), found.high.tolist(), found.measured.tolist(), found.expected.tolist(),
+        found.target_low.tolist(), found.target_best.tolist(), found.target_high.tolist(),
+    )
+
+
 def figures(sums: Sums, numerator: Ints, denominator: Ints) -> Figures:
     """Convert; `numerator` and `denominator` are [carrier, target]."""
     low, best, high = [], [], []

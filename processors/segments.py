@@ -112,8 +112,10 @@ def _gaps_of(state: State, new: Ordered, part: Pieces, mask: npt.NDArray[np.bool
     rows = _rows(part, is_gap(state, part) | (part.kind == UNKNOWN))
     if not rows:
         return []
-    series, at, value = new.series[mask].tolist(), new.at[mask].tolist(), new.value[mask].tolist()
-    register = {(int(state.s_point[s]), t): v for s, t, v in zip(series, at, value, strict=True)}
+    point = state.s_point[new.series]
+    some = mask & np.isin(point, [row[0] for row in rows])
+    columns = (point[some].tolist(), new.at[some].tolist(), new.value[some].tolist())
+    register = {(p, t): v for p, t, v in zip(*columns, strict=True)}
     gaps = []
     for row in rows:
         p, start, end = row[:3]

@@ -63,10 +63,15 @@ class Factors:
     numerator: Ints
     denominator: Ints
 
+    used: dict[tuple[int, int, int], tuple[str, bool]] = field(default_factory=dict)
+
     def ids(self, quantity: int, target: int, year: int) -> tuple[str, bool]:
         """Id of the factor used, and whether it is unverified."""
-        factor = self.pack.factor(QUANTITIES[quantity], TARGETS[target], year)  # type: ignore[arg-type]
-        return factor.id, factor.unverified
+        key = quantity, target, year
+        if key not in self.used:
+            factor = self.pack.factor(QUANTITIES[quantity], TARGETS[target], year)  # type: ignore[arg-type]
+            self.used[key] = factor.id, factor.unverified
+        return self.used[key]
 
 
 def factor_tables(pack: FactorPack) -> Factors:

@@ -15,8 +15,11 @@ Statement = tuple[LiteralString, tuple[Param, ...]]
 # ---- Partitions
 
 BEGIN_PARTITION = """
-INSERT INTO partition (generation, partition, next_offset) VALUES (%s, %s, %s)
+INSERT INTO partition (generation, partition, next_offset)
+SELECT v.* FROM (VALUES (%s::integer, %s::integer, %s::bigint)) AS v (generation, partition, next_offset)
+WHERE NOT EXISTS (SELECT 1 FROM partition p WHERE p.generation = v.generation AND p.partition = v.partition)
 ON CONFLICT DO NOTHING"""
+"""ON CONFLICT alone would wait for an owner's transaction, in a place where nobody ends it."""
 TAKE = b"""
 UPDATE partition SET epoch = epoch + 1 WHERE generation = $1 AND partition = $2
 RETURNING epoch, next_offset"""

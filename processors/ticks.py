@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 from processors import beyond, spans
-from processors.judgement import Energy, Figures, Sums, figures, open_sums, settled_at, silent_points, unit_energy, verdicts
+from processors.judgement import Energy, Figures, Listed, Sums, figures, listed, open_sums, settled_at, silent_points, unit_energy, verdicts
 from processors.ports import Fetched, Ints, Needs, OutboxRow, WindowRow
 from processors.state import (
     AMBIGUOUS_DATA,
@@ -107,7 +107,7 @@ class _Judged:
     units: Ints
     owner: Ints
     first_carrier: Ints
-    kinds: dict[int, Figures]
+    kinds: dict[int, Listed]
     energy: Energy
     codes: Ints
     silent: list[list[Json]]
@@ -133,13 +133,14 @@ def _judge_open(state: State, units: Ints, at: Ints, points: Ints, ticks: Ints) 
     for kind in range(len(KINDS)) if full.any() else (YEAR,):
         sums = open_sums(state, carriers, kind, tick)
         kinds[kind] = figures(sums, *_ratios(state, carriers, state.slot_start[state.c_unit[carriers], kind]))
+    told = {kind: listed(found) for kind, found in kinds.items()}
     start = state.slot_start[units, YEAR]
     energy = unit_energy(state, units, owner, kinds[YEAR], (start, at))
     codes = verdicts(energy, state.quota[units])
     changed = (codes != state.told_verdict[units]) | differs[units]
     first = np.concatenate([[0], np.cumsum(per_unit)])
     lists = _silent_lists(state, units, points, silent)
-    return _Judged(units, owner, first, kinds, energy, codes, lists, np.flatnonzero(changed | full).tolist(), full.tolist())
+    return _Judged(units, owner, first, told, energy, codes, lists, np.flatnonzero(changed | full).tolist(), full.tolist())
 
 
 def _silent_lists(state: State, units: Ints, points: Ints, silent: Ints) -> list[list[Json]]:
@@ -227,9 +228,8 @@ def numbered(outbox: list[OutboxRow]) -> tuple[OutboxRow, ...]:
 
 def _open_window(state: State, judged: _Judged, i: int, kind: int, at: int) -> Json:
     u = int(judged.units[i])
-    first, last = int(judged.first_carrier[i]), int(judged.first_carrier[i + 1])
     start, end = int(state.slot_start[u, kind]), int(state.slot_end[u, kind])
-    window = _window(state, u, (kind, start, end, at), judged.kinds[kind], (first, last))
+    window = _window(state, u, (kind, start, end, at), judged.kinds[kind], int(judged.first_carrier[i]))
     if kind == YEAR and judged.codes[i] != NO_VERDICT:
         since = int(state.told_since[u]) if judged.codes[i] == FAIL else None
         quota = int(state.quota[u])
@@ -244,29 +244,24 @@ def _verdict(code: int, quota: int, since: int | None, *, suspected: bool) -> Js
     }
 
 
-def _window(state: State, u: int, where: tuple[int, int, int, int], found: Figures, between: tuple[int, int]) -> Json:
-    """One window as told: its figures by quantity."""
+def _window(state: State, u: int, where: tuple[int, int, int, int], found: Listed, first: int) -> Json:
+    """One window as told: its figures by quantity. `first`: the row of the unit's first carrier."""
     kind, start, end, until = where
-    first, last = between
+    base = int(state.carrier_from[u])
+    quantities = state.c_quantity[base : int(state.carrier_from[u + 1])].tolist()
+    is_open = bool(start < state.begins[u] < until)
     told: dict[str, Json] = {}
-    carriers = range(int(state.carrier_from[u]), int(state.carrier_from[u + 1]))
-    is_open = start < state.begins[u] < until
-    year = year_of(start)
-    for row, c in zip(range(first, last), carriers, strict=True):
-        name = QUANTITIES[int(state.c_quantity[c])]
-        amounts = (int(found.low[row]), int(found.best[row]), int(found.high[row]))
-        share = (int(found.measured[row]), int(found.expected[row]))
-        told[name] = _figure(name, _opened(state, u, (start, name), amounts, is_open=is_open), share)
-    feeding = [
-        (row, c) for row, c in zip(range(first, last), carriers, strict=True) if QUANTITIES[int(state.c_quantity[c])] in CARRIERS
-    ]
+    for row, quantity in enumerate(quantities, first):
+        name = QUANTITIES[quantity]
+        amounts = (found.low[row], found.best[row], found.high[row])
+        told[name] = _figure(name, _opened(state, u, (start, name), amounts, is_open=is_open), (found.measured[row], found.expected[row]))
+    feeding = [(row, quantity) for row, quantity in enumerate(quantities, first) if QUANTITIES[quantity] in CARRIERS]
+    rows, year = [row for row, _ in feeding], year_of(start)
+    share = (sum(found.measured[row] for row in rows), sum(found.expected[row] for row in rows))
     for target, name in enumerate(TARGETS if feeding else ()):
-        rows = [row for row, _ in feeding]
-        sums = (found.target_low, found.target_best, found.target_high)
-        low, best, high = (int(column[rows, target].sum()) for column in sums)
-        share = (int(found.measured[rows].sum()), int(found.expected[rows].sum()))
+        low, best, high = (sum(column[row][target] for row in rows) for column in (found.target_low, found.target_best, found.target_high))
         figure = _figure(name, _opened(state, u, (start, name), (low, best, high), is_open=is_open), share)
-        used = [state.factors.ids(int(state.c_quantity[c]), target, year) for _, c in feeding]
+        used = [state.factors.ids(quantity, target, year) for _, quantity in feeding]
         told[name] = figure | {"factors": [factor for factor, _ in used], "unverified": any(mark for _, mark in used)}
     return {"window": KINDS[kind], "start": start, "end": end, "figures": told}
 
@@ -311,7 +306,7 @@ def _closed_window(state: State, u: int, where: tuple[int, int, int], sums: Sums
     kind, start, end = where
     carriers = carriers_of(state, np.array([u]))
     found = figures(sums, *_ratios(state, carriers, np.full(len(carriers), start)))
-    window = _window(state, u, (kind, start, end, end), found, (0, len(carriers)))
+    window = _window(state, u, (kind, start, end, end), listed(found), 0)
     quota = state.quota_of(u, year_of(start)) if kind == YEAR else -1
     if quota < 0:
         return window

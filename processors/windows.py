@@ -407,6 +407,8 @@ def touched_windows(state: State, unit: int) -> Generator[Needs, Fetched, list[t
         found = {(kind, start) for kind in (1, 2, 3) for start in _windows_from(kind, int(state.begins[unit]), opened[kind])}
         return sorted(found)
     marks = state.earlier[unit]
+    if not marks:
+        return sorted(state.touched[unit])
     base = int(state.carrier_from[unit])
     keys = np.array(sorted((base + carrier) << KEY_BITS | hour for carrier, hour in marks), np.int64)
     yield from ensure(state, keys)

@@ -3,12 +3,14 @@
 Nothing is read at import. `Settings.read()` says everything that is wrong at once.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Self, get_args
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import Field, SecretStr, StringConstraints, ValidationError
+from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
 from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
@@ -29,22 +31,46 @@ class SettingsError(ValueError):
     """Settings that cannot be used: one line for each."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Problem:
+    """Stands for a secret that could not be read, until validation says so with all the rest."""
+
+    said: str
+
+
+def _checked(told: object) -> object:
+    if isinstance(told, _Problem):
+        raise ValueError(told.said)  # noqa: TRY004 - pydantic gathers ValueErrors
+    return told
+
+
+Secret = Annotated[SecretStr, BeforeValidator(_checked)]
+
+
 class _FromFiles(EnvSettingsSource):
     """The content of the file that `WEIR_..._FILE` names, without the line's end."""
 
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[str | None, str, bool]:
-        path = self.env_vars.get(f"{PREFIX}{field_name}_file".lower())
-        if not path or field.annotation not in (SecretStr, SecretStr | None):
-            return None, field_name, False
+    def get_field_value(
+        self, field: FieldInfo, field_name: str
+    ) -> tuple[str | _Problem | None, str, bool]:
         variable = f"{PREFIX}{field_name}".upper()
+        path = self.env_vars.get(f"{variable}_FILE".lower())
+        if not path or Secret not in get_args(field.annotation):
+            return None, field_name, False
         if self.env_vars.get(variable.lower()):
-            message = f"{variable} and {variable}_FILE are both set: keep one"
-            raise SettingsError(message)
-        try:
-            return Path(path).read_text(encoding="utf-8").rstrip("\r\n"), field_name, False
-        except (OSError, UnicodeDecodeError) as error:
-            message = f"{variable}_FILE={path!r} cannot be read: {error}"
-            raise SettingsError(message) from error
+            told: str | _Problem = _Problem(
+                f"{variable} and {variable}_FILE are both set: keep one"
+            )
+        else:
+            told = _content(variable, path)
+        return told, field_name, False
+
+
+def _content(variable: str, path: str) -> str | _Problem:
+    try:
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        return _Problem(f"{variable}_FILE={path!r} cannot be read: {error}")
 
 
 class Settings(BaseSettings):
@@ -54,12 +80,12 @@ class Settings(BaseSettings):
 
     kafka: Hosts = "127.0.0.1:9092"
     """Bootstrap servers: `kafka-1:9092,kafka-2:9092`."""
-    database_url: SecretStr | None = None
+    database_url: Secret | None = None
     """`postgresql://weir:secret@127.0.0.1:5432/weir`; better as a file."""
     mqtt: HostAndPort = "127.0.0.1:1883"
     """The MQTT broker: `broker:1883`."""
     mqtt_user: str | None = None
-    mqtt_password: SecretStr | None = None
+    mqtt_password: Secret | None = None
     alertmanager: HttpUrl = "http://127.0.0.1:9093"
     """Alertmanager's address, without `/api/v2`."""
     alertmanager_webhook: HttpUrl | None = None
@@ -78,7 +104,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - no .env: one place to look
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - see _FromFiles
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return init_settings, env_settings, _FromFiles(settings_cls)
+        return init_settings, _FromFiles(settings_cls), env_settings
 
     @classmethod
     def read(cls) -> Self:
@@ -86,7 +112,7 @@ class Settings(BaseSettings):
         try:
             return cls()
         except ValidationError as error:
-            lines = [_complaint(dict(item)) for item in error.errors(include_url=False)]
+            lines = [_complaint(item) for item in error.errors(include_url=False)]
             raise SettingsError("\n".join(lines)) from error
 
     def shown(self) -> str:
@@ -97,11 +123,12 @@ class Settings(BaseSettings):
         )
 
 
-def _complaint(error: dict[str, object]) -> str:
-    where = error["loc"]
-    name = str(where[0]) if isinstance(where, tuple) and where else "?"
-    told = "**********" if name in {"database_url", "mqtt_password"} else repr(error.get("input"))
-    return f"{PREFIX}{name.upper()}={told}: {error['msg']}"
+def _complaint(error: ErrorDetails) -> str:
+    """One line; of a secret never the value."""
+    told = error["input"]
+    if isinstance(told, _Problem):
+        return told.said
+    return f"{PREFIX}{str(error['loc'][0]).upper()}={told!r}: {error['msg']}"
 
 
 def _shown(value: object) -> str:

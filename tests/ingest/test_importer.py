@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -238,8 +239,7 @@ def test_no_tick_comes_before_what_was_over(told: list[tuple[int, int]], cuts: s
     ticker = Ticker(every_ms=QUARTER_MS)
     edges = sorted({0, len(claims), *(cut for cut in cuts if cut < len(claims))})
     pieces = [
-        (a, ticker.ticked(section_of(UNIT, claims[a:b], received_at=0)))
-        for a, b in zip(edges, edges[1:], strict=False)
+        (a, ticker.ticked(section_of(UNIT, claims[a:b], received_at=0))) for a, b in pairwise(edges)
     ]
     offset, last = pieces[-1]
     pieces[-1] = (offset, ticker.last(last))

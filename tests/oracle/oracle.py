@@ -138,9 +138,10 @@ class Outcome:
 
     def told_at(self, i: int) -> list[str]:
         """The units that honoured tick `i` concerns: a point's validity begins before it."""
-        return [
-            unit for unit in self.scopes[i] if self.histories[unit].unit.begins < self.ticks[i].at
-        ]
+        return [unit for unit in self.scopes[i] if self._concerns(unit, i)]
+
+    def _concerns(self, unit: str, i: int) -> bool:
+        return unit in self.scopes[i] and self.histories[unit].unit.begins < self.ticks[i].at
 
     def judged(self, unit: str, i: int) -> Judged:
         """One unit at honoured tick `i`; the since of a FAIL is that of the tick that found it."""
@@ -152,7 +153,7 @@ class Outcome:
         first = None
         year = window_around("year", self.ticks[i].at - 1)
         for j in range(i, -1, -1):
-            if unit not in self.told_at(j):
+            if not self._concerns(unit, j):
                 continue
             at = self.ticks[j].at
             if window_around("year", at - 1) != year or not self.fails(unit, j):

@@ -110,8 +110,8 @@ def on_grid(point: Point, statement: str, at: int) -> bool:
     if statement == "P1M":
         return at == month_of(at)[0]
     default = -OFFSET_MS if statement == "P1D" else 0
-    told = point.anchor_ms is not None and statement == point.statement
-    anchor = point.anchor_ms if told else default
+    told = point.anchor_ms if statement == point.statement else None
+    anchor = default if told is None else told
     return (at - anchor) % LENGTH_MS[statement] == 0
 
 

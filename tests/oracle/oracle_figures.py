@@ -182,10 +182,11 @@ class Hours:
         for course in self.courses:
             for piece in course.pieces:
                 for hour in range(piece.start // HOUR_MS, -(-piece.end // HOUR_MS)):
-                    start, end = hour * HOUR_MS, hour * HOUR_MS + HOUR_MS
-                    best[hour] += course.part(
-                        piece, max(start, piece.start), min(end, piece.end)
-                    ).best
+                    x, y = (
+                        max(hour * HOUR_MS, piece.start),
+                        min(hour * HOUR_MS + HOUR_MS, piece.end),
+                    )
+                    best[hour] += course.guess(piece, x, y)
         hours = sorted(best)
         return hours, [best[hour] for hour in hours]
 

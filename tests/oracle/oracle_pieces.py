@@ -148,14 +148,21 @@ class Course:
 
     def part(self, piece: Piece, x: int, y: int) -> Amount:
         """The amount of the part [x, y) of one piece; x and y lie in it."""
-        a, b = piece.start, piece.end
+        best = self.guess(piece, x, y)
         if piece.kind != "known":
-            return Amount(0, half(self.rated, x, y), allowed(self.rated, x, y))
-        best = piece.low * (y - a) // (b - a) - piece.low * (x - a) // (b - a)
-        if (x, y) == (a, b):
+            return Amount(0, best, allowed(self.rated, x, y))
+        if (x, y) == (piece.start, piece.end):
             return Amount(piece.low, best, piece.high)
-        outside = allowed(self.rated, a, x) + allowed(self.rated, y, b)
-        return Amount(max(0, piece.low - outside), best, min(piece.high, allowed(self.rated, x, y)))
+        outside = allowed(self.rated, piece.start, x) + allowed(self.rated, y, piece.end)
+        inside = allowed(self.rated, x, y)
+        return Amount(max(0, piece.low - outside), best, min(piece.high, inside))
+
+    def guess(self, piece: Piece, x: int, y: int) -> int:
+        """The best of the part [x, y) of one piece: low spread evenly, else half the rated."""
+        if piece.kind != "known":
+            return half(self.rated, x, y)
+        a, length = piece.start, piece.end - piece.start
+        return piece.low * (y - a) // length - piece.low * (x - a) // length
 
     def told(self, x: int, y: int) -> Amount:
         """The amount of the pieces in [x, y), cut there; without the open end and lifts."""

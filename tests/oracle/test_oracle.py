@@ -43,6 +43,7 @@ from schemas.section import (
     Section,
     Tick,
     Unreadable,
+    partition_of,
 )
 
 CODE = "91510000TEST00001X"
@@ -132,19 +133,23 @@ def make_section(
     )
 
 
-def judge_bodies(unit: Unit, *bodies: Body) -> Outcome:
-    """The outcome of a log of one partition that begins with the unit's configuration."""
+def configured(unit: Unit) -> Configuration:
+    """A configuration of one unit."""
     registry = Registry(
         regions=(Region(code=unit.region, name="Chengdu"),),
         industries=(Industry(code=unit.industry, name="Metals"),),
         units=(unit,),
     )
-    configuration = Configuration(version=1, author="test", reason="test", registry=registry)
+    return Configuration(version=1, author="test", reason="test", registry=registry)
+
+
+def judge_bodies(unit: Unit, *bodies: Body) -> Outcome:
+    """The outcome of a log of one partition that begins with the unit's configuration."""
     records = [
         Record("door", 1, i, body) for i, body in enumerate((ApplyConfiguration(1), *bodies))
     ]
     log: Log = [(0, offset, record) for offset, record in enumerate(records)]
-    return judge_log(log, {1: configuration}, PACK, partitions=1)
+    return judge_log(log, {1: configured(unit)}, PACK, partitions=1)
 
 
 def world_of(unit: Unit, said: Sequence[Said]) -> World:
@@ -368,6 +373,29 @@ def test_rejections(said: Said, reason: str | None) -> None:
     assert len(outcome.claims[CODE]) == (reason is None)
 
 
+def test_grids() -> None:
+    """A point's own anchor is that of its primary statement; the others keep to the hour and day."""
+    point = make_point(statement="PT1H", digits=None, others=("P1D", "PT15M"), anchor_ms=300_000)
+    good = [Said(1 / 12, 5, "PT1H"), Said(0, 5, "P1D"), Said(0.25, 5, "PT15M")]
+    bad = [Said(1, 5, "PT1H"), Said(1 / 12, 5, "P1D"), Said(1 / 12, 5, "PT15M")]
+    outcome = judge_bodies(make_unit(point), (make_section(good + bad),))
+    assert [claim.at for claim in outcome.claims[CODE]] == [said.at for said in good]
+    assert [refused.reason for refused in outcome.rejected[CODE]] == ["off grid"] * 3
+
+
+def test_a_unit_belongs_to_one_partition() -> None:
+    """In another one its readings are of unknown points; the account is kept under its code."""
+    unit, own = make_unit(HOURLY, history=False), partition_of(CODE, 8)
+    bodies: tuple[Body, ...] = (ApplyConfiguration(1), (make_section(hourly(5)),))
+    log = [
+        (partition, offset, Record("door", 1, offset, body))
+        for partition in (own, (own + 1) % 8)
+        for offset, body in enumerate(bodies)
+    ]
+    outcome = judge_log(log, {1: configured(unit)}, PACK, partitions=8)
+    assert [refused.reason for refused in outcome.rejected[CODE]] == ["too old", "unknown point"]
+
+
 def test_months_follow_the_calendar() -> None:
     """P1M begins at a month's start; one that does not is seen to its month's end, then refused."""
     point = make_point(statement="P1M", digits=None)
@@ -530,6 +558,35 @@ def test_verdict_with_an_unknown_opening() -> None:
         assert judged.since == (hour(6) if verdict == "FAIL" else None)
 
 
+def test_since_is_kept_while_the_verdict_stays() -> None:
+    """It is found at the tick that finds the FAIL, and anew after another verdict."""
+    point = make_point(statement="PT1H", digits=None, rated="20")
+    quotas = [Quota.model_validate({"year": 2026, "energy_tce": "0.001229", "source": "test"})]
+    first_hour = (Said(0, value, "PT1H", revision=i) for i, value in enumerate((10, 20, 0, 20)))
+    said = [next(first_hour), Said(1, 10, "PT1H"), *first_hour, Said(2, 0, "PT1H")]
+    section = make_section(said, ticks=[(2, 2), (3, 2.1), (4, 2.2), (6, 3)])
+    outcome = judge_bodies(make_unit(point, quotas=quotas), (section,))
+    told = [outcome.judged(CODE, i) for i in range(4)]
+    assert [judged.verdict for judged in told] == ["FAIL", "FAIL", "UNDECIDABLE", "FAIL"]
+    assert [judged.since for judged in told] == [hour(1.75), hour(1.75), None, hour(0.75)]
+
+
+def test_what_adds_nothing_is_not_missing() -> None:
+    """An open end in which nothing can have passed leaves the data ambiguous at most."""
+    point = make_point(statement="PT1H", digits=None, rated="0.000001")
+    quotas = [Quota.model_validate({"year": 2026, "energy_tce": "0", "source": "test"})]
+    for tick, reason in ((1.5, "ambiguous data"), (2, "missing data")):
+        judged = judged_at(make_unit(point, quotas=quotas), hourly(0), tick)
+        assert judged[:2] == ("UNDECIDABLE", reason)
+
+
+def test_hours_are_inexact_from_the_earliest_open_end_on() -> None:
+    """Also those after the validity that it ends with: 100 kWh missing, and two hours' gram."""
+    ended = make_point("ended", statement="PT1H", digits=None, valid_to=moment(hour(1)))
+    world = world_of(make_unit(HOURLY, ended), hourly(5, 5))
+    assert window_figures(world, hour(0), hour(2))["energy"][:3] == (1227, 7373, 13521)
+
+
 @pytest.mark.parametrize(
     ("tick", "silent"), [(3.5, {}), (3.500001, {"main": 3}), (9, {"main": 3}), (10, {})]
 )
@@ -591,9 +648,10 @@ def test_a_tick_before_the_first_validity_tells_nobody() -> None:
 # Laws.
 
 SPAN = range(hour(-6), hour(42), HOUR_MS)
-RATED = ("0.000001", "0.37", "1", "4.999999", "60", "777.7", "9000000")
+RATED = ("0.000001", "0.37", "4.999999", "60", "777.7", "1800", "9000000")
 STEPS = (QUARTER_MS // 3, 7 * 60_000, QUARTER_MS, QUARTER_MS, HOUR_MS, 3 * HOUR_MS + 1, DAY_MS)
-PARTS = (Fraction(0), Fraction(1, 7), Fraction(1, 3), Fraction(1, 2), Fraction(1))
+PARTS = (Fraction(0), Fraction(1, 7), Fraction(1, 3), Fraction(2, 3), Fraction(1))
+surprises = st.one_of(st.just([]), *[st.lists(st.integers(0, 20), min_size=6, max_size=24)] * 4)
 
 
 @st.composite
@@ -618,7 +676,7 @@ def registers(draw: st.DrawFn, point: Point) -> list[Said]:
     said: list[Said] = []
     at, dial = point.begins, 1000 * SCALE
     value, step = draw(st.integers(0, dial - 1)), draw(st.sampled_from(STEPS))
-    for surprise in draw(st.lists(st.integers(0, 20), max_size=24)):
+    for surprise in draw(surprises):
         if said:
             at += draw(st.sampled_from(STEPS)) if surprise == 1 else step
             part = draw(st.sampled_from(PARTS))
@@ -634,7 +692,7 @@ def periods(draw: st.DrawFn, point: Point) -> list[Said]:
     length = LENGTH_MS[point.statement]
     at = -(-(point.begins - point.anchor) // length) * length + point.anchor
     said = []
-    for surprise in draw(st.lists(st.integers(0, 20), max_size=24)):
+    for surprise in draw(surprises):
         most = allowed(point.rated, at, at + length)
         value = int(draw(st.sampled_from(PARTS)) * most)
         if surprise in {4, 5}:

@@ -1,0 +1,292 @@
+"""`make demo`: the example province on its real parts, from nothing to notified.
+
+Nine units stream a simulated past as history, three are live and one of those falls silent. It ends with the alerts read back
+from Alertmanager and a webhook receiver, the units' figures, and the addresses to look at. The services stay up: `make down` ends them.
+"""
+
+import json
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import psycopg
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from deploy.local.parts import LocalParts
+from deploy.local.state import CHECKOUT
+from deploy.services import Services
+from ingest.coalesce import Numbering
+from ingest.publisher import create_producer, publish_lines
+from ingest.simulator import Faults, section_of, stream
+from ingest.simulator import Claim as Said
+from ingest.topics_admin import create_topics
+from ingest.world import Plant, plant_of
+from processors import migrate
+from processors.registry import publish, read_registry, store_news
+from processors.show import render, shown
+from processors.store import Store
+from schemas import topics
+from schemas.calendar import HOUR_MS, moment, year_of
+from schemas.registry import STATEMENTS, Registry, Unit
+from schemas.section import ApplyConfiguration, partition_of
+from schemas.wire import encode, to_line
+
+DATABASE = "weir_demo"
+REGISTRY = CHECKOUT / "deploy" / "example" / "registry.toml"
+RULES = CHECKOUT / "deploy" / "example" / "rules.toml"
+DAYS = 82
+SILENT_COAL = "9151010000EXAMPLE2"
+"""Its coal meter dies after forty days, so that its breach can only be suspected."""
+FALLS_SILENT = "9151010000EXAMPLE4"
+WANTED = {"confirmed breach", "suspected breach", "cannot be judged", "silent points"}
+LIVE_SECONDS = 5
+WORKER_PORT, ALERTS_PORT, CLOCK_PORT = 9465, 9466, 9467
+PATIENCE = 150.0
+
+Say = Callable[[str], None]
+
+
+def main() -> int:
+    """Exit codes: 0 it ended as it should; 1 it did not, and why was said."""
+    began = time.monotonic()
+
+    def say(text: str) -> None:
+        print(f"{time.monotonic() - began:6.1f} s  {text}", flush=True)
+
+    try:
+        _run(say)
+    except (RuntimeError, OSError, psycopg.Error, KafkaError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
+    say("done; `make status` tells what runs, `make down` stops it")
+    return 0
+
+
+def _run(say: Say) -> None:
+    settings = dict(LocalParts().up().environment())
+    services = Services()
+    for name in list(services.running()):
+        services.stop(name)
+    settings["WEIR_DATABASE_URL"] = _fresh_database(settings["WEIR_DATABASE_URL"])
+    _fresh_topics(settings["WEIR_KAFKA"])
+    say(f"database {DATABASE} and topics made anew")
+    migrate.up(settings["WEIR_DATABASE_URL"])
+    registry = _registry()
+    with psycopg.connect(settings["WEIR_DATABASE_URL"], autocommit=True) as link:
+        added = store_news(link, registry, author="demo", reason="the example province")
+    if added is None:
+        message = "the example registry was not taken"
+        raise RuntimeError(message)
+    publish(added, settings["WEIR_KAFKA"])
+    say(f"registry loaded: {len(registry.units)} units in {len(registry.regions)} cities and {len(registry.industries)} industries")
+    receiver = Receiver(settings.get("WEIR_ALERTMANAGER_WEBHOOK", ""))
+    _start_services(services, settings, receiver)
+    say("worker, alerts and clock run")
+    live = Live([unit for unit in registry.units if not unit.history], settings["WEIR_KAFKA"])
+    count = _stream_history([unit for unit in registry.units if unit.history], settings["WEIR_KAFKA"])
+    say(f"{count:,} readings of {DAYS} days streamed as history of nine units, while three are live")
+    _wait_told(say, receiver)
+    live.stop()
+    _report(say, settings, registry)
+
+
+def _fresh_database(url: str) -> str:
+    with psycopg.connect(url, autocommit=True) as link:
+        link.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
+        link.execute(f"CREATE DATABASE {DATABASE}")
+    return f"{url.rpartition('/')[0]}/{DATABASE}"
+
+
+def _fresh_topics(bootstrap: str) -> None:
+    """The local broker's topics are the demo's: delete what an earlier one left."""
+    admin = KafkaAdminClient(bootstrap_servers=bootstrap)
+    names = {topics.READINGS, topics.CONFIG, topics.INDICATORS, topics.FEEDBACK}
+    there = names & set(admin.list_topics())
+    if there:
+        admin.delete_topics(sorted(there))
+        while names & set(admin.list_topics()):
+            time.sleep(0.1)
+    admin.close()
+    create_topics(bootstrap, partitions=topics.PARTITIONS, say=lambda _: None)
+
+
+def _registry() -> Registry:
+    """The example province; its live units begin now."""
+    told = read_registry(REGISTRY.read_text(encoding="utf-8"))
+    now = time.time_ns() // 1_000_000
+    begins = now - now % 60_000
+    units = tuple(unit if unit.history else _live_from(unit, begins) for unit in told.units)
+    return told.model_copy(update={"units": units})
+
+
+def _live_from(unit: Unit, begins: int) -> Unit:
+    year = year_of(begins)
+    return unit.model_copy(update={
+        "points": tuple(point.model_copy(update={"valid_from": moment(begins)}) for point in unit.points),
+        "quotas": tuple(quota.model_copy(update={"year": year}) for quota in unit.quotas),
+        "openings": tuple(opening.model_copy(update={"year": year}) for opening in unit.openings),
+    })
+
+
+def _start_services(services: Services, settings: dict[str, str], receiver: "Receiver") -> None:
+    environment = settings | {"WEIR_ALERTS_HTTP": f"127.0.0.1:{ALERTS_PORT}"}
+    services.start("worker", ["processors", "worker", "--session", "6", "--metrics-port", str(WORKER_PORT)], environment)
+    services.start("alerts", ["alerts", "run", "--rules", str(RULES), "--notify-history", "--webhook", receiver.url], environment)
+    services.start("clock", ["ingest", "clock", "--interval", "10", "--metrics-port", str(CLOCK_PORT)], environment)
+    addresses = {"worker metrics": f"http://127.0.0.1:{WORKER_PORT}/metrics", "alerts metrics": f"http://127.0.0.1:{ALERTS_PORT}/metrics"}
+    (services.folder / "addresses.txt").write_text(json.dumps(addresses))
+    services.wait_ready("worker", f"http://127.0.0.1:{WORKER_PORT}/readyz", seconds=60)
+    services.wait_ready("alerts", f"http://127.0.0.1:{ALERTS_PORT}/healthz", seconds=60)
+
+
+# History and present.
+
+
+def _stream_history(units: list[Unit], bootstrap: str) -> int:
+    plants = tuple(_plant(unit) for unit in units)
+    start = plants[0].unit.begins
+    records = stream(
+        plants, seed=7, start=start, end=start + DAYS * 24 * HOUR_MS, faults=Faults.every(0.0005),
+        partitions=topics.PARTITIONS, step_ms=HOUR_MS, tick_ms=HOUR_MS,
+    )
+    lines = (to_line(record, partition) for partition, record in records if not isinstance(record.body, ApplyConfiguration))
+    producer = create_producer(bootstrap, client_id="demo-history")
+    done = publish_lines(lines, producer=producer, say=lambda _: None)
+    producer.close()
+    return done.readings
+
+
+def _plant(unit: Unit) -> Plant:
+    plant = plant_of(unit)
+    if unit.code != SILENT_COAL:
+        return plant
+    meters = tuple(
+        replace(meter, silent_after_ms=40 * 24 * HOUR_MS) if meter.point.quantity == "raw_coal" else meter for meter in plant.meters
+    )
+    return replace(plant, meters=meters)
+
+
+class Live:
+    """Three live units that speak every few seconds, until one of them does not."""
+
+    def __init__(self, units: list[Unit], bootstrap: str) -> None:
+        self._units, self._bootstrap = units, bootstrap
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """They end with the demo."""
+        self._stopped.set()
+        self._thread.join(timeout=10)
+
+    def _run(self) -> None:
+        producer = create_producer(self._bootstrap, client_id="demo-live")
+        numbering = Numbering(door="demo-live", incarnation=time.time_ns() // 1_000_000)
+        counter = 0
+        while not self._stopped.wait(LIVE_SECONDS):
+            at = time.time_ns() // 1_000_000 // 1_000 * 1_000
+            counter += 1
+            for unit in self._units:
+                if unit.code == FALLS_SILENT and counter > 3:  # noqa: PLR2004 - after a quarter of a minute
+                    continue
+                partition = partition_of(unit.code, topics.PARTITIONS)
+                section = section_of(unit.code, list(_said(unit, at)), received_at=at, message=f"live-{counter}", ticks=())
+                producer.send(topics.READINGS, encode(numbering.record(partition, (section,))), partition=partition)
+            producer.flush()
+        producer.close()
+
+
+def _said(unit: Unit, at: int) -> Iterator[Said]:
+    for point in unit.points:
+        statement = STATEMENTS.index(point.statement)
+        if point.statement == "register":
+            passed = point.rated // 2 * (at - point.begins) // HOUR_MS // point.multiplier
+            yield Said(point.name, statement, at, passed, point.unit_of_measure, 5, 0, at)
+
+
+# Hearing.
+
+
+class Receiver:
+    """Keeps what is posted to it."""
+
+    def __init__(self, url: str) -> None:
+        heard: list[dict[str, object]] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                with suppress(ValueError):
+                    heard.append({"path": self.path, "key": self.headers.get("Idempotency-Key"), "body": json.loads(body)})
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Say nothing."""
+
+        port = int(url.rstrip("/").rpartition(":")[2] or 0) if url else 0
+        self.heard = heard
+        self.server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/weir"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def from_weir(self) -> list[dict[str, object]]:
+        """What the alerts service posted, not Alertmanager."""
+        return [item for item in self.heard if item["path"] == "/weir"]
+
+
+def _kinds(receiver: Receiver) -> set[str]:
+    text = json.dumps(receiver.from_weir())
+    return {kind for kind in WANTED if kind in text}
+
+
+def _wait_told(say: Say, receiver: Receiver) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while (missing := WANTED - _kinds(receiver)) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    if missing:
+        message = f"not heard within {PATIENCE:.0f} s: {', '.join(sorted(missing))} (heard: {len(receiver.from_weir())} messages)"
+        raise RuntimeError(message)
+    say(f"the webhook receiver heard {len(receiver.from_weir())} transitions: {', '.join(sorted(WANTED))}")
+
+
+def _report(say: Say, settings: dict[str, str], registry: Registry) -> None:
+    with urllib.request.urlopen(f"{settings['WEIR_ALERTMANAGER']}/api/v2/alerts?active=true", timeout=10) as page:  # noqa: S310
+        alerts = json.loads(page.read())
+    say(f"Alertmanager holds {len(alerts)} alerts:")
+    for alert in sorted(alerts, key=lambda item: (item["labels"]["alertname"], item["labels"].get("unit", "")))[:14]:
+        print(f"          {alert['labels']['alertname']:26} {alert['annotations'].get('summary', '')}")
+    names = {unit.code: unit.name for unit in registry.units}
+    print()
+    for code in ("9151010000EXAMPLE1", SILENT_COAL, "9151040000EXAMPLE6"):
+        print(f"--- {names[code]}")
+        _show(settings["WEIR_DATABASE_URL"], code)
+        print()
+    print("look at:")
+    for what, where in (
+        ("alerts", settings["WEIR_ALERTMANAGER"] + "/#/alerts"),
+        ("worker", f"http://127.0.0.1:{WORKER_PORT}/readyz and /metrics"),
+        ("alerts worker", f"http://127.0.0.1:{ALERTS_PORT}/readyz and /metrics"),
+        ("figures", f"python -m processors show UNIT, with WEIR_DATABASE_URL of `python3 -m deploy.local env` and database {DATABASE}"),
+        ("dashboards", str(Path("dashboards")) + "/*.json, for a Grafana of yours"),
+    ):
+        print(f"  {what:14} {where}")
+
+
+def _show(url: str, code: str) -> None:
+    store = Store(url)
+    text = render(shown(code, store.windows_of(code)))
+    print("\n".join(text.splitlines()[1:9]))
+    store.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
