@@ -359,9 +359,14 @@ def _die(reason: str, error: BaseException | None = None) -> NoReturn:
 
 
 def run(
-    settings: AlertSettings, rules: Rules, channels: Sequence[Channel], *, notify_history: bool
+    settings: AlertSettings,
+    rules: Rules,
+    channels: Sequence[Channel],
+    *,
+    notify_history: bool,
+    at_point: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Work until told to stop by SIGTERM or SIGINT. Raises SettingsError."""
+    """Work until told to stop by SIGTERM or SIGINT. Raises SettingsError. `at_point` is for tests."""
     _log_to_stderr()
     disable_created_metrics()  # type: ignore[no-untyped-call]
     if settings.database_url is None:
@@ -373,6 +378,7 @@ def run(
         generation=settings.generation,
         outlets=[Outlet(channel.name, channel.repeats) for channel in channels],
         notify_history=notify_history,
+        at_point=at_point,
     )
     worker = Worker(store=store, rules=rules, metrics=metrics)
     store.waits = worker.waits

@@ -103,7 +103,7 @@ def _moves(
             if _is_newer(message.version, tick):
                 waiting = sorted(unit.unit for unit in units.values() if unit.alerts)
                 for code in waiting:
-                    if not units[code].history and _is_after(message.version, units[code].version):
+                    if not units[code].history:
                         yield from _wait(units[code], message, rules)
         case Told(unit=code):
             unit = units.get(code or "")
@@ -112,18 +112,12 @@ def _moves(
                 and unit.history
                 and unit.alerts
                 and _is_newer(message.version, unit.tick)
-                and _is_after(message.version, unit.version)
             ):
                 yield from _wait(unit.model_copy(update={"tick": message.version}), message, rules)
 
 
 def _is_newer(version: Version, held: Version | None) -> bool:
     return held is None or version.key() > held.key()
-
-
-def _is_after(tick: Version, indicator: Version) -> bool:
-    """A tick comes after the indicators that it told, under the same version."""
-    return tick.key() >= indicator.key()
 
 
 def _hear(unit: Unit | None, told: Indicator, rules: Rules) -> Move:

@@ -157,10 +157,12 @@ class Store:
 
     def _take(self, partition: int, beginning: int, link: Link) -> Owned:
         key = (self._generation, partition)
+        # Only where there is no row: ON CONFLICT waits for whoever is changing the one there is.
         link.execute(
-            "INSERT INTO alert_partition (generation, partition, next_offset) VALUES (%s, %s, %s)"
-            " ON CONFLICT DO NOTHING",
-            (*key, beginning),
+            "INSERT INTO alert_partition (generation, partition, next_offset) SELECT %s, %s, %s"
+            " WHERE NOT EXISTS (SELECT FROM alert_partition"
+            " WHERE generation = %s AND partition = %s) ON CONFLICT DO NOTHING",
+            (*key, beginning, *key),
         )
         while (row := self._raise_epoch(link, key)) is None:
             self._say(f"partition {partition} is inside another worker's transaction; ending it")
@@ -373,8 +375,8 @@ class Store:
     def due(self, channel: str, epochs: Mapping[int, int], limit: int) -> list[Due]:
         """Return what the channel is to be told now, of the partitions that are ours.
 
-        Of a subject (rule, unit, window) only the first that waits; an end only once a firing of
-        its alert was delivered.
+        Of a subject (rule, unit, window) only the first that waits: an end only once its firing was
+        delivered.
         """
         if not epochs:
             return []
@@ -408,12 +410,13 @@ class Store:
 
     def record_refused(self, due: Due, *, reason: str) -> None:
         """The channel will never take it; so nor is it told the end of what it never heard of."""
-        query = """
-            UPDATE alert_delivery SET attempts = attempts + 1, last_error = %s,
-                refused_at = clock_timestamp(), next_attempt_at = NULL
-            WHERE transition = %s AND channel = %s
-            """
-        self._record(query, (_text(reason), due.transition, due.channel))
+
+        def refuse(link: Link) -> None:
+            with link.transaction():
+                link.execute(_REFUSE, (_text(reason), due.transition, due.channel))
+                link.execute(_REFUSE_ENDS, (due.transition, due.channel))
+
+        self._surely(self._deliverer, refuse)
 
     def _record(self, query: LiteralString, key: tuple[object, ...]) -> None:
         self._surely(self._deliverer, lambda link: link.execute(query, key))
@@ -479,18 +482,26 @@ class _Line:
     def open(self) -> Link:
         """Return the connection, made anew where it is closed."""
         if self._link is None or self._link.closed:
-            self._link = psycopg.connect(
-                self._url,
-                autocommit=True,
-                application_name=self._name,
-                connect_timeout=5,
-                keepalives_idle=5,
-                keepalives_interval=2,
-                keepalives_count=3,
-                tcp_user_timeout=15_000,
-            )
-            self._link.execute(_SESSION)
+            self._link = self._connected()
         return self._link
+
+    def _connected(self) -> Link:
+        link = psycopg.connect(
+            self._url,
+            autocommit=True,
+            application_name=self._name,
+            connect_timeout=5,
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+            tcp_user_timeout=15_000,
+        )
+        try:
+            link.execute(_SESSION)
+        except BaseException:
+            link.close()
+            raise
+        return link
 
     def is_closed(self) -> bool:
         """Say whether it was ended, from whatever side."""
@@ -550,7 +561,23 @@ FROM alert_transition t
 JOIN alert_transition f ON f.episode = t.episode AND f.state = 'firing'
 JOIN alert_delivery d ON d.transition = f.id AND d.refused_at IS NULL
 WHERE t.id = ANY (%s) AND t.state IN ('resolved', 'retracted')
+FOR SHARE OF d
 ON CONFLICT DO NOTHING
+"""
+
+_REFUSE: LiteralString = """
+UPDATE alert_delivery SET attempts = attempts + 1, last_error = %s,
+    refused_at = clock_timestamp(), next_attempt_at = NULL
+WHERE transition = %s AND channel = %s
+"""
+
+# A statement of its own, so that it sees an end that was added while the first one waited for it.
+_REFUSE_ENDS: LiteralString = """
+UPDATE alert_delivery d SET last_error = 'its firing was refused',
+    refused_at = clock_timestamp(), next_attempt_at = NULL
+FROM alert_transition f JOIN alert_transition t ON t.episode = f.episode
+WHERE f.id = %s AND f.state = 'firing' AND d.transition = t.id AND d.channel = %s
+  AND d.delivered_at IS NULL AND d.refused_at IS NULL
 """
 
 # Whether delivered yet or not: a delivery that is recorded later finds that it repeats no more.
@@ -561,15 +588,10 @@ FROM alert_transition t JOIN alert_transition f ON f.episode = t.episode AND f.s
 WHERE t.id = ANY (%s) AND t.state IN ('resolved', 'retracted') AND d.transition = f.id
 """
 
-# The end of what was refused when it fired waits for nobody.
 _WAITING: LiteralString = """
-SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(d.created_at)), 0)
-FROM alert_delivery d JOIN alert_transition t ON t.id = d.transition
-WHERE d.channel = %s AND d.delivered_at IS NULL AND d.refused_at IS NULL
-  AND (t.state = 'firing' OR EXISTS (
-    SELECT FROM alert_transition f JOIN alert_delivery g ON g.transition = f.id
-    WHERE f.episode = t.episode AND f.state = 'firing' AND g.channel = d.channel
-      AND g.refused_at IS NULL))
+SELECT count(*), coalesce(extract(epoch FROM clock_timestamp() - min(created_at)), 0)
+FROM alert_delivery
+WHERE channel = %s AND delivered_at IS NULL AND refused_at IS NULL
 """
 
 # First what was never delivered, then what is repeated.
@@ -586,10 +608,6 @@ WHERE d.channel = %s AND d.next_attempt_at <= clock_timestamp()
     SELECT FROM alert_delivery e
     WHERE e.channel = d.channel AND e.subject = d.subject AND e.seq < d.seq
       AND e.delivered_at IS NULL AND e.refused_at IS NULL)
-  AND (t.state = 'firing' OR EXISTS (
-    SELECT FROM alert_transition f JOIN alert_delivery g ON g.transition = f.id
-    WHERE f.episode = t.episode AND f.state = 'firing' AND g.channel = d.channel
-      AND g.delivered_at IS NOT NULL))
 ORDER BY d.delivered_at IS NOT NULL, d.next_attempt_at, d.seq
 LIMIT %s
 """

@@ -7,14 +7,22 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ingest.complaint import ComplaintError
 from schemas.calendar import HOUR_MS, instant
 from schemas.registry import LENGTH_MS
 from schemas.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from ingest.mqtt_gateway import Options as GatewayOptions
+    from ingest.mqtt_publisher import Options as SenderOptions
+    from schemas.section import Record
 
 USAGE = 2
 TICKS = ("PT15M", "PT1H")
@@ -58,6 +66,8 @@ def _parser() -> argparse.ArgumentParser:
         _import_verb,
         _clock_verb,
         _topics_verb,
+        _mqtt_verb,
+        _send_mqtt_verb,
     ):
         add(verbs)
     return parser
@@ -193,8 +203,10 @@ def _publish_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _publish(told: argparse.Namespace) -> int:
+    from ingest import logs
     from ingest.publisher import create_producer, publish_lines
 
+    logs.set_up()
     settings = Settings.read()
     producer = create_producer(settings.kafka, client_id="weir-publish")
     try:
@@ -220,7 +232,9 @@ def _import_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "read a CSV or JSON lines file by a mapping, and write lines of the pipe",
         "python -m ingest import 2018.csv --mapping steel.toml --ticks PT15M --dry-run\n"
         "  python -m ingest import 2018.csv --mapping steel.toml --ticks PT15M"
-        " | python -m ingest publish\n\nthe mapping (TOML):\n" + _mapping_help(),
+        " | python -m ingest publish\n"
+        "  python -m ingest import 2018.csv --mapping steel.toml --ticks PT1H --mqtt\n\n"
+        "the mapping (TOML):\n" + _mapping_help(),
         _import,
     )
     parser.add_argument("file", type=Path, help="the file")
@@ -235,6 +249,11 @@ def _import_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--dry-run",
         action="store_true",
         help="show the first readings as understood and what the file comes to; write nothing",
+    )
+    parser.add_argument(
+        "--mqtt",
+        action="store_true",
+        help="send the readings by MQTT, as WEIR_MQTT_USER, instead of writing lines",
     )
 
 
@@ -266,11 +285,24 @@ def _import(told: argparse.Namespace) -> int:
         say=_say,
         done=done,
     )
-    for partition, record in records:
-        print(to_line(record, partition))
+    if told.mqtt:
+        _send(records)
+    else:
+        for partition, record in records:
+            print(to_line(record, partition))
     for line in str(done).splitlines():
         _say(line)
     return 0
+
+
+def _send(records: Iterator[tuple[int, "Record"]]) -> None:
+    """By MQTT; returns when Kafka has them all."""
+    from ingest.mqtt_publisher import Sent, messages_of_record, send_all
+
+    sent = Sent()
+    messages = (message for item in records for message in messages_of_record(*item))
+    send_all(messages, _sender_options(), say=_say, sent=sent)
+    _say(f"sent {sent}; Kafka has them")
 
 
 def _unit(option: str | None, mapped: str | None) -> str:
@@ -310,13 +342,13 @@ def _clock_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 
 
 def _clock(told: argparse.Namespace) -> int:
-    import logging
-
+    from ingest import logs
     from ingest.clock import Clock, connected, run, stop_on_signals, wall_ms
     from ingest.metrics import ClockMetrics
-    from ingest.publisher import create_producer
+    from ingest.publisher import create_producer, partitions_in
+    from schemas.topics import READINGS
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logs.set_up()
     settings = Settings.read()
     stop = stop_on_signals()
     metrics = ClockMetrics()
@@ -325,9 +357,16 @@ def _clock(told: argparse.Namespace) -> int:
     producer = connected(lambda: create_producer(settings.kafka, client_id="weir-clock"), stop=stop)
     if producer is None:
         return 0
+    partitions = told.partitions or settings.partitions
+    if partitions != (there := partitions_in(producer, READINGS)):
+        producer.close()
+        message = (
+            f"{READINGS} has {there} partitions, not {partitions}: set WEIR_PARTITIONS={there}"
+        )
+        raise ComplaintError(message)
     clock = Clock(
         producer=producer,
-        partitions=told.partitions or settings.partitions,
+        partitions=partitions,
         incarnation=wall_ms(),
         metrics=metrics,
         interval_ms=told.interval * 1_000,
@@ -356,8 +395,10 @@ def _topics_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def _topics(told: argparse.Namespace) -> int:
+    from ingest import logs
     from ingest.topics_admin import create_topics
 
+    logs.set_up()
     settings = Settings.read()
     create_topics(
         settings.kafka,
@@ -366,6 +407,184 @@ def _topics(told: argparse.Namespace) -> int:
         say=_say,
     )
     return 0
+
+
+def _mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "mqtt",
+        "take what units publish by MQTT into Kafka, until SIGTERM",
+        "python -m ingest mqtt --client-id weir-mqtt-1\n"
+        "  python -m ingest mqtt --client-id weir-mqtt-2 --metrics-port 0    a second one\n\n"
+        "SIGTERM drains: what was taken is acknowledged, the rest stays in the broker's session.\n"
+        "Exit code 70: it ended itself, said why, and is to be started again. A gateway that is\n"
+        "given up for good leaves its session, and its share, until --session-expiry.",
+        _mqtt,
+    )
+    parser.add_argument(
+        "--client-id", default="weir-mqtt-1", help="stable name, one a gateway (weir-mqtt-1)"
+    )
+    parser.add_argument(
+        "--share", default="weir", help="gateways that share the work say the same (weir)"
+    )
+    parser.add_argument("--filter", help="topics to take (energy/v1/+/readings)")
+    parser.add_argument(
+        "--session-expiry", type=_positive, default=604_800, help="seconds away (604800: a week)"
+    )
+    parser.add_argument(
+        "--wait-ms", type=_positive, default=100, help="how long a reading waits for others (100)"
+    )
+    parser.add_argument(
+        "--record-readings", type=_positive, default=500, help="readings of a record (500)"
+    )
+    parser.add_argument(
+        "--in-flight", type=_positive, default=10_000, help="messages on the way to Kafka (10000)"
+    )
+    parser.add_argument("--in-flight-mib", type=_positive, default=64, help="and their MiB (64)")
+    parser.add_argument("--partitions", type=_positive, help="partitions (WEIR_PARTITIONS, 8)")
+    parser.add_argument(
+        "--metrics-port", type=int, default=9468, help="/metrics, /healthz, /readyz; 0: a free one"
+    )
+    parser.add_argument(
+        "--metrics-address", default="127.0.0.1", help="on this address (127.0.0.1)"
+    )
+
+
+def _mqtt(told: argparse.Namespace) -> int:
+    from ingest import logs
+    from ingest.clock import connected, stop_on_signals, wall_ms
+    from ingest.metrics import GatewayMetrics, serve_pages
+    from ingest.mqtt_gateway import Gateway, run
+    from ingest.publisher import create_producer, partitions_in
+
+    logs.set_up()
+    settings = Settings.read()
+    options = _gateway_options(told, settings)
+    stop = stop_on_signals()
+    producer = connected(
+        lambda: create_producer(settings.kafka, client_id=options.client_id), stop=stop
+    )
+    if producer is None:
+        return 0
+    if options.partitions != (there := partitions_in(producer, options.topic)):
+        producer.close()
+        message = f"{options.topic} has {there} partitions: set WEIR_PARTITIONS={there}"
+        raise ComplaintError(message)
+    metrics = GatewayMetrics()
+    gateway = Gateway(options, producer=producer, metrics=metrics, incarnation=wall_ms())
+    pages = serve_pages(
+        metrics.registry,
+        address=told.metrics_address,
+        port=told.metrics_port,
+        readiness=gateway.readiness,
+    )
+    _say(f"metrics on http://{told.metrics_address}:{pages.server_port}/metrics")
+    empty = run(gateway, stop=stop)
+    producer.close(timeout=5)
+    _say("stopped" if empty else "stopped with messages unacknowledged: they come back")
+    return 0 if empty else 1
+
+
+def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOptions":
+    from ingest.coalesce import Limits
+    from ingest.mqtt_gateway import Options
+    from schemas import topics
+
+    host, port = _broker(settings)
+    password = settings.mqtt_password
+    return Options(
+        host=host,
+        port=port,
+        user=settings.mqtt_user,
+        password=password.get_secret_value() if password else None,
+        client_id=told.client_id,
+        share=told.share,
+        filter=told.filter or topics.mqtt_readings("+"),
+        session_expiry_s=told.session_expiry,
+        topic=settings.topic_prefix + topics.READINGS,
+        partitions=told.partitions or settings.partitions,
+        limits=Limits(readings=told.record_readings, wait_ms=told.wait_ms),
+        messages_in_flight=told.in_flight,
+        octets_in_flight=told.in_flight_mib << 20,
+    )
+
+
+def _send_mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "send-mqtt",
+        "send messages by MQTT as a unit does, and wait until Kafka has them",
+        "python -m ingest schema    what a message looks like; one a line\n"
+        "  python -m ingest send-mqtt readings.jsonl --unit 91510100SYN0000001\n"
+        "  python -m ingest import 2018.csv --mapping steel.toml | python -m ingest send-mqtt\n\n"
+        "As WEIR_MQTT_USER (the unit's code) with WEIR_MQTT_PASSWORD. A message without a receipt\n"
+        "is sent again; that changes nothing.",
+        _send_mqtt,
+    )
+    parser.add_argument("file", nargs="?", default="-", help="the lines (- or nothing: stdin)")
+    parser.add_argument("--unit", type=_unit_code, help="whose the messages are")
+    parser.add_argument(
+        "--in-flight", type=_positive, default=1_000, help="messages without a receipt (1000)"
+    )
+    parser.add_argument(
+        "--patience", type=_positive, default=120, help="seconds without any receipt (120)"
+    )
+
+
+def _send_mqtt(told: argparse.Namespace) -> int:
+    from ingest.mqtt_publisher import Sent, messages_of_lines, send_all
+
+    sent = Sent()
+    options = replace(_sender_options(), in_flight=told.in_flight, patience_s=float(told.patience))
+    with _lines(told.file) as lines:
+        messages = messages_of_lines(lines, unit=told.unit, sent=sent)
+        send_all(messages, options, say=_say, sent=sent)
+    _say(f"sent {sent}; Kafka has them")
+    return 0
+
+
+@contextmanager
+def _lines(name: str) -> Iterator[Iterable[str]]:
+    """The lines of a file, or of standard input."""
+    if name == "-":
+        yield sys.stdin
+        return
+    try:
+        file = Path(name).open(encoding="utf-8")  # noqa: SIM115 - closed below
+    except OSError as error:
+        message = f"{name} cannot be read: {error}"
+        raise ComplaintError(message) from error
+    with file:
+        yield file
+
+
+def _sender_options() -> "SenderOptions":
+    from ingest.mqtt_publisher import Options
+
+    settings = Settings.read()
+    host, port = _broker(settings)
+    password = settings.mqtt_password
+    return Options(
+        host=host,
+        port=port,
+        user=settings.mqtt_user,
+        password=password.get_secret_value() if password else None,
+    )
+
+
+def _broker(settings: Settings) -> tuple[str, int]:
+    host, _, port = settings.mqtt.rpartition(":")
+    if not 0 < int(port) < 1 << 16:
+        message = f"WEIR_MQTT={settings.mqtt!r}: {port} is no port"
+        raise ComplaintError(message)
+    return host, int(port)
+
+
+def _unit_code(text: str) -> str:
+    try:
+        return _unit(text, None)
+    except ComplaintError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 if __name__ == "__main__":

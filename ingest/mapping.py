@@ -187,11 +187,13 @@ def _labelled(label: str, time_format: str, offset: str) -> int | None:
         if time_format in ("epoch_ms", "epoch_s"):
             return int(label) * (1_000 if time_format == "epoch_s" else 1)
         if time_format == "rfc3339":
-            when = datetime.fromisoformat(label)
-        else:
-            when = datetime.strptime(label, time_format)  # noqa: DTZ007 - the offset comes next
+            return _milliseconds(datetime.fromisoformat(label), offset)
+        return _milliseconds(datetime.strptime(label, time_format), offset)  # noqa: DTZ007
     except ValueError:
         return None
+
+
+def _milliseconds(when: datetime, offset: str) -> int:
     aware = when if when.tzinfo else when.replace(tzinfo=_zone(offset))
     return (aware - datetime(1970, 1, 1, tzinfo=UTC)) // _MILLISECOND
 

@@ -3,7 +3,25 @@
 Created by the process that serves them, so that importing this module registers nothing.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+import json
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    start_http_server,
+)
+
+from ingest.complaint import ComplaintError
+from schemas.reading import Refusal
+from schemas.section import Record, Section, Unreadable
 
 
 class ClockMetrics:
@@ -34,4 +52,113 @@ class ClockMetrics:
 
     def serve(self, *, address: str, port: int) -> None:
         """Answer GET /metrics from a thread of its own."""
-        start_http_server(port, addr=address, registry=self.registry)
+        try:
+            start_http_server(port, addr=address, registry=self.registry)
+        except OSError as error:
+            message = f"metrics cannot be served at {address}:{port}: {error}"
+            raise ComplaintError(message) from error
+
+
+_ACK_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+
+
+class GatewayMetrics:
+    """Of `python -m ingest mqtt`. What is counted is in Kafka: nothing in it can be lost any more."""
+
+    def __init__(self) -> None:
+        """Every series exists from the start."""
+        self.registry = CollectorRegistry()
+        self.messages = self._counter("messages", "Messages that Kafka has.")
+        self.readings = self._counter("readings", "Readings in them, without the refused.")
+        self.records = self._counter("records", "Records that carry them.")
+        self.refused = Counter(
+            "weir_gateway_refused",
+            "Readings refused and kept, by reason. Rising: tell the enterprise.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.unreadable = Counter(
+            "weir_gateway_unreadable",
+            "Messages that could not be read, kept by their bytes. Rising: tell the enterprise.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in Refusal:
+            self.refused.labels(reason)
+            self.unreadable.labels(reason)
+        self.redelivered = self._counter("redelivered", "Messages that the broker sent again.")
+        self.receipts = self._counter("receipts", "Messages receipted to their senders.")
+        self.receipts_failed = self._counter(
+            "receipts_failed", "Receipts that found no packet id. Their senders will send again."
+        )
+        self.messages_in_flight = self._gauge(
+            "messages_in_flight", "Messages taken that Kafka has not yet. At the limit: it is slow."
+        )
+        self.octets_in_flight = self._gauge("in_flight_bytes", "Bytes of those messages.")
+        self.connected = self._gauge("connected", "1 while the broker has us. 0: call somebody.")
+        self.ack_seconds = Histogram(
+            "weir_gateway_kafka_ack_seconds",
+            "From handing a record to the producer until Kafka has it.",
+            registry=self.registry,
+            buckets=_ACK_SECONDS,
+        )
+
+    def _counter(self, name: str, help_text: str) -> Counter:
+        return Counter(f"weir_gateway_{name}", help_text, registry=self.registry)
+
+    def _gauge(self, name: str, help_text: str) -> Gauge:
+        return Gauge(f"weir_gateway_{name}", help_text, registry=self.registry)
+
+    def count(self, record: Record, *, messages: int, seconds: float) -> None:
+        """Kafka has a record of so many messages."""
+        parts = record.body if isinstance(record.body, tuple) else ()
+        self.messages.inc(messages)
+        self.records.inc()
+        self.ack_seconds.observe(seconds)
+        self.readings.inc(sum(len(part) for part in parts if isinstance(part, Section)))
+        for part in parts:
+            if isinstance(part, Unreadable):
+                self.unreadable.labels(part.reason.partition(":")[0]).inc()
+                continue
+            for item in part.refused:
+                self.refused.labels(item.reason).inc()
+
+
+def serve_pages(
+    registry: CollectorRegistry,
+    *,
+    address: str,
+    port: int,
+    readiness: Callable[[], tuple[bool, dict[str, object]]],
+) -> ThreadingHTTPServer:
+    """Answer /metrics, /healthz and /readyz from a thread of its own. Port 0 takes a free one."""
+
+    def page(path: str) -> tuple[HTTPStatus, str, bytes]:
+        if path == "/metrics":
+            return HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(registry)
+        if path == "/healthz":
+            return HTTPStatus.OK, "text/plain", b"alive\n"
+        if path == "/readyz":
+            ready, told = readiness()
+            status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+            return status, "application/json", json.dumps(told).encode()
+        return HTTPStatus.NOT_FOUND, "text/plain", b"no such page\n"
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, kind, body = page(self.path)
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
+            """Say nothing: a scrape is no event."""
+
+    try:
+        server = ThreadingHTTPServer((address, port), Handler)
+    except OSError as error:
+        message = f"metrics cannot be served at {address}:{port}: {error}"
+        raise ComplaintError(message) from error
+    threading.Thread(target=server.serve_forever, name="pages", daemon=True).start()
+    return server

@@ -10,7 +10,7 @@ surrogates): those cost their reading only.
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache, partial
@@ -111,12 +111,16 @@ def decode(
     if isinstance(table, Refusal):
         return unreadable(payload, unit=unit, received_at=received_at, reason=table)
     told_id = message.get("message_id")
-    whole = _whole_refusal(message, unit)
+    ticks = _ticks_of(message.get("ticks"), table.size)
+    whole = _whole_refusal(message, unit) or (ticks if isinstance(ticks, Refusal) else None)
     if whole is not None:
         bad = dict.fromkeys(range(table.size), whole)
         table = _Table(table.size, {}, bad, table.original)
     id_ = str(told_id) if told_id is not None and _is_message_id(told_id) else ""
-    return _section(table, unit, received_at, id_)
+    section = _section(table, unit, received_at, id_)
+    if whole is not None or isinstance(ticks, Refusal) or not ticks:
+        return section
+    return _with_ticks(section, ticks, table.size)
 
 
 def unreadable(payload: bytes, *, unit: str, received_at: int, reason: str) -> Unreadable:
@@ -211,6 +215,7 @@ def _row_of(message: dict[str, object], position: int) -> dict[str, object]:
     return {
         name: told[position] if isinstance(told, list) and name in FIELDS else told
         for name, told in message.items()
+        if name != "ticks"
     }
 
 
@@ -302,6 +307,39 @@ def _is_message_id(told: object) -> bool:
     if told is None or type(told) is int:
         return True
     return isinstance(told, str) and len(told) <= MAX_TEXT and told.isprintable()
+
+
+# Ticks of a unit in history. Whether it is one, the engine knows: a live unit's are not looked at.
+
+
+def _ticks_of(told: object, size: int) -> tuple[tuple[int, int], ...] | Refusal:
+    """(position, instant) of each; refused whole, since time told wrong misjudges what is right."""
+    if told is None:
+        return ()
+    if not isinstance(told, list) or len(told) > MAX_READINGS:
+        return Refusal.BAD_TICKS
+    ticks: list[tuple[int, int]] = []
+    last_position, last_at = 0, NEVER
+    for entry in told:
+        if not isinstance(entry, list) or len(entry) != 2:  # noqa: PLR2004 - a pair
+            return Refusal.BAD_TICKS
+        position, at = entry[0], _instant_of(entry[1])
+        if type(position) is not int or not last_position <= position <= size:
+            return Refusal.BAD_TICKS
+        if isinstance(at, Refusal) or at <= last_at:
+            return Refusal.BAD_TICKS
+        ticks.append((position, at))
+        last_position, last_at = position, at
+    return tuple(ticks)
+
+
+def _with_ticks(section: Section, ticks: tuple[tuple[int, int], ...], size: int) -> Section:
+    """The section with its ticks, each after those of its readings that were taken."""
+    kept = np.ones(size + 1, dtype=np.int64)
+    kept[0] = 0
+    kept[[item.position + 1 for item in section.refused]] = 0
+    before = np.cumsum(kept)
+    return replace(section, ticks=tuple((int(before[position]), at) for position, at in ticks))
 
 
 # From what was told to columns of integers.

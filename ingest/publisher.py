@@ -23,7 +23,8 @@ _REQUEST_BYTES = 64 * 1_048_576
 _PROGRESS_EVERY_S = 2.0
 _PATIENCE_S = 120.0
 _BOOTSTRAP_MS = 5_000
-_BLOCK_MS = 10_000
+_BLOCK_MS = 5_000
+_RECONNECT_MS = 2_000
 
 Say = Callable[[str], None]
 
@@ -57,6 +58,7 @@ def create_producer(bootstrap: str, *, client_id: str) -> KafkaProducer:
             max_request_size=_REQUEST_BYTES,
             max_block_ms=_BLOCK_MS,
             bootstrap_timeout_ms=_BOOTSTRAP_MS,
+            reconnect_backoff_max_ms=_RECONNECT_MS,
             delivery_timeout_ms=int(_PATIENCE_S * 1_000),
             allow_auto_create_topics=False,
         )

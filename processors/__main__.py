@@ -4,7 +4,6 @@ import argparse
 import json
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,6 +11,8 @@ from pathlib import Path
 from processors import migrate, registry
 from processors.replay import Replay, run
 from processors.show import render, shown
+from processors.stop_at import StopAt
+from schemas import topics
 from schemas.factors import default_pack
 from schemas.settings import Settings, SettingsError
 from schemas.wire import LayoutError
@@ -111,7 +112,7 @@ def _worker(options: argparse.Namespace) -> int:
     loop.use("uvloop")
     from faust import Worker as FaustWorker  # noqa: PLC0415
 
-    from processors.app import Frame, Options  # noqa: PLC0415
+    from processors.app import GROUP, Frame, Options  # noqa: PLC0415
     from processors.config_log import published  # noqa: PLC0415
     from processors.metrics import WorkerMetrics, serve  # noqa: PLC0415
     from processors.store import Store  # noqa: PLC0415
@@ -119,30 +120,25 @@ def _worker(options: argparse.Namespace) -> int:
 
     settings = Settings.read()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    at_point = _stop_at(os.environ.get("WEIR_TEST_STOP_AT", ""))
+    points = StopAt(os.environ.get("WEIR_TEST_STOP_AT", ""))
+    at_point = points.at_point
     metrics = WorkerMetrics()
     store = Store(_database(), generation=settings.generation, engine="1", at_point=at_point, progress=metrics.waiting)
     worker = Worker(
         store, metrics, partitions=settings.partitions, generation=settings.generation,
-        published=lambda: published(settings.kafka), at_point=at_point,
+        published=lambda: published(settings.kafka, settings.topic_prefix + topics.CONFIG), at_point=at_point,
     )
+    points.watch(worker.is_ahead)
     server = serve(metrics, options.metrics_port)
     print(f"metrics on http://127.0.0.1:{server.server_port}/metrics", file=sys.stderr)
-    frame = Frame(worker, metrics, Options(settings.kafka, options.session, options.instance), at_point=at_point)
+    joined = Options(
+        settings.kafka, options.session, options.instance, settings.topic_prefix + GROUP,
+        settings.topic_prefix + topics.READINGS, settings.topic_prefix + topics.INDICATORS,
+    )
+    frame = Frame(worker, metrics, joined, at_point=at_point)
     frame.watch()
     FaustWorker(frame.app, loglevel="WARNING", redirect_stdouts=False).execute_from_commandline()
     return 0
-
-
-def _stop_at(name: str) -> Callable[[str], None]:
-    """For tests: stop this process (SIGSTOP) at a named point, so that it can be killed just there."""
-
-    def at_point(point: str) -> None:
-        if point == name:
-            print(f"stopped at: {point}", file=sys.stderr, flush=True)
-            os.kill(os.getpid(), signal.SIGSTOP)
-
-    return at_point
 
 
 def _database() -> str:

@@ -17,7 +17,7 @@ from typing import NoReturn, TypeVar, cast
 import faust
 import mode
 from faust.transport.drivers import aiokafka as driver
-from faust.types import TP, EventT
+from faust.types import TP, EventT, StreamT
 from faust.types.transports import TransportT
 
 from processors.metrics import WorkerMetrics
@@ -45,6 +45,7 @@ class Options:
     session_seconds: float = 30.0
     instance: str | None = None
     """Static membership: a stable name of this worker."""
+    group: str = GROUP
     readings: str = READINGS
     indicators: str = INDICATORS
     batch_records: int = BATCH_RECORDS
@@ -72,7 +73,7 @@ class Frame:
     def _app(self) -> faust.App:
         options = self.options
         app = _app_class(self)(
-            GROUP,
+            options.group,
             broker=f"kafka://{options.bootstrap}".replace(",", ";kafka://"),
             store="memory://",
             topic_allow_declare=False,
@@ -96,9 +97,9 @@ class Frame:
             web_bind="127.0.0.1",
         )
         topic = app.topic(options.readings, value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw")
-        app.on_rebalance_complete.connect(self._rebalanced)
-        app.on_partitions_revoked.connect(self._revoked)
-        app.agent(topic, name="readings", concurrency=1)(self._digest)
+        app.on_rebalance_complete.connect(cast("Callable[..., Awaitable[None]]", self._rebalanced))
+        app.on_partitions_revoked.connect(cast("Callable[..., Awaitable[None]]", self._revoked))
+        app.agent(topic, name="readings", concurrency=1)(cast("Callable[[StreamT[bytes]], Awaitable[None]]", self._digest))
         app.task(self._measure)
         return app
 
@@ -146,10 +147,10 @@ class Frame:
 
     async def _digest(self, stream: faust.Stream[bytes]) -> None:
         """Steps, one after the other: the next is prepared while the last is written. Never raises."""
-        batches = cast("faust.Stream[bytes]", stream).noack_take(self.options.batch_records, within=BATCH_SECONDS)  # type: ignore[attr-defined]
+        batches = stream.noack_take(self.options.batch_records, within=BATCH_SECONDS)
         async for events in batches:
             try:
-                await self._step(stream, events)
+                await self._step(stream, cast("Sequence[EventT[bytes]]", events))
             except BaseException as error:  # noqa: BLE001 - whatever it is, raising would lose what is buffered
                 self.end(error)
 
@@ -240,15 +241,15 @@ class Frame:
 def _app_class(frame: Frame) -> type[faust.App]:
     """Faust's app, whose consumer goes on where the database says."""
 
-    class FenceConsumer(driver.Consumer):  # type: ignore[misc]
+    class FenceConsumer(driver.Consumer):
         async def seek_to_committed(self) -> Mapping[TP, int]:
             """Faust calls this after on_rebalance_complete; a seek there would be overwritten."""
-            at = await frame.positions(frame.assigned(self.app))
+            at = await frame.positions(frame.assigned(cast("faust.App", self.app)))
             if at:
                 await self.seek_wait(at)
             return at
 
-    class FenceTransport(driver.Transport):  # type: ignore[misc]
+    class FenceTransport(driver.Transport):
         Consumer = FenceConsumer
 
     class App(faust.App):

@@ -159,7 +159,8 @@ def claims_of_step(state: State, series: int, from_at: int, to_at: int) -> Itera
         first, last = np.searchsorted(columns[0], [series, series + 1])
         for row in columns[:, first:last].T.tolist():
             if from_at <= row[1] < to_at:
-                yield Arrival(*row[1:6], bool(row[6]), bool(row[7]))
+                at, rank, revision, sent_at, value, withdrawn, too_fast = row[1:]
+                yield Arrival(at, rank, revision, sent_at, value, bool(withdrawn), bool(too_fast))
 
 
 def _gaps(state: State, groups: list[Group]) -> Generator[Needs, Fetched, list[Gap]]:

@@ -133,9 +133,10 @@ class Engine:
         state = self.state
         if isinstance(body, HistoryEnds):
             outcome.controls.append((partition, offset, f"history ends {body.unit}"))
-            if body.unit in state.index:
-                state.live[state.index[body.unit]] = True
-                outcome.told.units.add(state.index[body.unit])
+            u = state.index.get(body.unit)
+            if u is not None and state.partition[u] == partition:
+                state.live[u] = True
+                outcome.told.units.add(u)
             return
         outcome.controls.append((partition, offset, f"apply configuration {body.version}"))
         if body.version not in self.configurations:

@@ -105,9 +105,9 @@ def figures(sums: Sums, numerator: Ints, denominator: Ints) -> Figures:
         hours = sums.inexact_hours
         low.append(np.maximum(0, sums.exact[:, target] + converted_down(sums.low - sums.exact_native, n, d) - hours))
         high.append(sums.exact[:, target] + converted_up(sums.high - sums.exact_native, n, d) + hours)
-        best.append(sums.all_hours[:, target] + converted(sums.open_best, n, d))
+        best.append(np.clip(sums.all_hours[:, target] + converted(sums.open_best, n, d), low[-1], high[-1]))
     return Figures(
-        sums.low, sums.best + sums.open_best, sums.high, sums.unknown, sums.measured, sums.expected,
+        sums.low, np.clip(sums.best + sums.open_best, sums.low, sums.high), sums.high, sums.unknown, sums.measured, sums.expected,
         np.stack(low, axis=1), np.stack(best, axis=1), np.stack(high, axis=1),
     )
 

@@ -14,6 +14,10 @@ _AT_BITS = 43
 _AT_ZERO = 2**42
 """Instants within 139 years of 1970 as 43 bits without sign."""
 _AT_ENDS = 2**_AT_BITS - 1
+_SHORT = 7 * DAY_MS
+"""Spans up to this are looked up day by day, which says to PostgreSQL which chunks to open."""
+_FIRST_DAY, _LAST_DAY = -36_500, 73_000
+"""Days since 1970 of about 1870 and 2170: "for ever" as a date."""
 
 
 class DayLookup(NamedTuple):
@@ -21,6 +25,16 @@ class DayLookup(NamedTuple):
 
     unit: int
     day: int
+    from_at: int
+    to_at: int
+
+
+class LongLookup(NamedTuple):
+    """Rows of one unit on the business days first_day to last_day that overlap [from_at, to_at)."""
+
+    unit: int
+    first_day: int
+    last_day: int
     from_at: int
     to_at: int
 
@@ -58,19 +72,35 @@ class RecordRow(NamedTuple):
         return (*self[:7], self.rejected)
 
 
-def day_lookups(spans: Iterable[Span], ids: Mapping[str, int]) -> list[DayLookup]:
-    """The spans of units that are known, cut at business midnight, each part of a day once."""
-    cut: dict[tuple[int, int], list[tuple[int, int]]] = {}
+def record_lookups(
+    spans: Iterable[Span], ids: Mapping[str, int]
+) -> tuple[list[DayLookup], list[LongLookup]]:
+    """Where the claims of known units lie: short spans cut at business midnight, long ones apart.
+
+    Each instant of a unit once: its points share their rows. "All that comes after" is a span, too.
+    """
+    short: dict[tuple[int, int], list[tuple[int, int]]] = {}
+    long: dict[int, list[tuple[int, int]]] = {}
     for span in spans:
         unit = ids.get(span.unit)
-        if unit is not None:
-            for day, start, end in _days(span.from_at, span.to_at):
-                cut.setdefault((unit, day), []).append((start, end))
-    return [
+        if unit is None or span.from_at >= span.to_at:
+            continue
+        if span.to_at - span.from_at > _SHORT:
+            long.setdefault(unit, []).append((span.from_at, span.to_at))
+            continue
+        for day, start, end in _days(span.from_at, span.to_at):
+            short.setdefault((unit, day), []).append((start, end))
+    by_day = [
         DayLookup(unit, day, start, end)
-        for (unit, day), parts in sorted(cut.items())
+        for (unit, day), parts in sorted(short.items())
         for start, end in _united(parts)
     ]
+    by_span = [
+        LongLookup(unit, _day(start), _day(end - 1), start, end)
+        for unit, parts in sorted(long.items())
+        for start, end in _united(parts)
+    ]
+    return by_day, by_span
 
 
 def hour_lookups(spans: Iterable[HourSpan], ids: Mapping[str, int]) -> list[HourLookup]:
@@ -125,6 +155,11 @@ def _claim(row: RecordRow, entry: int, codes: Mapping[int, str]) -> Claim:
         withdrawn=bool(row.flags & WITHDRAWN),
         rejected=row.rejected,
     )
+
+
+def _day(at: int) -> int:
+    """Business day, no farther away than a table can know."""
+    return min(max((at + OFFSET_MS) // DAY_MS, _FIRST_DAY), _LAST_DAY)
 
 
 def _days(start: int, end: int) -> Iterator[tuple[int, int, int]]:

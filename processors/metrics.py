@@ -32,6 +32,7 @@ class WorkerMetrics:
         self.owned = Gauge("weir_partitions_owned", "Partitions this worker owns.", registry=self.registry)
         self.lag = Gauge("weir_lag_records", "Records in Kafka beyond what is committed, all owned partitions.", registry=self.registry)
         self.last_write = Gauge("weir_last_write_timestamp_seconds", "When the last step was committed.", registry=self.registry)
+        self.watermark = Gauge("weir_watermark_timestamp_seconds", "Least last tick of the owned partitions (data time). Old: the clock, or a partition, stands.", registry=self.registry)
         self.progress_at = time.monotonic()
         self._waits_for = ""
 

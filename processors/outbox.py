@@ -54,7 +54,7 @@ class Publisher:
             try:
                 if producer is None:
                     producer = KafkaProducer(bootstrap_servers=self._bootstrap, acks="all", linger_ms=5, batch_size=131_072)
-                while not self._stopped and any([self._publish(producer, partition) for partition in sorted(self._owned)]):
+                while any([self._publish(producer, partition) for partition in sorted(self._owned)]):
                     pass
             except StoppedError:
                 return

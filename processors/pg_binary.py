@@ -6,6 +6,7 @@ is laid out by one numpy call, and a row takes its slices of it.
 
 import struct
 from collections.abc import Iterable, Sequence
+from datetime import date, timedelta
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -114,6 +115,11 @@ def byteas(values: Sequence[bytes]) -> ByteaArray:
 def dates(days: Sequence[int]) -> DateArray:
     """A `date[]` parameter of days since 1970-01-01."""
     return DateArray(_numbers([day - _DATE_EPOCH for day in days], "date"))
+
+
+def date_text(day: int) -> str:
+    """Days since 1970-01-01 as `2026-11-23`."""
+    return (date(1970, 1, 1) + timedelta(days=day)).isoformat()
 
 
 def numbers_in(data: bytes, kind: str) -> Ints:

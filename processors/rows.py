@@ -89,7 +89,7 @@ class _Rows:
         order = np.lexsort(keys)
         table = np.stack(keys)[:, order]
         change = np.flatnonzero((table[:, 1:] != table[:, :-1]).any(axis=0)) + 1
-        result = []
+        result: list[ReadingRow] = []
         for part in np.split(some[order], change):
             result.extend(self._row(part[i : i + LONGEST]) for i in range(0, len(part), LONGEST))
         return result

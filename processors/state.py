@@ -5,8 +5,11 @@ series (a point's statements). The database holds the same per unit, as a blob (
 """
 
 import json
-from collections.abc import Iterable
+import struct
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +25,7 @@ FOREVER = 2**62
 QUANTITIES = ("electricity", "raw_coal", "output")
 TARGETS = ("energy", "co2")
 FIRST_YEAR, LAST_YEAR = 1990, 2099
-LAYOUT = 1
+LAYOUT = 2
 """Version of the blob. Another version: rebuild from the records."""
 
 ACC_FIELDS = (
@@ -74,6 +77,7 @@ class Factors:
         return self.used[key]
 
 
+@lru_cache(maxsize=4)
 def factor_tables(pack: FactorPack) -> Factors:
     """Look every factor up once. Quantities that are no carriers get 0/1."""
     shape = (len(QUANTITIES), len(TARGETS), LAST_YEAR - FIRST_YEAR + 1)
@@ -320,18 +324,45 @@ class State:
 
     # The form on disk.
 
-    def export(self, units: Iterable[int]) -> list[UnitState]:
+    def export(self, units: Sequence[int]) -> list[UnitState]:
         """The units' states as they rest in the database."""
-        return [self._export(u) for u in units]
+        chosen = np.array(units, np.int64)
+        if not len(chosen):
+            return []
+        scalars = np.stack([getattr(self, name)[chosen] for name in _SCALARS], axis=1).astype("<i8")
+        packed = _packed([(values, count) for values, count, _ in self._columns(chosen)])
+        ends = self.end[np.concatenate([self.point_of_number[u] for u in units])].tolist()
+        edges = [0, *np.cumsum(self.point_from[chosen + 1] - self.point_from[chosen]).tolist()]
+        ticks, live = self.last_tick[chosen].tolist(), self.live[chosen].tolist()
+        return [
+            UnitState(
+                self.units[u].code, int(self.partition[u]), tuple(ends[edges[i] : edges[i + 1]]), None if ticks[i] == NEVER else ticks[i], live[i],
+                b"".join([_LAYOUT.pack(LAYOUT), scalars[i].tobytes(), *packed[i], self._marks(u)]),
+            )
+            for i, u in enumerate(units)
+        ]
 
-    def _export(self, u: int) -> UnitState:
-        head = json.dumps(
-            [LAYOUT, [int(getattr(self, name)[u]) for name in _SCALARS], sorted(self.touched[u]), [[*key, mark] for key, mark in sorted(self.earlier[u].items())]], separators=(",", ":")
-        ).encode()
-        blob = b"".join([len(head).to_bytes(4, "little"), head, *(getattr(self, name)[index].tobytes() for name, index in self._slices(u))])
-        ends = self.end[self.point_of_number[u]].tolist()
-        tick = int(self.last_tick[u])
-        return UnitState(self.units[u].code, int(self.partition[u]), tuple(ends), None if tick == NEVER else tick, bool(self.live[u]), blob)
+    def _marks(self, u: int) -> bytes:
+        """What is remembered for the next full hour, as JSON; mostly nothing."""
+        if not self.touched[u] and not self.earlier[u]:
+            return b""
+        earlier = [[*key, mark] for key, mark in sorted(self.earlier[u].items())]
+        return json.dumps([sorted(self.touched[u]), earlier], separators=(",", ":")).encode()
+
+    def _columns(self, units: Ints) -> list[tuple[Ints, Ints, Ints]]:
+        """The columns of the units' blobs, in their order: (values, how many of each unit, where they stand)."""
+        found = []
+        edges = (np.arange(len(self.units) + 1), self.carrier_from, self.point_from, self.series_from)
+        for names, edge in zip(_IN_BLOB, edges, strict=True):
+            first, last = edge[units], edge[units + 1]
+            where = ranges(first, last)
+            for name in names:
+                values = getattr(self, name)[where]
+                if name == "ahead":
+                    values -= self.last_at[where]  # one millisecond, nearly always
+                each = values.size // len(where)
+                found.append((values.astype(np.int64, copy=False).ravel(), (last - first) * each, where))
+        return found
 
     def restore(self, stored: Iterable[tuple[Unit, int, bytes]]) -> None:
         """Take units (registry entry, partition, blob) as they rest in the database. Raises ValueError for another layout."""
@@ -341,35 +372,73 @@ class State:
             self._fill(self.index[unit.code], blob)
 
     def _fill(self, u: int, blob: bytes) -> None:
-        size = int.from_bytes(blob[:4], "little")
-        layout, scalars, touched, earlier = json.loads(blob[4 : 4 + size])
+        (layout,) = _LAYOUT.unpack_from(blob)
         if layout != LAYOUT:
             message = f"state of unit {self.units[u].code} has layout {layout}, this engine reads {LAYOUT}: rebuild it from the records"
             raise ValueError(message)
-        for name, value in zip(_SCALARS, scalars, strict=True):
+        scalars = np.frombuffer(blob, "<i8", len(_SCALARS), _LAYOUT.size)
+        for name, value in zip(_SCALARS, scalars.tolist(), strict=True):
             getattr(self, name)[u] = value
+        columns = self._columns(np.array([u]))
+        stored, rest = _unpacked(blob, _LAYOUT.size + scalars.nbytes, [len(values) for values, _, _ in columns])
+        for name, (_, _, where), values in zip(chain.from_iterable(_IN_BLOB), columns, stored, strict=True):
+            target = getattr(self, name)
+            target[where] = values.reshape(target[where].shape)
+        series = slice(int(self.series_from[u]), int(self.series_from[u + 1]))
+        self.ahead[series] += self.last_at[series]
+        touched, earlier = json.loads(rest) if rest else ([], [])
         self.touched[u] = {(kind, start) for kind, start in touched}
         self.earlier[u] = {(carrier, hour): mark for carrier, hour, mark in earlier}
-        at = 4 + size
-        for name, index in self._slices(u):
-            target = getattr(self, name)[index]
-            values = np.frombuffer(blob, target.dtype, target.size, at)
-            target[...] = values.reshape(target.shape)
-            at += values.nbytes
         carriers = slice(int(self.carrier_from[u]), int(self.carrier_from[u + 1]))
         self.hot_from[carriers] = self.max_hour[carriers] + 1
 
-    def _slices(self, u: int) -> list[tuple[str, slice]]:
-        """The arrays of a unit's blob, in their order."""
-        p, c, s = (slice(int(edge[u]), int(edge[u + 1])) for edge in (self.point_from, self.carrier_from, self.series_from))
-        return [
-            ("slot_start", slice(u, u + 1)), ("slot_end", slice(u, u + 1)),
-            ("settled", c), ("max_hour", c), ("acc", c),
-            ("end", p), ("tick_end", p), ("told_silent", p),
-            ("ahead", s), ("last_at", s), ("last_value", s),
-        ]
+
+def ranges(first: Ints, last: Ints) -> Ints:
+    """All of first[0] … last[0] − 1, then of first[1] … last[1] − 1, and so on."""
+    count = last - first
+    result: Ints = np.arange(int(count.sum())) + np.repeat(first - (np.cumsum(count) - count), count)
+    return result
 
 
+def _packed(columns: Sequence[tuple[Ints, Ints]]) -> list[list[bytes]]:
+    """Columns of many units, `count` entries each, to pieces of bytes a unit: heads, then what entries exceed their least by, in as few bytes as do."""
+    units = len(columns[0][1])
+    heads = np.empty((units, len(columns)), _RUN)
+    pieces: list[list[bytes]] = [[b""] for _ in range(units)]
+    for column, (values, count) in enumerate(columns):
+        last = np.cumsum(count)
+        low = np.minimum.reduceat(values, last - count)
+        over = (values - np.repeat(low, count)).view(np.uint64)
+        most = np.maximum.reduceat(over, last - count)
+        width = np.sum([(most >> np.uint64(8 * i)) > 0 for i in range(8)], axis=0)
+        heads["low"][:, column], heads["width"][:, column] = low, width
+        digits = over.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)
+        for size in set(width.tolist()) - {0}:
+            data, mine = digits[:, :size].tobytes(), np.flatnonzero(width == size)
+            for unit, begin, end in zip(mine.tolist(), (size * (last - count)[mine]).tolist(), (size * last[mine]).tolist(), strict=True):
+                pieces[unit].append(data[begin:end])
+    for unit in range(units):
+        pieces[unit][0] = heads[unit].tobytes()
+    return pieces
+
+
+def _unpacked(blob: bytes, at: int, counts: Sequence[int]) -> tuple[list[Ints], bytes]:
+    """The columns of one unit, and what follows them."""
+    heads = np.frombuffer(blob, _RUN, len(counts), at)
+    at += heads.nbytes
+    columns = []
+    for count, low, width in zip(counts, heads["low"].tolist(), heads["width"].tolist(), strict=True):
+        digits = np.zeros((count, 8), np.uint8)
+        digits[:, :width] = np.frombuffer(blob, np.uint8, count * width, at).reshape(count, width)
+        columns.append(digits.view("<i8").ravel() + low)
+        at += count * width
+    return columns, blob[at:]
+
+
+_LAYOUT = struct.Struct("<H")
+_RUN = np.dtype([("low", "<i8"), ("width", "u1")])
+_IN_BLOB = (("slot_start", "slot_end"), ("settled", "max_hour", "acc"), ("end", "tick_end", "told_silent"), ("ahead", "last_at", "last_value"))
+"""Arrays of a blob, by axis: units, carriers, points, series."""
 _SCALARS = ("live", "last_tick", "configuration", "quota", "last_known_gap", "changed", "told_verdict", "told_since", "told_full")
 
 

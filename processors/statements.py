@@ -5,8 +5,8 @@ from typing import LiteralString
 
 import numpy as np
 
-from processors.lookups import DayLookup, HourLookup
-from processors.pg_binary import Param, bigints, byteas, dates, integers, smallints, texts
+from processors.lookups import DayLookup, HourLookup, LongLookup
+from processors.pg_binary import Param, bigints, byteas, date_text, dates, integers, smallints, texts
 from processors.ports import HOUR_FIELDS, Gap, GapSpan, Step
 from schemas.section import NEVER
 
@@ -66,6 +66,20 @@ FROM unnest(%s, %s, %s, %s) AS s (unit, day, from_at, to_at)
 JOIN rejection_record r ON r.unit = s.unit AND r.day = s.day
   AND r.first_at < s.to_at AND r.last_at >= s.from_at
 WHERE r.day = ANY(%s) AND r.reason = 'faster than rated'"""
+LONG_RECORDS = """
+SELECT r.unit, r.day - date '1970-01-01', r.first_at, r.generation, r.partition, r."offset", r.part,
+       r.statement, r.rank, r.revision, r.flags, false, r.point, r.at, r.value, r.sent_at
+FROM unnest(%s, %s, %s, %s, %s) AS s (unit, first_day, last_day, from_at, to_at)
+JOIN reading_record r ON r.unit = s.unit AND r.day BETWEEN s.first_day AND s.last_day
+  AND r.first_at < s.to_at AND r.last_at >= s.from_at
+WHERE r.day BETWEEN %s::date AND %s::date"""
+LONG_REJECTIONS = """
+SELECT r.unit, r.day - date '1970-01-01', r.first_at, r.generation, r.partition, r."offset", r.part,
+       r.statement, r.rank, r.revision, r.flags, true, r.point, r.at, r.value, r.sent_at
+FROM unnest(%s, %s, %s, %s, %s) AS s (unit, first_day, last_day, from_at, to_at)
+JOIN rejection_record r ON r.unit = s.unit AND r.day BETWEEN s.first_day AND s.last_day
+  AND r.first_at < s.to_at AND r.last_at >= s.from_at
+WHERE r.day BETWEEN %s::date AND %s::date AND r.reason = 'faster than rated'"""
 HOURS = """
 SELECT h.unit, h.quantity::text, h.hour, h.best, h.unknown_best, h.unknown_high, h.measured_ms,
        h.inexact, h.before_low, h.before_high, h.after_low, h.after_high, h.fingerprint
@@ -184,6 +198,19 @@ def by_day(wanted: Sequence[DayLookup]) -> tuple[Param, ...]:
         bigints([lookup.from_at for lookup in wanted]),
         bigints([lookup.to_at for lookup in wanted]),
         dates(sorted(set(days))),
+    )
+
+
+def by_span(wanted: Sequence[LongLookup]) -> tuple[Param, ...]:
+    """Parameters of LONG_RECORDS and LONG_REJECTIONS. First and last day of all exclude chunks."""
+    return (
+        integers([lookup.unit for lookup in wanted]),
+        dates([lookup.first_day for lookup in wanted]),
+        dates([lookup.last_day for lookup in wanted]),
+        bigints([lookup.from_at for lookup in wanted]),
+        bigints([lookup.to_at for lookup in wanted]),
+        date_text(min(lookup.first_day for lookup in wanted)),
+        date_text(max(lookup.last_day for lookup in wanted)),
     )
 
 

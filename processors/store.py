@@ -265,11 +265,19 @@ class Store:
         )
 
     def _claims(self, link: Link, spans: tuple[Span, ...]) -> tuple[Claim, ...]:
-        wanted = lookups.day_lookups(spans, self._units.ids)
-        key = statements.by_day(wanted)
-        rows: list[lookups.RecordRow] = []
-        for query in (statements.RECORDS, statements.REJECTIONS):
-            rows += map(lookups.RecordRow._make, link.cursor(binary=True).execute(query, key))
+        by_day, by_span = lookups.record_lookups(spans, self._units.ids)
+        asked: list[tuple[LiteralString, tuple[pg_binary.Param, ...]]] = []
+        if by_day:
+            key = statements.by_day(by_day)
+            asked += [(statements.RECORDS, key), (statements.REJECTIONS, key)]
+        if by_span:
+            key = statements.by_span(by_span)
+            asked += [(statements.LONG_RECORDS, key), (statements.LONG_REJECTIONS, key)]
+        rows = [
+            lookups.RecordRow._make(row)
+            for query, key in asked
+            for row in link.cursor(binary=True).execute(query, key)
+        ]
         return lookups.claims_in(rows, spans, self._units.ids, self._units.codes)
 
     def _hours(self, link: Link, spans: tuple[HourSpan, ...]) -> tuple[Hour, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 import numpy as np
+import numpy.typing as npt
 import orjson
 
 from processors import beyond, spans
@@ -16,6 +17,7 @@ from processors.ports import Fetched, Ints, Needs, OutboxRow, WindowRow
 from processors.state import (
     AMBIGUOUS_DATA,
     FAIL,
+    KEY_BITS,
     MISSING_DATA,
     NO_VERDICT,
     OPENING_UNKNOWN,
@@ -24,7 +26,7 @@ from processors.state import (
     TARGETS,
     State,
 )
-from processors.windows import KEY_BITS, Asking, carriers_of, ensure, open_windows, settle, touched_windows, years_of_hours
+from processors.windows import Asking, carriers_of, ensure, open_windows, settle, touched_windows, years_of_hours
 from schemas.calendar import HOUR_MS, KINDS, QUARTER_MS, window_ends, year_of, year_start
 from schemas.registry import CARRIERS, UNIT_OF_MEASURE
 from schemas.scale import SCALE
@@ -43,6 +45,7 @@ LAST = 1
 _CAUSES = ("time", "reading", "late reading")
 
 Json = dict[str, object]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,7 @@ def _judge_open(state: State, units: Ints, at: Ints, points: Ints, ticks: Ints) 
     return _Judged(units, owner, first, told, energy, codes, lists, np.flatnonzero(changed | full).tolist(), full.tolist())
 
 
-def _silent_lists(state: State, units: Ints, points: Ints, silent: Ints) -> list[list[Json]]:
+def _silent_lists(state: State, units: Ints, points: Ints, silent: Mask) -> list[list[Json]]:
     found: dict[int, list[Json]] = {int(u): [] for u in units}
     for p in points[silent].tolist():
         unit = int(state.p_unit[p])

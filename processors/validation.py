@@ -13,6 +13,7 @@ from schemas.calendar import window_starts
 from schemas.registry import LENGTH_MS, STATEMENTS
 from schemas.section import NEVER, WITHDRAWN
 
+Mask = npt.NDArray[np.bool_]
 FUTURE_TOLERANCE_MS = 300_000
 
 REASONS = (
@@ -69,7 +70,7 @@ def reasons(state: State, readings: Readings) -> tuple[Ints, Ints]:
     horizon = np.where(state.live[r.unit], r.received_at - state.horizon[r.unit], NEVER)
     latest = r.received_at + FUTURE_TOLERANCE_MS
     too_fast = valued & ~register & (r.value > allowed(state.rated[point], r.at, end))
-    masks: tuple[npt.NDArray[np.bool_], ...] = (
+    masks: tuple[Mask, ...] = (
         r.point < 0,
         series < 0,
         r.unit_of_measure != r.expected_unit_of_measure,
@@ -87,7 +88,7 @@ def reasons(state: State, readings: Readings) -> tuple[Ints, Ints]:
     return code, series
 
 
-def _off_grid(state: State, series: Ints, statement: Ints, at: Ints) -> npt.NDArray[np.bool_]:
+def _off_grid(state: State, series: Ints, statement: Ints, at: Ints) -> Mask:
     length = LENGTHS[statement]
     fixed = length > 0
     phase = (at - state.s_anchor[np.maximum(series, 0)]) % np.where(fixed, length, 1)
@@ -95,8 +96,10 @@ def _off_grid(state: State, series: Ints, statement: Ints, at: Ints) -> npt.NDAr
     months = statement == STATEMENTS.index("P1M")
     if months.any():
         off = off | (months & ~_month_start(at))
-    return off
+    result: Mask = off
+    return result
 
 
-def _month_start(at: Ints) -> npt.NDArray[np.bool_]:
-    return window_starts("month", at) == at
+def _month_start(at: Ints) -> Mask:
+    result: Mask = window_starts("month", at) == at
+    return result

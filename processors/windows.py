@@ -45,6 +45,7 @@ KNOWN, UNKNOWN, LIFT = 0, 1, 2
 HOUR_MASK = (1 << KEY_BITS) - 1
 DAY = KINDS.index("day")
 Asking = Generator[Needs, Fetched, None]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +79,12 @@ def together(parts: list[Pieces]) -> Pieces:
     return Pieces(*(np.concatenate([getattr(part, name) for part in parts]) if parts else np.empty(0, np.int64) for name in names))
 
 
-def is_gap(state: State, part: Pieces) -> npt.NDArray[np.bool_]:
+def is_gap(state: State, part: Pieces) -> Mask:
     """Known pieces that hours alone cannot bound: longer than an hour or (registers) than cadence and tolerance, or of several values."""
     length = part.end - part.start
     slow = state.is_register[part.point] & (length > state.patience[part.point])
-    return (part.kind == KNOWN) & ((length > HOUR_MS) | slow | (part.low != part.high))
+    result: Mask = (part.kind == KNOWN) & ((length > HOUR_MS) | slow | (part.low != part.high))
+    return result
 
 
 # Hour rows in memory.
@@ -167,11 +169,12 @@ def _take_rows(state: State, fetched: Fetched) -> None:
     _insert(state, new, np.array([rows[int(key)] for key in new], np.int64).reshape(-1, len(HOUR_FIELDS)))
 
 
-def _contains(keys: Ints, wanted: Ints) -> npt.NDArray[np.bool_]:
+def _contains(keys: Ints, wanted: Ints) -> Mask:
     if not len(keys):
         return np.zeros(len(wanted), np.bool_)
     at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return keys[at] == wanted
+    result: Mask = keys[at] == wanted
+    return result
 
 
 def _insert(state: State, keys: Ints, rows: Ints) -> None:
@@ -393,7 +396,9 @@ def cut_bounds(state: State, point: Ints, whole: tuple[Ints, Ints], amounts: tup
 def _note_earlier(state: State, carrier: Ints, hour: Ints, before: Ints) -> None:
     """Remember hours before the open day that change, as they were when the last full hour was told."""
     unit = state.c_unit[carrier]
-    earlier = (hour * HOUR_MS < state.slot_start[unit, DAY]) & (state.told_full[unit] != NEVER)
+    start, end = state.slot_start[unit, DAY], state.slot_end[unit, DAY]
+    over = np.where(end == state.last_tick[unit], end, start)  # told at its very end, the open day is over
+    earlier = (hour * HOUR_MS < over) & (state.told_full[unit] != NEVER)
     marks = _mixed(before.T)
     for i in np.flatnonzero(earlier).tolist():
         u = int(unit[i])

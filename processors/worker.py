@@ -49,8 +49,10 @@ class Worker:
         self._engine = Engine(pack, self._configurations, partitions, generation=generation)
         self._doors = Doors()
         self._in_flight: Prepared | None = None
+        self._writing: Prepared | None = None
         self._published = published
         self._at_point = at_point
+        self._ticks: dict[int, int] = {}
 
     def take(self, beginnings: Mapping[int, int]) -> dict[int, int]:
         """Own exactly these partitions (beginning offset of each); returns where each goes on.
@@ -102,6 +104,7 @@ class Worker:
         self.metrics.stage("decode", decoded - started)
         self.metrics.stage("engine", time.perf_counter() - decoded)
         self.metrics.holes.inc(holes)
+        self._ticks = dict(self._engine.partition_ticks)
         return prepared
 
     def _decoded(self, messages: Sequence[Message]) -> tuple[list[Placed], tuple[RefusedRow, ...]]:
@@ -153,12 +156,20 @@ class Worker:
         self.metrics.fetches.inc()
         return self.store.fetch(needs)
 
+    def is_ahead(self) -> bool:
+        """Whether a step is prepared while another is being written."""
+        return self._in_flight is not self._writing
+
     def write(self, prepared: Prepared) -> None:
         """Write a step surely; raises store.LostError where a partition is another's by now."""
+        self._writing = prepared
         started = time.perf_counter()
         self.store.write_surely(prepared.step)
         prepared.written.set()
         self.metrics.stage("write", time.perf_counter() - started)
+        ticks = [self._ticks.get(partition) for partition in self.next_offsets]
+        if ticks and None not in ticks:
+            self.metrics.watermark.set(min(tick for tick in ticks if tick is not None) / 1_000)
         self.metrics.wrote(prepared.readings, len(prepared.step.positions), len(prepared.step.outbox))
         self._at_point("before acknowledge")
 

@@ -118,7 +118,7 @@ def read_pack(text: str) -> FactorPack:
     pack = FactorPack(told["version"], entries)
     for carrier in CARRIERS:
         for target in ("energy", "co2"):
-            pack.factor(carrier, target, 2000)  # type: ignore[arg-type]
+            pack.factor(carrier, target, 2000)
     return pack
 
 

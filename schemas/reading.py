@@ -21,6 +21,11 @@ Many, as columns of one length (the cheapest to send and to read):
 
 A null value withdraws: see `Reading.value`. A reading that cannot be used is refused alone, with
 one of `Refusal`.
+
+A unit in history (import, replay, simulation) brings its own time, as `ticks`: see `Tick`. To a live
+unit they say nothing; its time is the clock's.
+
+What Kafka has is receipted: see `Receipt`. Who must not lose a message keeps it until then.
 """
 
 import re
@@ -84,6 +89,7 @@ class Refusal(StrEnum):
 
     WRONG_UNIT = "wrong unit"
     BAD_MESSAGE_ID = "bad message id"
+    BAD_TICKS = "bad ticks"
     UNKNOWN_TOP_FIELD = "unknown field of the message"
     VALUE_TWICE = "value beside readings"
 
@@ -96,6 +102,7 @@ class Refusal(StrEnum):
     NO_READINGS = "no readings"
     TOO_MANY = "too many readings"
     COLUMNS_DIFFER = "columns differ in length"
+    NO_UNIT_IN_TOPIC = "no unit in the topic"
 
 
 PointName = Annotated[str, StringConstraints(pattern=POINT_NAME)]
@@ -118,10 +125,22 @@ Amount = (
 )
 Revision = Annotated[int, Field(ge=0, le=MAX_REVISION)]
 MessageId = Annotated[str, StringConstraints(max_length=MAX_TEXT)] | int
+Tick = tuple[Annotated[int, Field(ge=0, description="readings before it")], Instant]
+"""Of a unit in history: [position, instant]. After `position` of the message's readings (0: before
+all) the unit's time is this instant: windows that end by then are judged without what follows."""
+Ticks = Annotated[
+    list[Tick],
+    Field(
+        max_length=MAX_READINGS,
+        description="of a unit in history, [position, instant]: positions do not fall, instants rise",
+    ),
+]
 
 
 class _Sent(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True
+    )
 
 
 class Reading(_Sent):
@@ -182,6 +201,7 @@ class OneReading(Reading):
     """Yours to choose; the receipt names it."""
     unit_code: UnitCode | None = None
     """If told, it must be the unit of the door."""
+    ticks: Ticks | None = None
 
 
 class ManyReadings(_Sent):
@@ -218,6 +238,7 @@ class ManyReadings(_Sent):
     rank: Rank | None = None
     revision: Revision | None = None
     sent_at: Instant | None = None
+    ticks: Ticks | None = None
     readings: Annotated[list[Reading], Field(min_length=1, max_length=MAX_READINGS)]
 
 
@@ -249,12 +270,26 @@ class ReadingColumns(_Sent):
     rank: Rank | list[Rank | None] | None = None
     revision: Revision | list[Revision | None] | None = None
     sent_at: Instant | list[Instant | None] | None = None
+    ticks: Ticks | None = None
 
 
 Message = OneReading | ManyReadings | ReadingColumns
 
+
+class Receipt(_Sent):
+    """On `energy/v1/{unit}/receipt`: Kafka has these messages; they need not be kept any longer.
+
+    It says that they are kept, not that every reading in them could be used.
+    """
+
+    message_ids: list[str] = []
+    """As sent; an id that is a number, as text."""
+    payloads: list[str] = []
+    """SHA-256 (hexadecimal) of payloads whose id is missing or could not be read."""
+
+
 FIELDS = frozenset(Reading.model_fields)
-TOP_FIELDS = FIELDS | {"message_id", "unit_code", "readings"}
+TOP_FIELDS = FIELDS | {"message_id", "unit_code", "readings", "ticks"}
 
 is_point_name = re.compile(POINT_NAME).fullmatch
 are_point_names = re.compile(r"[A-Za-z0-9_.:-]{1,64}(\n[A-Za-z0-9_.:-]{1,64})*").fullmatch

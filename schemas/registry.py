@@ -4,6 +4,7 @@ A registry file is TOML (`deploy/example/registry.toml` is one). Loaded, it is o
 """
 
 import json
+from collections import Counter
 from decimal import Decimal
 from hashlib import sha256
 from typing import Annotated, Literal, Self
@@ -164,12 +165,13 @@ class Unit(_Entity):
     def _check(self) -> Self:
         for what, keys in (
             ("point", [point.name for point in self.points]),
-            ("quota", [quota.year for quota in self.quotas]),
-            ("opening", [(opening.year, opening.quantity) for opening in self.openings]),
+            ("quota", [str(quota.year) for quota in self.quotas]),
+            ("opening", [f"{opening.year} {opening.quantity}" for opening in self.openings]),
         ):
-            twice = {key for key in keys if keys.count(key) > 1} if len(keys) < 200 else ({0} if len(set(keys)) < len(keys) else set())  # noqa: PLR2004
+            twice = sorted(key for key, count in Counter(keys).items() if count > 1)
             if twice:
-                raise ValueError(f"unit {self.code}: {what} {sorted(map(str, twice))} is named twice")
+                message = f"unit {self.code}: {what} {', '.join(twice)} is named twice"
+                raise ValueError(message)
         return self
 
     @property

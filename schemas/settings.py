@@ -92,6 +92,8 @@ class Settings(BaseSettings):
     """Where Alertmanager posts what it sends on: a receiver for the demo and the tests."""
     partitions: Annotated[int, Field(ge=1, le=1_024)] = PARTITIONS
     """Partitions of the readings; every door and worker must say the same."""
+    topic_prefix: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.]*$")] = ""
+    """Before every topic's name, so that several Weirs share a broker: `test7.`."""
     generation: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
     """Number of the readings' topic: one more each time it is made anew."""
 

@@ -1,5 +1,6 @@
 """Indicator logs for tests: written by hand, or drawn."""
 
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -213,3 +214,29 @@ def repeated(draw: st.DrawFn, messages: Sequence[Message]) -> list[Message]:
                 arrived.extend(messages[first:last])
         arrived.extend(messages[position : position + 1])
     return arrived
+
+
+def seeded_log(seed: int, *, partition: int, ticks: int) -> list[Message]:
+    """A long log of one partition: live units, one in history until half-way, everything mixed."""
+    choose = random.Random(seed * 1_000 + partition)
+    drawn = [
+        (
+            "ends" if tick == ticks // 2 else choose.choice(["live", "live", "past"]),
+            choose.choice(STRIDES[1:4]),
+            tuple(choose.choice([None, None, choose.randrange(len(SAYS))]) for _ in range(3)),
+        )
+        for tick in range(ticks)
+    ]
+    return [_moved(message, partition) for message in log_of(drawn, ()).messages]
+
+
+def _moved(message: Message, partition: int) -> Message:
+    """The same for units of their own, in another partition."""
+
+    def renamed(unit: str) -> str:
+        return f"{unit[:-4]}P{partition:02d}{unit[-1]}"
+
+    told_in = {"version": message.version.model_copy(update={"partition": partition})}
+    if message.unit is None:
+        return message.model_copy(update=told_in)
+    return message.model_copy(update=told_in | {"unit": renamed(message.unit)})

@@ -87,7 +87,7 @@ anything = st.recursive(
 field_names = st.sampled_from(
     ["point", "at", "value", "statement", "unit", "rank", "revision", "sent_at"]
 )
-tops = st.sampled_from(["message_id", "unit_code", "readings", "nonsense"])
+tops = st.sampled_from(["message_id", "unit_code", "readings", "ticks", "nonsense"])
 wild_rows = st.dictionaries(field_names, scalars, max_size=8)
 wild_messages = st.one_of(
     st.dictionaries(field_names | tops, anything, max_size=10),
@@ -363,6 +363,15 @@ REFUSED_WHOLE = [
     pytest.param({"message_id": [1, 2, 3]}, Refusal.BAD_MESSAGE_ID, id="list for an id"),
     pytest.param({"quality": [1]}, Refusal.UNKNOWN_TOP_FIELD, id="unknown field"),
     pytest.param({"value": 1}, Refusal.VALUE_TWICE, id="value beside readings"),
+    pytest.param({"ticks": AT_MS}, Refusal.BAD_TICKS, id="no list of ticks"),
+    pytest.param({"ticks": [[1]]}, Refusal.BAD_TICKS, id="half a tick"),
+    pytest.param({"ticks": [[4, AT_MS]]}, Refusal.BAD_TICKS, id="tick beyond the readings"),
+    pytest.param({"ticks": [[-1, AT_MS]]}, Refusal.BAD_TICKS, id="tick before the readings"),
+    pytest.param({"ticks": [[True, AT_MS]]}, Refusal.BAD_TICKS, id="true for a position"),
+    pytest.param({"ticks": [[1, 5], [0, 6]]}, Refusal.BAD_TICKS, id="positions fall"),
+    pytest.param({"ticks": [[1, 5], [1, 5]]}, Refusal.BAD_TICKS, id="time stands"),
+    pytest.param({"ticks": [[1, "noon"]]}, Refusal.BAD_TICKS, id="no instant"),
+    pytest.param({"ticks": [[1, 5]] * 10_001}, Refusal.BAD_TICKS, id="too many ticks"),
 ]
 
 
@@ -374,6 +383,26 @@ def test_a_message_refused_as_a_whole_counts_every_reading(
     taken = section({**top, "readings": [GOOD, {}, 7]})
     assert reasons(taken) == [reason] * 3
     assert len(taken) == 0
+
+
+def test_a_tick_stands_after_the_readings_that_were_taken() -> None:
+    """Those refused before it no longer count; its instant is read like every other."""
+    ticks = [[0, AT_MS], [1, AT_MS + 1], [2, "2099-01-01T00:00:00Z"], [4, 4_070_908_800_001]]
+    taken = section({"ticks": ticks, "readings": [GOOD, 7, GOOD, GOOD]})
+    assert reasons(taken) == [Refusal.NOT_AN_OBJECT]
+    assert taken.ticks == (
+        (0, AT_MS),
+        (1, AT_MS + 1),
+        (1, 4_070_908_800_000),
+        (3, 4_070_908_800_001),
+    )
+
+
+def test_the_original_of_a_reading_holds_no_ticks() -> None:
+    """They are the message's; a refused reading in columns is kept without them."""
+    taken = section({**GOOD, "value": ["x"], "ticks": [[1, AT_MS]]})
+    assert "ticks" not in taken.refused[0].original
+    assert taken.ticks == ((0, AT_MS),)
 
 
 def test_the_units_own_code_is_welcome() -> None:
@@ -429,7 +458,8 @@ def test_what_cannot_be_counted_is_unreadable(payload: bytes, reason: Refusal) -
 def test_every_refusal_is_tried_above() -> None:
     """A reason that no test reaches may be one that no input reaches."""
     tried = {param.values[1] for param in (*REFUSED_ALONE, *REFUSED_WHOLE, *UNREADABLE)}
-    assert tried | {Refusal.NOT_AN_OBJECT, Refusal.VALUE_MISSING} == set(Refusal)
+    elsewhere = {Refusal.NOT_AN_OBJECT, Refusal.VALUE_MISSING, Refusal.NO_UNIT_IN_TOPIC}
+    assert tried | elsewhere == set(Refusal)
 
 
 def test_a_full_message_is_taken() -> None:

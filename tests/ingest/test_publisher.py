@@ -31,6 +31,9 @@ class RecordingProducer:
         self.sent: list[tuple[str, int, bytes | None, bytes]] = []
         self.refuse = refuse
 
+    def partitions_for(self, _topic: str) -> set[int]:
+        return set(range(8))
+
     def send(self, topic: str, value: bytes, *, key: bytes | None, partition: int) -> Future:
         self.sent.append((topic, partition, key, value))
         return Future(MessageSizeTooLargeError() if len(self.sent) == self.refuse else None)
@@ -85,6 +88,13 @@ def test_a_line_that_is_none_is_named() -> None:
     """By its number."""
     with pytest.raises(ComplaintError, match="line 2 is not one"):
         publish_lines([lines()[1], "{}"], producer=RecordingProducer(), say=say)
+
+
+def test_a_partition_that_is_not_there() -> None:
+    """Lines made for more partitions than the topic has."""
+    line = to_line(Record("clock", 1, 0, Tick(5)), 8)
+    with pytest.raises(ComplaintError, match="line 1 is of partition 8"):
+        publish_lines([line], producer=RecordingProducer(), say=say)
 
 
 def test_what_kafka_refuses_is_said() -> None:

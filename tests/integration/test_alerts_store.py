@@ -241,7 +241,8 @@ def test_a_commit_whose_answer_is_lost_is_found(url: str) -> None:
             super().write(batch, epoch)
             if self.deaf:
                 self.deaf = False
-                raise psycopg.OperationalError("the connection was lost")
+                message = "the connection was lost"
+                raise psycopg.OperationalError(message)
 
     store = Deaf(url, outlets=OUTLETS)
     writer = Writer(store)

@@ -13,7 +13,7 @@ import pytest
 
 from processors.ports import Needs, Span
 from processors.store import LostError, Store, StoppedError, passes
-from tests.integration.steps import UNIT, full_step, step
+from tests.integration.steps import NOON, UNIT, full_step, step
 
 
 @dataclass
@@ -258,7 +258,7 @@ def test_rows_are_fetched_while_a_step_is_written(database: str) -> None:
     during: list[int] = []
 
     def look() -> None:
-        span = Span(UNIT, 0, 0, 0, 2**41)
+        span = Span(UNIT, 0, 0, NOON, NOON + 1)
         during.append(len(store.fetch(Needs(claims=(span,))).claims))
 
     store = Store(database, at_point=Hooks({"before commit": look, "after commit": look}))

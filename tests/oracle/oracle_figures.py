@@ -279,7 +279,7 @@ def window_figures(world: World, start: int, end: int, at: int = FOR_EVER) -> di
 def native_figure(world: World, quantity: str, span: Span) -> Figure:
     """The sum over the quantity's points, and the opening."""
     courses = world.of(quantity)
-    amount = total(course.native(*span) for course in courses)
+    amount = held(total(course.native(*span) for course in courses))
     return with_opening(world.unit, quantity, span, amount, share(courses, span))
 
 
@@ -304,6 +304,11 @@ def with_opening(unit: Unit, quantity: str, span: Span, amount: Amount, measured
     )
 
 
+def held(amount: Amount) -> Amount:
+    """A best estimate that rounding put outside its bounds, put back."""
+    return amount._replace(best=max(amount.low, min(amount.best, amount.high)))
+
+
 def opening(unit: Unit, quantity: str, span: Span) -> tuple[int, int, int | None]:
     """What a window that begins before the unit's first validity and ends after it adds.
 
@@ -326,7 +331,7 @@ def converted(world: World, carrier: str, target: str, span: Span) -> Amount:
         raise ValueError(message)
     hours, factor = world.hours(carrier), world.factor(carrier, target, span.start)
     low, high = bounds(hours, factor, span)
-    return Amount(low, best(hours, factor, span), high)
+    return held(Amount(low, best(hours, factor, span), high))
 
 
 def bounds(hours: Hours, factor: Factor, span: Span) -> tuple[int, int]:

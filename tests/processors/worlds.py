@@ -1,17 +1,45 @@
-"""Drawn worlds and logs for the laws: units with odd meters, readings with every defect, ticks anywhere."""
+"""Drawn worlds and logs for the laws: units with odd meters, readings with every defect, ticks.
+
+A world is a function of (seed, size), so that a failing one is named by two numbers. The two are
+drawn by hypothesis, which looks for the least size and seed that still fail.
+"""
 
 import random
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 import numpy as np
+from hypothesis import strategies as st
 
-from schemas.calendar import BUSINESS, HOUR_MS, QUARTER_MS, moment, window_end, window_start
-from schemas.registry import LENGTH_MS, STATEMENTS, Configuration, Industry, Point, Region, Registry, Unit
+from schemas.calendar import (
+    BUSINESS,
+    HOUR_MS,
+    QUARTER_MS,
+    instant,
+    moment,
+    window_end,
+    window_start,
+)
+from schemas.registry import (
+    LENGTH_MS,
+    STATEMENTS,
+    UNIT_OF_MEASURE,
+    Configuration,
+    Industry,
+    Point,
+    Region,
+    Registry,
+    Unit,
+)
 from schemas.section import (
     NEVER,
     RANKS,
     WITHDRAWN,
     ApplyConfiguration,
+    Body,
+    Column,
     HistoryEnds,
     Record,
     Refused,
@@ -23,292 +51,491 @@ from schemas.section import (
 
 PARTITIONS = 2
 MINUTE = 60_000
+DAY_MS = 24 * HOUR_MS
+
+CODES = ("91510100LAW0000000", "91510100LAW0000004", "91510100LAW0000001", "91510100LAW0000005")
+"""By turns of one partition and the other."""
+STRANGER = "91510100NOBODY0001"
+"""A unit that no configuration names."""
 STARTS = ("2026-01-30T20:00", "2025-12-31T21:00", "2026-03-10T09:30", "2026-02-28T15:00")
+"""On the business calendar: before a month's end, a year's end, nothing, both ends of a day."""
+
+Entry = tuple[int, int, Record]
 
 
-@dataclass
+@dataclass(frozen=True)
 class World:
-    """A configuration and its log."""
+    """Configurations and a log in which they are applied."""
 
-    configuration: Configuration
-    log: list[tuple[int, int, Record]] = field(default_factory=list)
+    configurations: dict[int, Configuration]
+    log: tuple[Entry, ...]
 
     @property
-    def units(self) -> tuple[Unit, ...]:
-        """All units."""
-        return self.configuration.registry.units
+    def units(self) -> list[Unit]:
+        """Every unit of every configuration, once."""
+        named = {
+            unit.code: unit for one in self.configurations.values() for unit in one.registry.units
+        }
+        return list(named.values())
+
+    def __repr__(self) -> str:
+        """Short: hypothesis prints the call that drew it."""
+        return f"<World: {len(self.configurations)} configurations, {len(self.log)} records>"
 
 
-@dataclass
-class Claim:
+@dataclass(frozen=True)
+class Said:
     """A reading before it is packed."""
 
-    unit: int
+    unit: str
     point: str
     statement: str
     at: int
     value: int
     unit_of_measure: str = "kWh"
-    rank: int = 5
+    rank: int = RANKS["measured"]
     revision: int = 0
     sent_at: int = NEVER
     flags: int = 0
 
+    @property
+    def end(self) -> int:
+        """When it can be said."""
+        return end_of(self.statement, self.at)
+
+
+def end_of(statement: str, at: int) -> int:
+    """End of what a reading speaks of."""
+    if statement == "P1M":
+        return window_end("month", window_start("month", at))
+    return at + LENGTH_MS.get(statement, 0)
+
+
+def worlds(largest: int = 12) -> st.SearchStrategy[World]:
+    """Worlds of up to this size.
+
+    24 bits: of a wider range hypothesis draws mostly small numbers, the same ones again and again.
+    """
+    return st.builds(draw, seed=st.integers(0, 2**24 - 1), size=st.integers(2, largest))
+
 
 def draw(seed: int, size: int) -> World:
     """The world of a seed; `size` bounds how much happens in it."""
-    rng = random.Random(seed)  # noqa: S311 - drawn worlds, not secrets
-    start = _instant(rng.choice(STARTS))
+    rng = random.Random(seed)
+    start = instant(datetime.fromisoformat(rng.choice(STARTS)).replace(tzinfo=BUSINESS))
+    first = rng.choice([1, 1, 2])
+    count = first + (rng.random() < 0.35)
+    codes = [*rng.sample(CODES[:2], first), CODES[2 + rng.randrange(2)]]
+    units = [draw_unit(rng, code, start, size) for code in codes[:count]]
+    configurations = {1: configuration(1, units[:first])}
+    if count > first:
+        known = units[: rng.choice([0, first])]
+        configurations[2] = configuration(2, [*known, *units[first:]])
+    said = [
+        reading
+        for unit in units
+        for point in unit.points
+        for reading in draw_readings(rng, unit.code, point, size)
+    ]
+    return World(
+        configurations, tuple(Packing(rng, configurations, start).log(in_order(rng, said)))
+    )
+
+
+def configuration(version: int, units: Sequence[Unit]) -> Configuration:
+    """One configuration with these units."""
     registry = Registry(
         regions=(Region(code="510100", name="Chengdu"),),
         industries=(Industry(code="31", name="steel"),),
-        units=tuple(_unit(rng, number, start, size) for number in range(rng.randint(1, 2))),
+        units=tuple(units),
     )
-    configuration = Configuration(version=1, author="law", reason="drawn", registry=registry)
-    world = World(configuration)
-    claims = [claim for number, unit in enumerate(registry.units) for point in unit.points for claim in _claims(rng, number, point, size)]
-    _pack(rng, world, _order(rng, claims), start)
-    return world
+    return Configuration(version=version, author="law", reason="drawn", registry=registry)
 
 
-def _instant(text: str) -> int:
-    from datetime import datetime  # noqa: PLC0415
-
-    return int(datetime.fromisoformat(text).replace(tzinfo=BUSINESS).timestamp() * 1000)
+# Units.
 
 
-def _unit(rng: random.Random, number: int, start: int, size: int) -> Unit:
-    points = tuple(_point(rng, f"P{i}", start) for i in range(rng.randint(1, 1 + min(3, size // 4))))
-    year = 2025 if rng.random() < 0.2 else 2026
-    quotas = [] if rng.random() < 0.2 else [{"year": year, "energy_tce": rng.choice(["0.01", "0.05", "0.2", "1", "0"]), "source": "drawn", "status": "example"}]
-    openings = []
-    if rng.random() < 0.7:
-        openings = [{"year": y, "quantity": "energy", "low": "0.001", "best": "0.002", "high": "0.002", "evidence": "drawn"} for y in (2025, 2026)]
-    return Unit.model_validate({
-        "code": f"91510100LAW000000{number}", "name": f"unit {number}", "region": "510100", "industry": "31",
-        "history": rng.random() < 0.6, "horizon_days": rng.choice([1, 3, 40]), "points": points, "quotas": quotas, "openings": openings,
-    })
+def draw_unit(rng: random.Random, code: str, start: int, size: int) -> Unit:
+    """A unit with a few points, most with a quota that can be reached."""
+    count = rng.choice([1, 2, 2, 3]) if size > 3 else rng.choice([1, 2])
+    points = tuple(draw_point(rng, f"P{i}", start) for i in range(count))
+    year = 2025 if rng.random() < 0.1 else 2026
+    amounts = ["0.000001", "0.01", "0.03", "0.05", "0.2", "0.2", "1"]
+    quota = "0" if rng.random() < 0.03 else rng.choice(amounts)
+    quotas = [{"year": year, "energy_tce": quota, "source": "drawn", "status": "example"}]
+    openings = [
+        {"year": year, "quantity": quantity, "low": low, "best": "0.002", "high": "0.002"}
+        | {"evidence": "drawn"}
+        for year in (2025, 2026)
+        for quantity, low in (("energy", "0.001"), ("electricity", "0.0015"), ("co2", "0"))
+        if rng.random() < 0.7
+    ]
+    return Unit.model_validate(
+        {
+            "code": code,
+            "name": f"unit {code[-1]}",
+            "region": "510100",
+            "industry": "31",
+            "history": rng.random() < 0.6,
+            "horizon_days": rng.choice([1, 3, 40]),
+            "points": points,
+            "quotas": [] if rng.random() < 0.1 else quotas,
+            "openings": openings,
+        }
+    )
 
 
-def _point(rng: random.Random, name: str, start: int) -> Point:
+def draw_point(rng: random.Random, name: str, start: int) -> Point:
+    """A point that says registers, or amounts of periods on any grid."""
     quantity = rng.choice(["electricity", "electricity", "electricity", "raw_coal", "output"])
-    statement = rng.choice(["register", "register", "register", "PT15M", "PT15M", "PT1H", "PT30M", "P1D"])
+    statement = rng.choice(["register"] * 5 + ["PT15M", "PT15M", "PT1H", "PT30M", "P1D"])
+    if rng.random() < 0.02:
+        statement = "P1M"
     begins = start + rng.choice([0, 0, 0, 7 * MINUTE, HOUR_MS, 2 * HOUR_MS + 1])
+    if statement == "P1M":
+        begins = window_end("month", window_start("month", start)) - rng.choice([0, HOUR_MS])
     told: dict[str, object] = {
-        "name": name, "quantity": quantity, "unit_of_measure": "kWh" if quantity == "electricity" else "t", "statement": statement,
+        "name": name,
+        "quantity": quantity,
+        "unit_of_measure": UNIT_OF_MEASURE[quantity],
+        "statement": statement,
         "rated_per_hour": rng.choice(["100", "37.123457", "400.000001", "1000"]),
-        "cadence_ms": LENGTH_MS.get(statement, rng.choice([QUARTER_MS, 7 * MINUTE, 100 * MINUTE])),
+        "cadence_ms": LENGTH_MS.get(statement) or rng.choice([QUARTER_MS, 7 * MINUTE, 6_000_000]),
         "valid_from": moment(begins),
     }
-    if rng.random() < 0.1:
+    if rng.random() < 0.1 and statement != "P1M":
         told["valid_to"] = moment(begins + rng.choice([3 * HOUR_MS + 5 * MINUTE, 9 * HOUR_MS]))
     if statement == "register":
         told |= {"digits": rng.choice([3, 3, 3, 6]), "multiplier": rng.choice([1, 1, 2, 40])}
         if rng.random() < 0.2:
-            told["others"] = ("P1D",)
+            told["others"] = (rng.choice(["P1D", "PT1H"]),)
     elif statement in {"PT15M", "PT30M", "PT1H"} and rng.random() < 0.5:
         told["anchor_ms"] = rng.choice([7 * MINUTE, 1, 11 * MINUTE + 3])
     return Point.model_validate(told)
 
 
-def _claims(rng: random.Random, unit: int, point: Point, size: int) -> list[Claim]:
-    claims = _registers(rng, unit, point, size) if point.statement == "register" else _periods(rng, unit, point, size)
-    mishaps = (_repeat, _revise, _withdraw, _lose, _spoil, _other)
+# Readings.
+
+
+def draw_readings(rng: random.Random, unit: str, point: Point, size: int) -> list[Said]:
+    """What a point says in time, and then a few mishaps of every kind."""
+    said = registers if point.statement == "register" else periods
+    readings = said(rng, unit, point, size)
+    mishaps = (repeat, revise, revise, withdraw, lose, spoil, other)
     for _ in range(rng.randint(0, 1 + size // 2)):
-        if claims:
-            rng.choice(mishaps)(rng, claims, point)
-    return claims
+        if readings:
+            rng.choice(mishaps)(rng, readings, point)
+    return readings
 
 
-def _steps(rng: random.Random, point: Point, size: int) -> list[int]:
-    """Instants (or starts) one after the other, with gaps."""
-    count = rng.randint(0, 2 + size)
+def instants(rng: random.Random, point: Point, size: int) -> Iterator[int]:
+    """Instants (of periods: starts) one after the other, with gaps."""
     length = LENGTH_MS.get(point.statement, point.cadence_ms)
     at = point.begins
-    if point.statement != "register":
+    if point.statement == "P1M":
+        at = window_end("month", window_start("month", at - 1))
+    elif point.statement != "register":
         at += (point.anchor - at) % length
     elif rng.random() < 0.6:
         at += rng.choice([0, MINUTE, QUARTER_MS, 3 * HOUR_MS])
-    found = []
-    for _ in range(count):
-        found.append(at)
+    for _ in range(rng.randint(0, 2 + size) if point.statement != "P1M" else 2):
+        yield at
+        if point.statement == "P1M":
+            at = end_of("P1M", at)
+            continue
         at += length * (rng.choice([2, 3, 9, 30]) if rng.random() < 0.12 else 1)
         if point.statement == "register" and rng.random() < 0.15:
             at += rng.choice([1, MINUTE, 22 * MINUTE])
-    return found
 
 
-def _registers(rng: random.Random, unit: int, point: Point, size: int) -> list[Claim]:
+def registers(rng: random.Random, unit: str, point: Point, size: int) -> list[Said]:
+    """A dial that turns with some load, and now and then falls."""
     register = rng.choice([0, 990, 998, 500]) * 10**6
     load = rng.choice([0.0, 0.1, 0.5, 0.97, 1.0])
-    dial = 10 ** (point.digits or 6) * 10**6
-    claims, before = [], None
-    for at in _steps(rng, point, size):
+    readings, before = [], None
+    for at in instants(rng, point, size):
         if before is not None:
-            register += int(point.rated * (at - before) / HOUR_MS * load * rng.choice([1, 1, 0.3])) // point.multiplier
-            if rng.random() < 0.05:
+            most = point.rated * (at - before) / HOUR_MS
+            register += int(most * load * rng.choice([1, 1, 0.3])) // point.multiplier
+            if rng.random() < 0.06:
                 register -= rng.choice([1, 300]) * 10**6
         before = at
-        claims.append(Claim(unit, point.name, "register", at, register % dial, point.unit_of_measure))
-    return claims
+        readings.append(
+            Said(unit, point.name, "register", at, register % dial(point), point.unit_of_measure)
+        )
+    return readings
 
 
-def _periods(rng: random.Random, unit: int, point: Point, size: int) -> list[Claim]:
-    length = LENGTH_MS[point.statement]
-    most = point.rated * length // HOUR_MS
+def dial(point: Point) -> int:
+    """Where the register begins again."""
+    turn: int = 10 ** (point.digits or 6) * 10**6
+    return turn
+
+
+def periods(rng: random.Random, unit: str, point: Point, size: int) -> list[Said]:
+    """Amounts of periods, some of them faster than rated."""
+    told = (unit, point.name, point.statement)
     return [
-        Claim(unit, point.name, point.statement, at, int(most * rng.choice([0, 0.3, 0.9, 1, 1.5])), point.unit_of_measure)
-        for at in _steps(rng, point, size)
+        Said(
+            *told,
+            at,
+            int(point.rated * (end_of(point.statement, at) - at) // HOUR_MS * rng.choice(PARTS)),
+            point.unit_of_measure,
+        )
+        for at in instants(rng, point, size)
     ]
 
 
-def _repeat(rng: random.Random, claims: list[Claim], point: Point) -> None:
+PARTS = (0, 0.3, 0.9, 1, 1, 1.5)
+"""Of the most that a period can hold."""
+
+
+def repeat(rng: random.Random, readings: list[Said], point: Point) -> None:
+    """Say something again."""
     del point
-    claims.append(Claim(**vars(rng.choice(claims))))
+    readings.append(rng.choice(readings))
 
 
-def _revise(rng: random.Random, claims: list[Claim], point: Point) -> None:
-    new = Claim(**vars(rng.choice(claims)))
-    new.rank = rng.choice(list(RANKS.values()))
-    new.revision = rng.choice([0, 1, 2])
-    new.sent_at = rng.choice([NEVER, new.at, new.at + MINUTE])
-    new.value = max(0, new.value + rng.choice([-5, 0, 3, 40]) * 10**5)
+def revise(rng: random.Random, readings: list[Said], point: Point) -> None:
+    """Say something else of the same: by another rank, revision, time of sending, or none."""
+    old = rng.choice([readings[-1], *readings])
+    value = max(0, old.value + rng.choice([-20, -5, 0, 3, 40]) * 10**5)
     if point.statement == "register":
-        new.value %= 10 ** (point.digits or 6) * 10**6
-    claims.append(new)
+        value %= dial(point)
+    readings.append(
+        replace(
+            old,
+            rank=rng.choice([old.rank, old.rank, *RANKS.values()]),
+            revision=rng.choice([old.revision, old.revision, 0, 1, 2]),
+            sent_at=rng.choice([NEVER, old.at, old.at + MINUTE, old.at + 2 * MINUTE]),
+            value=value,
+            flags=0,
+        )
+    )
 
 
-def _withdraw(rng: random.Random, claims: list[Claim], point: Point) -> None:
+def withdraw(rng: random.Random, readings: list[Said], point: Point) -> None:
+    """Take something back, or nothing."""
     del point
-    new = Claim(**vars(rng.choice([claims[-1], *claims])))
-    new.flags, new.value = WITHDRAWN, 0
-    new.revision += rng.choice([0, 0, 1])
-    claims.append(new)
+    old = rng.choice([readings[-1], *readings])
+    revision = old.revision + rng.choice([0, 0, 1])
+    readings.append(replace(old, flags=WITHDRAWN, value=0, revision=revision))
 
 
-def _lose(rng: random.Random, claims: list[Claim], point: Point) -> None:
+def lose(rng: random.Random, readings: list[Said], point: Point) -> None:
+    """Say something not at all."""
     del point
-    claims.remove(rng.choice(claims))
+    readings.remove(rng.choice(readings))
 
 
-def _spoil(rng: random.Random, claims: list[Claim], point: Point) -> None:
-    new = Claim(**vars(rng.choice(claims)))
-    match rng.randrange(7):
-        case 0:
-            new.point = "nobody"
-        case 1:
-            new.statement = "P1M"
-        case 2:
-            new.unit_of_measure = "MJ"
-        case 3:
-            new.value = -1
-        case 4:
-            new.at += 1
-        case 5:
-            new.at = point.begins - HOUR_MS
-        case _:
-            new.sent_at = new.at + 24 * HOUR_MS
-    claims.append(new)
+def spoil(rng: random.Random, readings: list[Said], point: Point) -> None:
+    """Say something that will be rejected."""
+    old = rng.choice(readings)
+    spoilt = (
+        {"point": "nobody"},
+        {"statement": "P1M" if old.statement != "P1M" else "P1D"},
+        {"unit_of_measure": "MJ"},
+        {"value": -1, "flags": 0},
+        {"value": 10**13, "flags": 0},
+        {"at": old.at + 1},
+        {"at": point.begins - HOUR_MS},
+        {"sent_at": old.end + 24 * HOUR_MS},
+    )
+    readings.append(replace(old, **rng.choice(spoilt)))  # type: ignore[arg-type]
 
 
-def _other(rng: random.Random, claims: list[Claim], point: Point) -> None:
+def other(rng: random.Random, readings: list[Said], point: Point) -> None:
+    """Say an amount by another statement of a register point."""
     if point.others:
-        at = window_start("day", rng.choice(claims).at)
-        at = at if at >= point.begins else window_end("day", at)
-        claims.append(Claim(claims[0].unit, point.name, point.others[0], at, rng.randrange(10**8), point.unit_of_measure))
+        length = LENGTH_MS[point.others[0]]
+        at = rng.choice(readings).at
+        at += (point.anchor_of(point.others[0]) - at) % length
+        readings.append(
+            Said(
+                readings[0].unit,
+                point.name,
+                point.others[0],
+                at,
+                rng.randrange(10**8),
+                point.unit_of_measure,
+            )
+        )
 
 
-def _order(rng: random.Random, claims: list[Claim]) -> list[Claim]:
-    """By instant, some of them late."""
+def in_order(rng: random.Random, readings: list[Said]) -> list[Said]:
+    """In the order in which they come: by their ends, some of them late."""
     lateness = rng.choice([0.0, 0.05, 0.3, 1.0])
-    keyed = [
-        ((claim.at + (rng.choice([20 * MINUTE, 3 * HOUR_MS, 40 * HOUR_MS]) if rng.random() < lateness else 0)), rng.random(), claim)
-        for claim in claims
-    ]
-    return [claim for _, _, claim in sorted(keyed, key=lambda item: item[:2])]
+
+    def arrival(reading: Said) -> tuple[int, float]:
+        late = rng.choice([20 * MINUTE, 3 * HOUR_MS, 40 * HOUR_MS])
+        return reading.end + (late if rng.random() < lateness else 0), rng.random()
+
+    return sorted(readings, key=arrival)
 
 
 # Packing into sections and records.
 
 
-def _pack(rng: random.Random, world: World, claims: list[Claim], start: int) -> None:
-    offsets = dict.fromkeys(range(PARTITIONS), 0)
+@dataclass
+class Packing:
+    """Puts readings into records of partitions, and ticks and control records between them."""
 
-    def put(partition: int, body: object) -> None:
-        world.log.append((partition, offsets[partition], Record("law", 1, offsets[partition], body)))  # type: ignore[arg-type]
-        offsets[partition] += 1
+    rng: random.Random
+    configurations: dict[int, Configuration]
+    start: int
+    entries: list[Entry] = field(default_factory=list)
+    offsets: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+    history: set[str] = field(default_factory=set)
+    """Registered units that are in history."""
 
-    for partition in range(PARTITIONS):
-        put(partition, ApplyConfiguration(1))
-    now = start
-    density = rng.choice([0.1, 0.4, 0.8])
-    ended: set[int] = set()
-    while claims:
-        count = rng.choice([1, 2, 5, 12])
-        taken, claims = claims[:count], claims[count:]
-        now = max(now, *(claim.at for claim in taken)) if rng.random() < 0.8 else now
-        parts: dict[int, list[Section | Unreadable]] = {}
-        for number, unit in enumerate(world.units):
-            mine = [claim for claim in taken if claim.unit == number]
-            if mine:
-                history = unit.history and number not in ended
-                ticks = _ticks(rng, mine, now, density) if history or rng.random() < 0.05 else ()
-                parts.setdefault(partition_of(unit.code, PARTITIONS), []).append(_section(rng, unit, mine, now, ticks))
-        for partition, sections in parts.items():
-            put(partition, tuple(sections))
+    def log(self, readings: list[Said]) -> list[Entry]:
+        """The whole log; it ends with a full hour for everyone."""
+        self.apply(1)
+        density = self.rng.choice([0.1, 0.4, 0.8])
+        late = self.rng.choice([0, 1, 2, 4])
+        now = self.start
+        for number, batch in enumerate(self.batches(readings)):
+            if number == late and 2 in self.configurations:
+                self.apply(2)
+            now = max(now, *(said.end for said in batch)) if self.rng.random() < 0.9 else now
+            self.gather(batch, now, density)
+            self.control()
+        if 2 in self.configurations:
+            self.apply(2)
+        self.close(now + self.rng.choice([0, QUARTER_MS, 30 * HOUR_MS]))
+        return self.entries
+
+    def batches(self, readings: list[Said]) -> Iterator[list[Said]]:
+        """What comes between two moments in which ticks are possible."""
+        while readings:
+            count = self.rng.choice([1, 2, 5, 12])
+            yield readings[:count]
+            readings = readings[count:]
+
+    def put(self, partition: int, body: Body) -> None:
+        """One record."""
+        offset = self.offsets[partition]
+        self.entries.append((partition, offset, Record("law", 1, offset, body)))
+        self.offsets[partition] += 1
+
+    def apply(self, version: int) -> None:
+        """Apply a configuration in every partition."""
+        known = {unit.code for unit in self.registered()}
         for partition in range(PARTITIONS):
-            if rng.random() < density:
-                put(partition, Tick(_tick(rng, taken, now)))
-        for number, unit in enumerate(world.units):
-            if rng.random() < 0.03:
-                put(partition_of(unit.code, PARTITIONS), HistoryEnds(unit.code))
-                ended.add(number)
-    last = now + rng.choice([0, QUARTER_MS, 30 * HOUR_MS])
-    for number, unit in enumerate(world.units):
-        if unit.history and number not in ended:
-            put(partition_of(unit.code, PARTITIONS), (_section(rng, unit, [], now, ((0, window_end("hour", last)),)),))
-    for partition in range(PARTITIONS):
-        put(partition, Tick(window_end("hour", last)))
+            self.put(partition, ApplyConfiguration(version))
+        for unit in self.configurations[version].registry.units:
+            if unit.history and unit.code not in known:
+                self.history.add(unit.code)
 
+    def registered(self) -> Iterator[Unit]:
+        """The units of the configurations applied so far."""
+        for _, _, record in self.entries:
+            if isinstance(record.body, ApplyConfiguration):
+                yield from self.configurations[record.body.version].registry.units
 
-def _ticks(rng: random.Random, mine: list[Claim], now: int, density: float) -> tuple[tuple[int, int], ...]:
-    return tuple((position, _tick(rng, mine, now)) for position in range(len(mine) + 1) if rng.random() < density / 2)
+    def gather(self, batch: list[Said], now: int, density: float) -> None:
+        """The batch as one record a partition, and perhaps a tick of each partition."""
+        by_partition: dict[int, list[Section | Unreadable]] = defaultdict(list)
+        for unit in dict.fromkeys(said.unit for said in batch):
+            mine = [said for said in batch if said.unit == unit]
+            own = partition_of(unit, PARTITIONS)
+            partition = own if self.rng.random() < 0.98 else 1 - own
+            ticks = self.ticks(mine, now, density, stray=unit not in self.history)
+            by_partition[partition].append(self.section(unit, mine, now, ticks))
+        if self.rng.random() < 0.05:
+            by_partition[self.rng.randrange(PARTITIONS)].append(self.oddity(batch, now))
+        for partition, parts in by_partition.items():
+            self.put(partition, tuple(parts))
+        for partition in range(PARTITIONS):
+            if self.rng.random() < density:
+                self.put(partition, Tick(self.tick(batch, now)))
 
+    def oddity(self, batch: list[Said], now: int) -> Section | Unreadable:
+        """What cannot be read, or is of nobody."""
+        if self.rng.random() < 0.5:
+            unit = self.rng.choice([batch[0].unit, STRANGER])
+            return Unreadable(unit, now, "no JSON", b"\xff", 1, "")
+        stranger = [replace(said, unit=STRANGER) for said in batch]
+        return self.section(STRANGER, stranger, now, ((0, now),))
 
-def _tick(rng: random.Random, near: list[Claim], now: int) -> int:
-    at = rng.choice([now, rng.choice(near).at])
-    match rng.randrange(6):
-        case 0:
-            return at
-        case 1:
-            return at - at % QUARTER_MS + QUARTER_MS
-        case 2:
-            return at - at % HOUR_MS + HOUR_MS
-        case 3:
-            return window_end("day", window_start("day", at))
-        case 4:
-            return at - rng.choice([MINUTE, 3 * HOUR_MS])
-        case _:
-            return at + rng.choice([1, MINUTE, 5 * HOUR_MS])
+    def control(self) -> None:
+        """Now and then a control record."""
+        for unit in sorted(self.history):
+            if self.rng.random() < 0.04:
+                self.end_history(unit)
+        if self.rng.random() < 0.02:
+            self.put(self.rng.randrange(PARTITIONS), ApplyConfiguration(1))
+        if self.rng.random() < 0.02:
+            self.put(
+                self.rng.randrange(PARTITIONS), HistoryEnds(self.rng.choice([STRANGER, CODES[0]]))
+            )
 
+    def end_history(self, unit: str) -> None:
+        """From here on the unit is live."""
+        self.put(partition_of(unit, PARTITIONS), HistoryEnds(unit))
+        self.history.discard(unit)
 
-def _section(rng: random.Random, unit: Unit, mine: list[Claim], now: int, ticks: tuple[tuple[int, int], ...]) -> Section:
-    names = tuple(dict.fromkeys(claim.point for claim in mine)) or ("-",)
-    measures = tuple(dict.fromkeys(claim.unit_of_measure for claim in mine)) or ("kWh",)
+    def close(self, last: int) -> None:
+        """A full hour for every unit."""
+        at = window_end("hour", window_start("hour", last))
+        for unit in sorted(self.history):
+            section = self.section(unit, [], last, ((0, at),))
+            self.put(partition_of(unit, PARTITIONS), (section,))
+        for partition in range(PARTITIONS):
+            self.put(partition, Tick(at))
 
-    def column(values: list[int]) -> object:
-        if values and len(set(values)) == 1 and rng.random() < 0.7:
+    def ticks(
+        self, mine: list[Said], now: int, density: float, *, stray: bool
+    ) -> tuple[tuple[int, int], ...]:
+        """Ticks among the readings of a section; stray ones must be refused."""
+        if stray and self.rng.random() > 0.05:
+            return ()
+        return tuple(
+            (position, self.tick(mine, now))
+            for position in range(len(mine) + 1)
+            if self.rng.random() < density / 2
+        )
+
+    def tick(self, near: list[Said], now: int) -> int:
+        """An instant at, before or after what was said: of any kind, many on full hours."""
+        at = self.rng.choice([now, self.rng.choice(near).end])
+        kinds: tuple[Callable[[], int], ...] = (
+            lambda: at,
+            lambda: at - at % QUARTER_MS + QUARTER_MS,
+            lambda: at - at % HOUR_MS + HOUR_MS,
+            lambda: window_end("day", window_start("day", at)),
+            lambda: at - self.rng.choice([MINUTE, 3 * HOUR_MS]),
+            lambda: at + self.rng.choice([1, MINUTE, 5 * HOUR_MS]),
+        )
+        return self.rng.choice(kinds)()
+
+    def section(
+        self, unit: str, mine: list[Said], now: int, ticks: tuple[tuple[int, int], ...]
+    ) -> Section:
+        """These readings as columns; a column that is the same for all is one value, or not."""
+        names = tuple(dict.fromkeys(said.point for said in mine)) or ("-",)
+        measures = tuple(dict.fromkeys(said.unit_of_measure for said in mine)) or ("kWh",)
+        refused = (Refused(0, "malformed", "{}"),) if self.rng.random() < 0.1 else ()
+        return Section(
+            unit=unit,
+            received_at=now + self.rng.choice([0, 5_000, MINUTE]),
+            names=names,
+            point=self.column([names.index(said.point) for said in mine]),
+            at=np.array([said.at for said in mine], np.int64),
+            value=np.array([said.value for said in mine], np.int64),
+            statement=self.column([STATEMENTS.index(said.statement) for said in mine]),
+            units_of_measure=measures,
+            unit_of_measure=self.column([measures.index(said.unit_of_measure) for said in mine]),
+            rank=self.column([said.rank for said in mine]),
+            revision=self.column([said.revision for said in mine]),
+            sent_at=self.column([said.sent_at for said in mine]),
+            flags=self.column([said.flags for said in mine]),
+            ticks=ticks,
+            refused=refused,
+        )
+
+    def column(self, values: list[int]) -> Column:
+        """An array, or one value where it is the same for all."""
+        if values and len(set(values)) == 1 and self.rng.random() < 0.7:
             return values[0]
         return np.array(values, np.int64)
-
-    refused = (Refused(0, "malformed", "{}"),) if rng.random() < 0.1 else ()
-    return Section(
-        unit=unit.code, received_at=now + rng.choice([0, 5_000, MINUTE]), names=names,
-        point=column([names.index(claim.point) for claim in mine]),  # type: ignore[arg-type]
-        at=np.array([claim.at for claim in mine], np.int64), value=np.array([claim.value for claim in mine], np.int64),
-        statement=column([STATEMENTS.index(claim.statement) for claim in mine]),  # type: ignore[arg-type]
-        units_of_measure=measures, unit_of_measure=column([measures.index(claim.unit_of_measure) for claim in mine]),  # type: ignore[arg-type]
-        rank=column([claim.rank for claim in mine]), revision=column([claim.revision for claim in mine]),  # type: ignore[arg-type]
-        sent_at=column([claim.sent_at for claim in mine]), flags=column([claim.flags for claim in mine]),  # type: ignore[arg-type]
-        ticks=ticks, refused=refused,
-    )

@@ -1,0 +1,434 @@
+"""The MQTT door: what enterprises publish becomes records of the log, acknowledged once Kafka has them.
+
+    broker ──▶ network thread: room, decode, gather ──▶ producer ──▶ Kafka
+       ◀── PUBACK and receipt ──────────────── its callback ◀── acknowledged
+
+Nothing is acknowledged before Kafka has it: whatever ends this process, the broker sends again what
+was not, and the engine counts it as repeated. Identity is the unit in the topic, which the broker's
+access list enforces. Several gateways share the work, each with a client id, and so a session and a
+door, of its own: a session without its gateway still gets its share, and keeps it.
+"""
+
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from hashlib import sha256
+from typing import NamedTuple, NoReturn
+
+import orjson
+from kafka import KafkaProducer
+from kafka.errors import KafkaError, KafkaTimeoutError
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from ingest.clock import wall_ms
+from ingest.coalesce import Coalescer, Limits, Numbering, Ready, octets_of
+from ingest.metrics import GatewayMetrics
+from ingest.payload import decode, unreadable
+from ingest.publisher import key_of
+from schemas import topics
+from schemas.reading import Refusal
+from schemas.section import Record, Section, Unreadable
+from schemas.wire import encode
+
+logger = logging.getLogger(__name__)
+
+FATAL = 70
+"""Exit code of a process that ended itself and is to be started again."""
+NO_UNIT = "?" * 18
+"""Stands for the unit of a topic that names none: as long as a code, and never one."""
+TAKEN_OVER = 0x8E
+"""MQTT 5: another client came with this client id."""
+
+_UNIT_AT, _LEVELS = 2, 4
+_LARGEST_PART = 3 * 1_048_576
+"""Bytes of one message's part in a record; the topic takes records of 4 MiB."""
+_PERHAPS_TOO_LARGE = _LARGEST_PART // 6
+"""By the estimate, which counts two bytes a character where JSON's escapes take up to twelve."""
+_BEAT_S = 0.02
+_KEEPALIVE_S = 120
+"""Longer than the producer's patience: a gateway that waits for Kafka is not cut off meanwhile."""
+_STALLED_S = 30.0
+_DRAIN_S = 30.0
+_RECEIPTS_AT_ONCE = 500
+
+is_unit = re.compile(r"[0-9A-Z]{18}").fullmatch
+Part = Section | Unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Who the gateway is to the broker, and how much it takes at once."""
+
+    host: str
+    port: int
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    client_id: str = "weir-mqtt-1"
+    """Stable: the broker keeps its session by it. Also the door of its records."""
+    share: str = "weir"
+    """Name of the shared subscription; gateways that share the work say the same."""
+    filter: str = topics.mqtt_readings("+")
+    session_expiry_s: int = 7 * 86_400
+    """How long the broker keeps what is meant for a gateway that is away."""
+    topic: str = topics.READINGS
+    partitions: int = topics.PARTITIONS
+    limits: Limits = field(default_factory=lambda: Limits(readings=500))
+    """A few hundred readings or a tenth of a second make a record."""
+    messages_in_flight: int = 10_000
+    octets_in_flight: int = 64 * 1_048_576
+
+
+class Taken(NamedTuple):
+    """A message between its arrival and Kafka's acknowledgement."""
+
+    connection: int
+    mid: int
+    """Packet id, 0 where the sender wants no acknowledgement (QoS 0); of its connection only."""
+    octets: int
+    unit: str
+    message_id: str
+    """As told; empty where there is none."""
+    sha256: str
+    """Of the payload, where there is no id."""
+
+
+class Room:
+    """What may be between MQTT and Kafka at once. The broker's own limits do not bound it."""
+
+    def __init__(self, messages: int, octets: int) -> None:
+        self._most_messages, self._most_octets = messages, octets
+        self._change = threading.Condition()
+        self._closed = False
+        self.messages = self.octets = 0
+
+    def enter(self, octets: int) -> bool:
+        """Wait for room for one message more; False when closed: it is not to be taken."""
+        with self._change:
+            while not self._closed and self.messages and self._is_full(octets):
+                self._change.wait()
+            if self._closed:
+                return False
+            self.messages += 1
+            self.octets += octets
+            return True
+
+    def leave(self, messages: int, octets: int) -> None:
+        """Kafka has them."""
+        with self._change:
+            self.messages -= messages
+            self.octets -= octets
+            self._change.notify_all()
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        with self._change:
+            self._closed = True
+            self._change.notify_all()
+
+    def wait_empty(self, seconds: float) -> bool:
+        """Wait until all has left; whether it did."""
+        with self._change:
+            return self._change.wait_for(lambda: not self.messages, seconds)
+
+    def _is_full(self, octets: int) -> bool:
+        return self.messages >= self._most_messages or self.octets + octets > self._most_octets
+
+
+def die(reason: str) -> NoReturn:
+    """End at once: what is not acknowledged comes back to the next gateway of this client id."""
+    logger.critical("the gateway ends itself", extra={"reason": reason})
+    logging.shutdown()
+    os._exit(FATAL)
+
+
+def unit_of(topic: str) -> str:
+    """The unit that a topic names; NO_UNIT where it names none."""
+    levels = topic.split("/")
+    named = len(levels) == _LEVELS and is_unit(levels[_UNIT_AT])
+    return levels[_UNIT_AT] if named else NO_UNIT
+
+
+def part_of(topic: str, payload: bytes, *, received_at: int) -> Part:
+    """What a message is in the log: its readings, or its bytes where they cannot be read.
+
+    A message under a topic without a unit is kept as an unreadable one of NO_UNIT, its topic in the
+    reason. One that would not fit into a record is kept as too large: one sender must not stop all.
+    """
+    unit = unit_of(topic)
+    if unit == NO_UNIT:
+        reason = f"{Refusal.NO_UNIT_IN_TOPIC}: {topic[:200]!a}"
+        return unreadable(payload, unit=unit, received_at=received_at, reason=reason)
+    part = decode(payload, unit=unit, received_at=received_at)
+    if octets_of(part) > _PERHAPS_TOO_LARGE and _octets(part) > _LARGEST_PART:
+        return unreadable(payload, unit=unit, received_at=received_at, reason=Refusal.TOO_LARGE)
+    return part
+
+
+def _octets(part: Part) -> int:
+    return len(encode(Record("", 0, 0, (part,))))
+
+
+class Gateway:
+    """One connection to the broker, one producer."""
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        producer: KafkaProducer,
+        metrics: GatewayMetrics,
+        incarnation: int,
+        end: Callable[[str], NoReturn] = die,
+    ) -> None:
+        self.options, self.metrics = options, metrics
+        self._producer, self._end = producer, end
+        numbering = Numbering(door=options.client_id, incarnation=incarnation)
+        self._coalescer: Coalescer[Taken] = Coalescer(
+            numbering=numbering, partitions=options.partitions, limits=options.limits
+        )
+        self._gathering = threading.Lock()
+        """Records are numbered and handed to the producer in one order."""
+        self.room = Room(options.messages_in_flight, options.octets_in_flight)
+        metrics.messages_in_flight.set_function(lambda: self.room.messages)
+        metrics.octets_in_flight.set_function(lambda: self.room.octets)
+        self._connecting = threading.Lock()
+        self._connection = 0
+        self._subscribed = False
+        self._was_connected = False
+        self._progress_at = time.monotonic()
+        self._stopped = threading.Event()
+        self._beating = threading.Thread(target=self._beat, name="due", daemon=True)
+        self._client = self._new_client()
+
+    def start(self) -> None:
+        """Connect, and go on trying; returns at once."""
+        connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        connect.SessionExpiryInterval = self.options.session_expiry_s
+        connect.ReceiveMaximum = min(self.options.messages_in_flight, 65_535)
+        self._client.connect_async(
+            self.options.host,
+            self.options.port,
+            keepalive=_KEEPALIVE_S,
+            clean_start=False,
+            properties=connect,
+        )
+        self._client.loop_start()
+        self._beating.start()
+
+    def drain(self) -> bool:
+        """Take nothing more, wait for Kafka, acknowledge, part from the broker; whether all went.
+
+        What arrives meanwhile is not acknowledged: it stays in the session.
+        """
+        self.room.close()
+        with self._gathering:
+            for ready in self._coalescer.flush():
+                self._send(ready)
+        with suppress(KafkaTimeoutError):  # what is left comes back
+            self._producer.flush(timeout=_DRAIN_S)
+        empty = self.room.wait_empty(_DRAIN_S)
+        self._stopped.set()
+        self._client.disconnect()
+        self._client.loop_stop()
+        return empty
+
+    def readiness(self) -> tuple[bool, dict[str, object]]:
+        """Whether messages go through, and what is in the way."""
+        waiting = time.monotonic() - self._progress_at if self.room.messages else 0.0
+        missing = [
+            "" if self._subscribed else "not subscribed at the broker",
+            "" if waiting < _STALLED_S else f"Kafka has acknowledged nothing for {waiting:.0f} s",
+        ]
+        reasons = [reason for reason in missing if reason]
+        return not reasons, {"missing": reasons, "messages_in_flight": self.room.messages}
+
+    # ---- The broker. These run in paho's thread; what left one would end that thread in silence.
+
+    def _new_client(self) -> mqtt.Client:
+        client = mqtt.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=self.options.client_id,
+            protocol=mqtt.MQTTv5,
+            manual_ack=True,
+        )
+        client.username_pw_set(self.options.user, self.options.password)
+        client.reconnect_delay_set(1, 5)
+        client.max_inflight_messages_set(_RECEIPTS_AT_ONCE)
+        client.on_connect = self._on_connect
+        client.on_subscribe = self._on_subscribe
+        client.on_disconnect = self._on_disconnect
+        client.on_message = self._on_message
+        return client
+
+    def _on_connect(
+        self,
+        client: mqtt.Client,
+        _userdata: object,
+        flags: mqtt.ConnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            self._refused(f"the broker lets {self.options.user!r} not in: {reason}")
+            return
+        with self._connecting:
+            self._connection += 1
+        self._was_connected = True
+        self.metrics.connected.set(1)
+        logger.info("connected", extra={"session_present": flags.session_present})
+        client.subscribe(f"$share/{self.options.share}/{self.options.filter}", qos=1)
+
+    def _refused(self, reason: str) -> None:
+        """At the start a person is there to read it; later the broker may come to its senses."""
+        if not self._was_connected:
+            self._end(f"{reason} (WEIR_MQTT_USER, WEIR_MQTT_PASSWORD)")
+        logger.error("the broker refuses", extra={"reason": reason})
+
+    def _on_subscribe(
+        self,
+        _client: mqtt.Client,
+        _userdata: object,
+        _mid: int,
+        reasons: Sequence[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        if reasons[0].is_failure:
+            self._end(f"the broker refuses the subscription to {self.options.filter}: {reasons[0]}")
+        self._subscribed = True
+        logger.info("subscribed", extra={"filter": self.options.filter})
+
+    def _on_disconnect(
+        self,
+        _client: mqtt.Client,
+        _userdata: object,
+        _flags: mqtt.DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        with self._connecting:
+            self._connection += 1
+        self._subscribed = False
+        self.metrics.connected.set(0)
+        if reason.value == TAKEN_OVER:
+            self._end(f"another gateway has the client id {self.options.client_id!r}")
+        if not self._stopped.is_set():
+            logger.warning("disconnected", extra={"reason": str(reason)})
+
+    def _on_message(
+        self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage
+    ) -> None:
+        try:
+            self._take(message)
+        except BaseException as error:  # noqa: BLE001 - a thread's outermost frame
+            self._end(f"a message could not be taken: {error!r}")
+
+    # ---- From a message to Kafka
+
+    def _take(self, message: mqtt.MQTTMessage) -> None:
+        payload = bytes(message.payload)
+        if not self.room.enter(len(payload)):
+            return
+        part = part_of(message.topic, payload, received_at=wall_ms())
+        id_ = part.messages[0] if isinstance(part, Section) else ""
+        taken = Taken(
+            connection=self._connection,
+            mid=message.mid if message.qos else 0,
+            octets=len(payload),
+            unit=part.unit,
+            message_id=id_,
+            sha256="" if id_ else sha256(payload).hexdigest(),
+        )
+        if message.dup:
+            self.metrics.redelivered.inc()
+        with self._gathering:
+            for ready in self._coalescer.add(part, now=_monotonic_ms(), token=taken):
+                self._send(ready)
+
+    def _beat(self) -> None:
+        """Send what has waited long enough."""
+        try:
+            while not self._stopped.wait(_BEAT_S):
+                with self._gathering:
+                    for ready in self._coalescer.due(now=_monotonic_ms()):
+                        self._send(ready)
+        except BaseException as error:  # noqa: BLE001 - a thread's outermost frame
+            self._end(f"records could not be sent: {error!r}")
+
+    def _send(self, ready: Ready[Taken]) -> None:
+        """Hand a record to the producer; its callbacks come from the producer's own thread."""
+        sending = self._producer.send(
+            self.options.topic,
+            encode(ready.record),
+            key=key_of(ready.record),
+            partition=ready.partition,
+        )
+        sending.add_callback(partial(self._on_written, ready, time.monotonic()))
+        sending.add_errback(self._on_lost)
+
+    def _on_lost(self, error: KafkaError) -> None:
+        self._end(f"Kafka did not take a record: {error!r}")
+
+    def _on_written(self, ready: Ready[Taken], sent_at: float, _where: object) -> None:
+        try:
+            self._written(ready, sent_at)
+        except BaseException as error:  # noqa: BLE001 - kafka-python would swallow it
+            self._end(f"messages could not be acknowledged: {error!r}")
+
+    def _written(self, ready: Ready[Taken], sent_at: float) -> None:
+        """Kafka has a record: acknowledge its messages, receipt them, make room."""
+        self._acknowledge(ready.tokens)
+        self._receipt(ready.tokens)
+        now = time.monotonic()
+        self._progress_at = now
+        self.metrics.count(ready.record, messages=len(ready.tokens), seconds=now - sent_at)
+        self.room.leave(len(ready.tokens), sum(taken.octets for taken in ready.tokens))
+
+    def _acknowledge(self, tokens: Sequence[Taken]) -> None:
+        """PUBACK, on the connection that a message came on: to another its packet id is not known.
+
+        The lock holds off a new connection; what was queued for the old one is dropped with it.
+        """
+        with self._connecting:
+            for taken in tokens:
+                if taken.mid and taken.connection == self._connection:
+                    self._client.ack(taken.mid, 1)
+
+    def _receipt(self, tokens: Sequence[Taken]) -> None:
+        """One receipt a unit, for all its messages in the record."""
+        by_unit: dict[str, tuple[list[str], list[str]]] = {}
+        for taken in tokens:
+            ids, payloads = by_unit.setdefault(taken.unit, ([], []))
+            if taken.message_id:
+                ids.append(taken.message_id)
+            else:
+                payloads.append(taken.sha256)
+        by_unit.pop(NO_UNIT, None)
+        for unit, (ids, payloads) in by_unit.items():
+            told = {"message_ids": ids, "payloads": payloads}
+            topic, body = topics.mqtt_receipt(unit), orjson.dumps(told)
+            if self._client.publish(topic, body, qos=1).rc == mqtt.MQTT_ERR_QUEUE_SIZE:
+                self.metrics.receipts_failed.inc(len(ids) + len(payloads))
+            else:
+                self.metrics.receipts.inc(len(ids) + len(payloads))
+
+
+def _monotonic_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
+
+
+def run(gateway: Gateway, *, stop: threading.Event) -> bool:
+    """Work until told to stop; whether all that was taken is acknowledged."""
+    gateway.start()
+    stop.wait()
+    logger.info("draining", extra={"messages_in_flight": gateway.room.messages})
+    return gateway.drain()

@@ -1,0 +1,43 @@
+"""For tests: the process stops itself (SIGSTOP) at a named point, so that it can be killed just there.
+
+`WEIR_TEST_STOP_AT="before commit:3"` stops at the third time or later, as soon as a next step is prepared ahead then.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+_PATIENCE = 1.0
+"""Seconds to wait for the next step; it may itself wait for the one at hand, and then another time must do."""
+_WITHOUT_STEPS = "during load"
+
+
+class StopAt:
+    """Counts the points passed."""
+
+    def __init__(self, wanted: str) -> None:
+        self._name, _, count = wanted.partition(":")
+        self._left = int(count or 1)
+        self._is_ahead: Callable[[], bool] = bool
+
+    def watch(self, is_ahead: Callable[[], bool]) -> None:
+        """Who tells whether a step is prepared ahead."""
+        self._is_ahead = is_ahead
+
+    def at_point(self, point: str) -> None:
+        """Stop here, if this is the time."""
+        if point != self._name:
+            return
+        self._left -= 1
+        if self._left > 0 or not (point == _WITHOUT_STEPS or self._comes_ahead()):
+            return
+        print(f"stopped at: {point}; step prepared ahead: {self._is_ahead()}", file=sys.stderr, flush=True)
+        os.kill(os.getpid(), signal.SIGSTOP)
+
+    def _comes_ahead(self) -> bool:
+        deadline = time.monotonic() + _PATIENCE
+        while not self._is_ahead() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        return self._is_ahead()

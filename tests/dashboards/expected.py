@@ -1,0 +1,529 @@
+"""What every query must return: from the oracle and the registry, without any SQL."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
+from unittest.mock import ANY
+
+from oracle import quarter_hours, window_figures
+from oracle_claims import winner
+from oracle_figures import Figure, Judged, quota_of
+from oracle_pieces import Course, Piece, allowed
+
+from schemas.alert import Alert
+from schemas.calendar import DAY_MS, HOUR_MS, QUARTER_MS, moment, window_start, year_of
+from schemas.factors import default_pack
+from schemas.registry import CARRIERS, UNIT_OF_MEASURE, Point, Unit
+from tests.dashboards.shown import PROVINCE, UNIT
+from tests.dashboards.world import END, START, Heard, Province
+
+Row = tuple[Any, ...]
+Rows = list[Row]
+QUANTITIES = ("energy", "co2", "electricity", "raw_coal", "output")
+WEEK = 7 * DAY_MS
+
+
+def amount(scaled: int | None) -> Decimal | None:
+    """An integer of 10⁻⁶ as the number that it stands for."""
+    return None if scaled is None else Decimal(scaled).scaleb(-6)
+
+
+def at(instant: int | None) -> datetime | None:
+    """An instant as an aware datetime."""
+    return None if instant is None else moment(instant)
+
+
+def rounded(number: Decimal, places: str) -> Decimal:
+    """As PostgreSQL rounds numeric: half away from zero."""
+    return number.quantize(Decimal(places), ROUND_HALF_UP)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A unit as the province's panels need it."""
+
+    unit: Unit
+    judged: Judged | None
+    region: str
+    industry: str
+
+    @property
+    def code(self) -> str:
+        return self.unit.code
+
+    @property
+    def word(self) -> str:
+        """Which panel it is in."""
+        if self.judged is None:
+            return "nothing told yet"
+        if self.judged.suspected:
+            return "suspected breach"
+        words = {
+            "FAIL": "confirmed breach",
+            "UNDECIDABLE": "cannot be judged",
+            "PASS": "within quota",
+            None: "no quota",
+        }
+        return words[self.judged.verdict]
+
+    @property
+    def energy(self) -> Figure | None:
+        """Of the year."""
+        return None if self.judged is None else self.judged.windows["year"].figures["energy"]
+
+    @property
+    def year(self) -> int | None:
+        return None if self.judged is None else year_of(self.judged.windows["year"].start)
+
+    @property
+    def reason(self) -> str | None:
+        return None if self.judged is None else self.judged.reason
+
+    @property
+    def since(self) -> datetime | None:
+        return None if self.judged is None else at(self.judged.since)
+
+    @property
+    def quota(self) -> int | None:
+        return None if self.year is None else quota_of(self.unit, self.year)
+
+    @property
+    def share(self) -> Decimal | None:
+        return None if self.energy is None else amount(self.energy.share_measured)
+
+    @property
+    def best_of_quota(self) -> Decimal | None:
+        if self.energy is None or not self.quota:
+            return None
+        return rounded(Decimal(self.energy.best) / Decimal(self.quota), "0.0001")
+
+    @property
+    def silent(self) -> dict[str, int]:
+        return {} if self.judged is None else self.judged.silent
+
+    @property
+    def watermark(self) -> datetime | None:
+        return None if self.judged is None else at(END)
+
+    @property
+    def figures(self) -> Row:
+        """Quota, low, best, high."""
+        energy = self.energy or Figure(None, None, None, 0)  # type: ignore[arg-type]
+        return tuple(amount(one) for one in (self.quota, energy.low, energy.best, energy.high))
+
+    @property
+    def link(self) -> Row:
+        """Code, and the week that its dashboard opens on."""
+        if self.unit.history and self.judged is not None:
+            return self.code, str(END - WEEK), str(END)
+        return self.code, "now-7d", "now"
+
+
+@dataclass(frozen=True)
+class Expected:
+    """The rows of every query, for chosen values of the variables."""
+
+    province: Province
+    heard: Heard
+
+    def standings(self) -> list[Standing]:
+        """Every registered unit."""
+        found = {}
+        for configuration in self.province.configurations.values():
+            registry = configuration.registry
+            regions = {one.code: f"{one.name} ({one.name_zh})" for one in registry.regions}
+            industries = {
+                one.code: f"{one.code} {one.name} ({one.name_zh})" for one in registry.industries
+            }
+            for unit in registry.units:
+                judged = self.province.judged.get(unit.code)
+                found[unit.code] = Standing(
+                    unit, judged, regions[unit.region], industries[unit.industry]
+                )
+        return [found[code] for code in sorted(found)]
+
+    def chosen(self, regions: Sequence[str], industries: Sequence[str]) -> list[Standing]:
+        """Those of some cities and industries."""
+        return [
+            one
+            for one in self.standings()
+            if one.unit.region in regions and one.unit.industry in industries
+        ]
+
+    def one(self, unit: str) -> Standing:
+        """One unit."""
+        return next(one for one in self.standings() if one.code == unit)
+
+
+# ---- The province
+
+
+def counts(some: Iterable[Standing]) -> tuple[Row, Row]:
+    """Units by standing; and silent points, lowest share, oldest watermark."""
+    units = list(some)
+    words = [one.word for one in units]
+    told = tuple(
+        words.count(word)
+        for word in ("confirmed breach", "suspected breach", "cannot be judged", "within quota")
+    )
+    shares = [one.share for one in units if one.share is not None]
+    whole = all(one.watermark for one in units)
+    return (*told, words.count("no quota") + words.count("nothing told yet")), (
+        sum(len(one.silent) for one in units) if units else None,
+        min(shares, default=None),
+        at(END) if units and whole else None,
+    )
+
+
+def summary(units: list[Standing], _: Expected) -> Rows:
+    by_standing, rest = counts(units)
+    return [(*by_standing, len(units), *rest)]
+
+
+def how_far(_: list[Standing], expected: Expected) -> Rows:
+    live = [one for one in expected.standings() if not one.unit.history]
+    history = [one for one in expected.standings() if one.unit.history]
+    return [
+        (word, len(units), at(END) if all(one.watermark for one in units) else None, at(END), ANY)
+        for word, units in (("live units", live), ("units in history", history))
+    ]
+
+
+def tail(one: Standing) -> Row:
+    """Share measured, silent points, as of, watermark, and the link."""
+    return one.share, len(one.silent), one.watermark, one.watermark, *one.link
+
+
+def who(one: Standing) -> Row:
+    """Name, city, industry, year."""
+    return one.unit.name, one.region, one.industry, one.year
+
+
+def in_breach(units: list[Standing], _: Expected) -> Rows:
+    found = [one for one in units if one.word == "confirmed breach"]
+    found.sort(key=lambda one: -one.figures[1] / one.figures[0])
+    return [
+        (*who(one), one.since, one.figures[1] - one.figures[0], *one.figures, *tail(one))
+        for one in found
+    ]
+
+
+def suspected(units: list[Standing], _: Expected) -> Rows:
+    found = [one for one in units if one.word == "suspected breach"]
+    found.sort(key=lambda one: -one.figures[2] / one.figures[0])
+    return [(*who(one), one.reason, one.best_of_quota, *one.figures, *tail(one)) for one in found]
+
+
+def not_judged(units: list[Standing], _: Expected) -> Rows:
+    found = [one for one in units if one.word == "cannot be judged"]
+    found.sort(key=lambda one: (one.share, one.code))
+    return [(*who(one), one.reason, one.best_of_quota, *one.figures, *tail(one)) for one in found]
+
+
+def others(units: list[Standing], _: Expected) -> Rows:
+    words = {"within quota", "no quota", "nothing told yet"}
+    found = [one for one in units if one.word in words]
+    found.sort(key=lambda one: (one.best_of_quota is None, one.best_of_quota, one.code))
+    return [(*who(one), one.word, one.best_of_quota, *one.figures, *tail(one)) for one in found]
+
+
+def silent_points(units: list[Standing], _: Expected) -> Rows:
+    found = []
+    for one in units:
+        for number, point in enumerate(one.unit.points):
+            if point.name in one.silent:
+                end = one.silent[point.name]
+                row = (
+                    one.unit.name,
+                    point.name,
+                    point.quantity,
+                    at(end),
+                    rounded(Decimal(END - end) / HOUR_MS, "0.01"),
+                    amount(allowed(point.rated, end, END)),
+                    point.unit_of_measure,
+                    one.share,
+                    at(END),
+                    *one.link,
+                )
+                found.append(((end, one.code, number), row))
+    return [row for _, row in sorted(found)]
+
+
+def alerts_now(units: list[Standing], expected: Expected) -> Rows:
+    chosen = {one.code: one for one in units}
+    severities = ("critical", "warning", "info")
+    summaries = {n.id: n.annotations["summary"] for n in expected.heard.notices}
+
+    def place(alert: Alert) -> Row:
+        key = alert.key
+        return alert.state, severities.index(alert.severity), alert.since, key.unit, key.rule
+
+    return [
+        (
+            alert.state,
+            alert.kind,
+            chosen[alert.key.unit].unit.name,
+            at(alert.since),
+            summaries.get(alert.episode or ""),
+            chosen[alert.key.unit].share,
+            at(alert.told_at),
+            at(END),
+            *chosen[alert.key.unit].link,
+        )
+        for alert in sorted(expected.heard.alerts, key=place)
+        if alert.key.unit in chosen
+    ]
+
+
+def grouped(units: list[Standing], key: Callable[[Standing], Row]) -> Rows:
+    groups: dict[Row, list[Standing]] = defaultdict(list)
+    for one in units:
+        groups[key(one)].append(one)
+    return [
+        (*name, len(some), *by_standing, *rest)
+        for name, some in sorted(groups.items())
+        for by_standing, rest in [counts(some)]
+    ]
+
+
+def by_city(units: list[Standing], _: Expected) -> Rows:
+    return grouped(units, lambda one: (one.unit.region, one.region))
+
+
+def by_industry(units: list[Standing], _: Expected) -> Rows:
+    return grouped(units, lambda one: (one.industry,))
+
+
+# ---- A unit
+
+
+def verdict(one: Standing, _: Expected) -> Rows:
+    return [(one.word, one.year, one.reason, one.since, one.share, one.watermark)]
+
+
+def against_quota(one: Standing, _: Expected) -> Rows:
+    return [(*one.figures, one.best_of_quota, one.share, one.watermark, one.watermark)]
+
+
+def figures(one: Standing, _: Expected) -> Rows:
+    if one.judged is None:
+        return []
+    rows = []
+    for kind in ("year", "month", "day"):
+        window = one.judged.windows[kind]  # type: ignore[index]
+        for quantity in QUANTITIES:
+            if quantity in window.figures:
+                figure = window.figures[quantity]
+                span = at(window.start), at(window.end)
+                rows.append(
+                    (
+                        kind,
+                        *span,
+                        quantity,
+                        *(amount(bound) for bound in figure[:3]),
+                        UNIT_OF_MEASURE[quantity],
+                        amount(figure.share_measured),
+                        *factors(one.unit, quantity, window.start),
+                        at(END),
+                        at(END),
+                    )
+                )
+    return rows
+
+
+def factors(unit: Unit, quantity: str, start: int) -> tuple[str | None, bool | None]:
+    """Ids of the factors of a converted figure, and whether one of them is unverified."""
+    if quantity not in {"energy", "co2"}:
+        return None, None
+    carried = [one for one in CARRIERS if any(point.quantity == one for point in unit.points)]
+    pack, year = default_pack(), year_of(start)
+    used = [pack.factor(carrier, quantity, year) for carrier in carried]  # type: ignore[arg-type]
+    return ", ".join(one.id for one in used), any(one.unverified for one in used)
+
+
+def load(one: Standing, expected: Expected) -> Rows:
+    if one.judged is None:
+        return []
+    world = expected.province.world(one.code)
+    names = [point.name for point in one.unit.points if point.quantity == "electricity"]
+    columns = [quarter_hours(world, name, START, END) for name in names]
+    rows = []
+    for parts in zip(*columns, strict=True):
+        start = parts[0][0]
+        bounds = [4 * sum(part[i] for _, part in parts) for i in range(3)]
+        day = window_start("day", start)
+        share = window_figures(world, day, day + DAY_MS, END)["electricity"].share_measured
+        rows.append((at(start), *map(amount, bounds), amount(share), END))
+    return rows
+
+
+def windows(one: Standing, expected: Expected, length: int) -> Rows:
+    if one.judged is None:
+        return []
+    world = expected.province.world(one.code)
+    rows = []
+    for start in range(START, END, length):
+        low, best, high, share = map(amount, window_figures(world, start, start + length)["energy"])
+        rows.append((at(start), low, best, high, share, END))
+    return rows
+
+
+def hours(one: Standing, expected: Expected) -> Rows:
+    return windows(one, expected, HOUR_MS)
+
+
+def days(one: Standing, expected: Expected) -> Rows:
+    return windows(one, expected, DAY_MS)
+
+
+def points(one: Standing, expected: Expected) -> Rows:
+    courses = expected.province.world(one.code).courses
+    return [
+        (
+            point.name,
+            point.quantity,
+            point.statement,
+            amount(point.rated),
+            point.unit_of_measure,
+            at(courses[point.name].end) if courses[point.name].end > point.begins else None,
+            point.name in one.silent,
+            one.watermark,
+        )
+        for point in one.unit.points
+    ]
+
+
+def gaps(one: Standing, expected: Expected) -> Rows:
+    found = [
+        (row[2], row[0], (*row, one.share, one.watermark))
+        for course in expected.province.world(one.code).courses.values()
+        for row in gaps_of(one, course, expected)
+    ]
+    found.sort(key=lambda row: row[1])
+    found.sort(key=lambda row: row[0], reverse=True)
+    return [row for _, _, row in found]
+
+
+def gaps_of(one: Standing, course: Course, expected: Expected) -> Iterator[Row]:
+    point = course.point
+    is_register = point.statement == "register"
+    registers = dict(registers_of(one.code, point, expected)) if is_register else {}
+    for piece in course.pieces:
+        kind = kind_of(piece, point)
+        if kind and piece.start < END and piece.end > START:
+            start = piece.start if is_register else max(piece.start, START - DAY_MS)
+            most = piece.high if piece.kind == "known" else allowed(point.rated, start, piece.end)
+            yield (
+                *(point.name, kind, at(start), at(piece.end)),
+                *(amount(piece.low), amount(most), point.unit_of_measure),
+                *(registers.get(piece.start), registers.get(piece.end)),
+            )
+    if point.name in one.silent:
+        most = allowed(point.rated, course.end, END)
+        yield (
+            *(point.name, "silent", at(course.end), None),
+            *(0, amount(most), point.unit_of_measure, None, None),
+        )
+
+
+def kind_of(piece: Piece, point: Point) -> str | None:
+    """What a piece is called where it is no exact amount in its time."""
+    if point.statement != "register":
+        return "missing periods" if piece.kind == "hole" else None
+    if piece.kind != "known":
+        return "register event" if piece.kind == "event" else "before the first reading"
+    if not piece.exact:
+        return "gap, amount in bounds"
+    long = piece.end - piece.start > point.cadence_ms + point.tolerance
+    return "gap, amount known" if long else None
+
+
+def registers_of(unit: str, point: Point, expected: Expected) -> Iterator[tuple[int, Decimal | None]]:
+    """What a register showed, by its winners."""
+    claims = defaultdict(list)
+    for claim in expected.province.outcome.claims[unit]:
+        if claim.point == point.name and claim.statement == "register":
+            claims[claim.at].append(claim)
+    for instant, some in claims.items():
+        if won := winner(some):
+            yield instant, amount(won.value)
+
+
+def account(one: Standing, expected: Expected) -> Rows:
+    names = ("received", "accepted", "repeated", "superseded", "rejected", "unreadable")
+    told = {day: row for (unit, day), row in expected.province.outcome.account.items() if unit == one.code}
+    return [
+        (date.fromisoformat(day), *(told[day][name] for name in names), one.watermark)
+        for day in sorted(told, reverse=True)
+    ][:31]
+
+
+def rejections(one: Standing, expected: Expected) -> Rows:
+    found: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for refusal in expected.province.outcome.rejected[one.code]:
+        if START <= refusal.claim.at < END:
+            found[refusal.reason, refusal.claim.point].append(refusal.claim.at)
+    return [
+        (*key, len(times), at(min(times)), at(max(times)), one.watermark)
+        for key, times in sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+    ]
+
+
+def refusals(one: Standing, expected: Expected) -> Rows:
+    found: dict[tuple[str, str], list[int]] = defaultdict(list)
+    for _, _, record in expected.province.log:
+        for part in record.body if isinstance(record.body, tuple) else ():
+            if part.unit == one.code and hasattr(part, "refused"):
+                for bad in part.refused:
+                    found["refused", bad.reason].append(part.received_at)
+            elif part.unit == one.code:
+                found["unreadable", part.reason].append(part.received_at)
+    return [
+        (*key, len(times), at(min(times)), at(max(times)), one.watermark)
+        for key, times in sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))
+    ]
+
+
+def watermark(one: Standing, _: Expected) -> Rows:
+    return [(one.watermark, "Watermark (数据截至)")] if one.watermark else []
+
+
+def transitions(one: Standing, expected: Expected) -> Rows:
+    return [
+        (at(n.at), f"{n.kind}: {n.previous} → {n.state}", n.annotations["summary"], n.severity)
+        for n in expected.heard.notices
+        if n.unit == one.code and START <= n.at <= END
+    ]
+
+
+OF_PROVINCE: dict[str, Callable[[list[Standing], Expected], Rows]] = {
+    "panel 1": summary,
+    "panel 2": how_far,
+    "panel 3": in_breach,
+    "panel 4": suspected,
+    "panel 5": not_judged,
+    "panel 6": silent_points,
+    "panel 7": alerts_now,
+    "panel 8": by_city,
+    "panel 9": by_industry,
+    "panel 10": others,
+}
+OF_UNIT: dict[str, Callable[[Standing, Expected], Rows]] = {
+    "panel 1": verdict,
+    "panel 2": against_quota,
+    "panel 3": figures,
+    "panel 4": load,
+    "panel 5": hours,
+    "panel 6": days,
+    "panel 7": points,
+    "panel 8": gaps,
+    "panel 9": account,
+    "panel 10": rejections,
+    "panel 11": refusals,
+    "annotation Watermark (数据截至)": watermark,
+    "annotation Alerts (告警)": transitions,
+}
+NAMES = {PROVINCE: set(OF_PROVINCE), UNIT: set(OF_UNIT)}

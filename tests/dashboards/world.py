@@ -1,0 +1,187 @@
+"""A small province for the dashboards: its log, what the oracle makes of it, and the real tables.
+
+Eight units, over two days that begin with the year. Four in history are of the kinds that
+ingest/world.py tells: a breach, a suspected one, one that cannot be judged, one that is well. Two
+are live, of the first two kinds. The seventh has no quota and begins two weeks earlier, so that the
+hypertables have several chunks. The last was registered after everything: nothing was told of it.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+from oracle import Outcome, World, judge_log
+from oracle_figures import Judged
+
+from alerts.batch import Batch, batch_of
+from alerts.batch import Record as Told
+from alerts.state import Partition
+from alerts.store import Store as AlertStore
+from ingest.simulator import Faults, configuration_of, stream
+from ingest.world import Plant, default_world
+from processors.metrics import WorkerMetrics
+from processors.store import Store
+from processors.worker import Worker
+from schemas.alert import Alert, Notice
+from schemas.calendar import DAY_MS, HOUR_MS, year_start
+from schemas.factors import default_pack
+from schemas.registry import Configuration
+from schemas.rule import DEFAULT_RULES
+from schemas.section import ApplyConfiguration, Record, Refused, Section, Unreadable, partition_of
+from schemas.topics import PARTITIONS
+from schemas.wire import encode
+
+Log = list[tuple[int, int, Record]]
+
+START = year_start(2026)
+END = START + 2 * DAY_MS
+EARLIER = START - 14 * DAY_MS
+FAULTS = Faults.every(0.01)
+STEP = 400
+"""Records in a step of the worker."""
+
+
+def code(number: int) -> str:
+    """Credit code of a simulated unit."""
+    return f"91510100SYN{number:07d}"
+
+
+WELL, NO_QUOTA, UNTOLD = code(4), code(7), code(8)
+
+
+def plants() -> dict[int, tuple[Plant, ...]]:
+    """By version of the configuration that brings them."""
+    history = default_world(start=START, units=4, live=False)
+    live = default_world(start=START, units=6, live=True)[4:]
+    (early,) = default_world(start=EARLIER, units=7, live=False)[6:]
+    early = replace(early, unit=early.unit.model_copy(update={"quotas": ()}))
+    last = default_world(start=START, units=8, live=True)[7:]
+    return {1: history, 2: live, 3: (early,), 4: last}
+
+
+def records() -> Iterator[tuple[int, Record]]:
+    """What the doors send, partition by partition in this order."""
+    worlds = plants()
+    yield from stream(
+        worlds[1], seed=7, start=START, end=END, faults=FAULTS, partitions=PARTITIONS, tick_ms=HOUR_MS
+    )
+    yield from stream(
+        worlds[2],
+        seed=7,
+        start=START,
+        end=END,
+        faults=FAULTS,
+        partitions=PARTITIONS,
+        version=2,
+        live=True,
+        step_ms=HOUR_MS // 4,
+        tick_ms=HOUR_MS,
+    )
+    yield from stream(
+        worlds[3],
+        seed=7,
+        start=EARLIER,
+        end=END,
+        faults=FAULTS,
+        partitions=PARTITIONS,
+        version=3,
+        step_ms=HOUR_MS,
+    )
+    yield from refused()
+    for partition in range(PARTITIONS):
+        yield partition, Record("registry", 4, 0, ApplyConfiguration(4))
+
+
+def refused() -> Iterator[tuple[int, Record]]:
+    """A message that nobody can read, twice, and one with two bad readings."""
+    partition = partition_of(WELL, PARTITIONS)
+    for number in range(2):
+        body = Unreadable(WELL, END + number, "not JSON", b"\xff{", 2, "")
+        yield partition, Record("mqtt", 1, number, (body,))
+    nothing = np.zeros(0, np.int64)
+    bad = tuple(Refused(place, "not a number", '{"value": "?"}') for place in range(2))
+    section = Section(
+        WELL, END + 5, (), nothing, nothing, nothing, 0, ("kWh",), 0, 5, 0, 0, 0, refused=bad
+    )
+    yield partition, Record("mqtt", 1, 2, (section,))
+
+
+@dataclass(frozen=True)
+class Province:
+    """The log and what it comes to, by the oracle."""
+
+    configurations: dict[int, Configuration]
+    log: Log
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        """The oracle's word on the whole log."""
+        return judge_log(self.log, self.configurations, default_pack(), PARTITIONS)
+
+    @property
+    def units(self) -> list[str]:
+        """Registered units, by code."""
+        return self.outcome.units
+
+    def world(self, unit: str) -> World:
+        """A unit as the whole log says it is."""
+        return self.outcome.world(unit)
+
+    @cached_property
+    def judged(self) -> dict[str, Judged]:
+        """Each unit at its last tick, which all have at the end; not one that was never told."""
+        last = {unit: i for i in range(len(self.outcome.ticks)) for unit in self.outcome.told_at(i)}
+        assert {self.outcome.ticks[i].at for i in last.values()} == {END}
+        return {unit: self.outcome.judged(unit, i) for unit, i in last.items()}
+
+
+def province() -> Province:
+    """The province, the same each time."""
+    log: Log = []
+    offsets = [0] * PARTITIONS
+    for partition, record in records():
+        log.append((partition, offsets[partition], record))
+        offsets[partition] += 1
+    configurations = {
+        version: configuration_of(some, version=version) for version, some in plants().items()
+    }
+    return Province(configurations, log)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What the alerts made of it, by their own core."""
+
+    alerts: tuple[Alert, ...] = ()
+    """Pending and firing."""
+    notices: tuple[Notice, ...] = ()
+
+
+def write(told: Province, url: str) -> Heard:
+    """Write it all to a migrated database, by the worker's steps and the alerts' batches."""
+    with closing(Store(url, engine="test")) as store:
+        for configuration in told.configurations.values():
+            store.save_configuration(configuration)
+        worker = Worker(store, WorkerMetrics(), partitions=PARTITIONS)
+        worker.take(dict.fromkeys(range(PARTITIONS), 0))
+        for first in range(0, len(told.log), STEP):
+            some = told.log[first : first + STEP]
+            worker.write(worker.prepare([(p, offset, encode(r)) for p, offset, r in some]))
+        batches = [write_alerts(store, url, partition) for partition in range(PARTITIONS)]
+    return Heard(
+        tuple(a for batch in batches for unit in batch.after.units.values() for a in unit.alerts),
+        tuple(notice for batch in batches for notice in batch.notices),
+    )
+
+
+def write_alerts(store: Store, url: str, partition: int) -> Batch:
+    """Let the alerts hear what one partition was told."""
+    rows = store.unpublished(partition, 100_000)
+    told = [Told(offset, row.payload) for offset, row in enumerate(rows)]
+    batch = batch_of(partition, told, Partition(), DEFAULT_RULES)
+    assert not batch.refused
+    with closing(AlertStore(url)) as alerts:
+        alerts.write(batch, alerts.take({partition: 0})[partition].epoch)
+    return batch

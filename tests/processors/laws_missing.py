@@ -1,0 +1,108 @@
+"""Logs with less in them, for the law of missing data."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from oracle import Figure, Outcome
+from oracle_pieces import Amount
+from schemas.calendar import window_start
+from schemas.indicator import Verdict
+from schemas.registry import STATEMENTS
+from schemas.section import Section
+from tests.processors.laws_oracle import Message, Place
+from tests.processors.laws_stored import kept_by_oracle, rejected_by_oracle
+from tests.processors.worlds import Entry, World
+
+Identity = tuple[str, str, str, int]
+"""Unit, point, statement, instant."""
+COLUMNS = ("point", "statement", "unit_of_measure", "rank", "revision", "sent_at", "flags")
+
+
+def that_may_be_lost(outcome: Outcome) -> list[Identity]:
+    """Accepted identities, but for those rejected or withdrawn, and both readings of any event."""
+    kept = list(kept_by_oracle(outcome))
+    spared = {(unit, *refusal.claim.identity) for unit, refusal in rejected_by_oracle(outcome)}
+    spared |= {(unit, *claim.identity) for unit, claim in kept if claim.value is None}
+    spared |= set(of_events(outcome))
+    return sorted({(unit, *claim.identity) for unit, claim in kept} - spared)
+
+
+def of_events(outcome: Outcome) -> Iterator[Identity]:
+    """Both readings of each event that there was at any tick, or is in the end."""
+    worlds = [outcome.world(unit) for unit in outcome.units]
+    worlds += [outcome.world_at(u, i) for i, scope in enumerate(outcome.scopes) for u in scope]
+    for world in worlds:
+        for course in world.courses.values():
+            for piece in course.pieces:
+                if piece.kind == "event":
+                    yield world.unit.code, course.point.name, "register", piece.start
+                    yield world.unit.code, course.point.name, "register", piece.end
+
+
+def without(world: World, lost: set[Identity]) -> World:
+    """The world without these identities' readings; its ticks stand where they stood."""
+    return replace(world, log=tuple(_poorer_entry(entry, lost) for entry in world.log))
+
+
+def _poorer_entry(entry: Entry, lost: set[Identity]) -> Entry:
+    partition, offset, record = entry
+    if not isinstance(record.body, tuple):
+        return entry
+    parts = [_poorer(p, lost) if isinstance(p, Section) else p for p in record.body]
+    return partition, offset, replace(record, body=tuple(parts))
+
+
+def _poorer(section: Section, lost: set[Identity]) -> Section:
+    size = len(section)
+    point = np.broadcast_to(section.point, size).tolist()
+    statement = np.broadcast_to(section.statement, size).tolist()
+    named = zip(point, statement, section.at.tolist(), strict=True)
+    keep = np.array(
+        [(section.unit, section.names[p], STATEMENTS[s], at) not in lost for p, s, at in named],
+        np.bool_,
+    )
+    columns = {
+        name: column[keep]
+        for name in COLUMNS
+        if not isinstance(column := getattr(section, name), int)
+    }
+    return replace(
+        section,
+        at=section.at[keep],
+        value=section.value[keep],
+        ticks=tuple((int(keep[:position].sum()), at) for position, at in section.ticks),
+        **columns,
+    )
+
+
+def contains(wide: Amount | Figure, narrow: Amount | Figure) -> bool:
+    """Whether one interval lies in the other; a high of None is above every number."""
+    above = wide.high is None or (narrow.high is not None and narrow.high <= wide.high)
+    return wide.low <= narrow.low and above
+
+
+def narrower(poor: dict[Place, Message], rich: dict[Place, Message]) -> list[str]:
+    """Figures that poorer data tell more sharply, of windows told at the same tick."""
+    return [
+        f"{place} {window} {name}: {wide} in place of {narrow}"
+        for place in poor.keys() & rich.keys()
+        for window in poor[place].windows.keys() & rich[place].windows.keys()
+        for name, narrow in rich[place].windows[window].figures.items()
+        if not contains(wide := poor[place].windows[window].figures[name], narrow)
+    ]
+
+
+def verdicts(outcome: Outcome, told: dict[Place, Message]) -> dict[Place, Verdict | None]:
+    """The verdict that holds at each tick, as last told of its year."""
+    last: dict[tuple[str, int], Verdict | None] = {}
+    found: dict[Place, Verdict | None] = {}
+    for i, tick in enumerate(outcome.ticks):
+        year = window_start("year", tick.at - 1)
+        for unit in outcome.told_at(i):
+            place = (tick.partition, tick.offset, tick.position, unit)
+            if place in told:
+                last[unit, year] = told[place].windows["year", year].standing.verdict
+            found[place] = last.get((unit, year))
+    return found

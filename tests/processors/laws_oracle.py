@@ -1,0 +1,234 @@
+"""What units must be told, tick by tick: RULES section 7 over the oracle's figures."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import NamedTuple
+
+from oracle import Figure, HonouredTick, Outcome, Window, World, window_figures
+from oracle_figures import against_quota, judge, quota_of
+from oracle_pieces import Course, Piece
+from schemas.calendar import HOUR_MS, KINDS, WindowKind, window_end, window_start, year_of
+from schemas.indicator import Judged, Reason, Verdict
+
+Place = tuple[int, int, int, str]
+"""Partition, offset, position, unit."""
+EARLIER: tuple[WindowKind, ...] = ("day", "month", "year")
+
+
+class Standing(NamedTuple):
+    """A verdict on a year."""
+
+    verdict: Verdict | None = None
+    reason: Reason | None = None
+    since: int | None = None
+    suspected: bool = False
+
+
+UNTOLD = Standing()
+
+
+class Told(NamedTuple):
+    """One window as told, by the oracle or by the engine."""
+
+    end: int
+    figures: dict[str, Figure]
+    limit: int | None = None
+    standing: Standing = UNTOLD
+
+
+Windows = dict[tuple[WindowKind, int], Told]
+
+
+class Message(NamedTuple):
+    """What one unit is told at one tick."""
+
+    as_of: int
+    windows: Windows
+    silent: dict[str, int]
+    previous: Verdict | None
+    history: bool
+
+
+@dataclass
+class Listener:
+    """What one unit was told so far."""
+
+    year: int = 0
+    standing: Standing = UNTOLD
+    silent: dict[str, int] = field(default_factory=dict)
+    tick: int | None = None
+    full: World | None = None
+    """As it was when the last full hour was told."""
+    ended: set[tuple[WindowKind, int]] = field(default_factory=set)
+    """Windows that ended between two ticks since then."""
+
+
+def messages(outcome: Outcome) -> dict[Place, Message]:
+    """Everything that is told of a log, and nothing else."""
+    listeners = {unit: Listener() for unit in outcome.units}
+    found: dict[Place, Message] = {}
+    for i, tick in enumerate(outcome.ticks):
+        for unit in outcome.told_at(i):
+            message = hear(outcome, listeners[unit], unit, i)
+            if message is not None:
+                found[tick.partition, tick.offset, tick.position, unit] = message
+    return found
+
+
+def hear(outcome: Outcome, listener: Listener, unit: str, i: int) -> Message | None:
+    """Take a tick; what is told at it, if anything."""
+    tick, world = outcome.ticks[i], outcome.world_at(unit, i)
+    year = window_start("year", tick.at - 1)
+    before = listener.standing if listener.year == year else UNTOLD
+    silent = {name: course.end for name, course in world.courses.items() if is_silent(course, tick)}
+    standing = standing_at(outcome, unit, i, before)
+    listener.ended |= set(left(listener.tick, tick.at))
+    changed = standing[:2] != before[:2] or silent.keys() != listener.silent.keys()
+    full = tick.at % HOUR_MS == 0
+    message = None
+    if changed or full:
+        windows = open_windows(world, tick.at, standing, KINDS if full else ("year",))
+        if full:
+            windows |= earlier_windows(world, listener, tick.at)
+            listener.full, listener.ended = world, set()
+        message = Message(tick.at, windows, silent, before.verdict, tick.unit is not None)
+    listener.year, listener.standing, listener.silent = year, standing, silent
+    listener.tick = tick.at
+    return message
+
+
+def is_silent(course: Course, tick: HonouredTick) -> bool:
+    """Silent at a tick, as RULES section 6 has it."""
+    valid = course.begins <= tick.at < course.ends
+    return valid and tick.at - course.end > course.point.cadence_ms + course.point.tolerance
+
+
+def standing_at(outcome: Outcome, unit: str, i: int, before: Standing) -> Standing:
+    """The verdict at a tick; a FAIL that stays one keeps its since."""
+    if before.verdict == "FAIL" and outcome.fails(unit, i):
+        return before
+    at = outcome.ticks[i].at
+    judged = judge(outcome.world_at(unit, i), at, (outcome.world_at(unit, i), at))
+    return Standing(*judged[:4])
+
+
+def left(before: int | None, at: int) -> Iterator[tuple[WindowKind, int]]:
+    """Windows that ended between two ticks, and not at the first of them."""
+    if before is None:
+        return
+    for kind in EARLIER:
+        start = window_start(kind, before - 1)
+        while (end := window_end(kind, start)) < at:
+            if end != before:
+                yield kind, start
+            start = end
+
+
+def open_windows(
+    world: World, at: int, standing: Standing, kinds: tuple[WindowKind, ...]
+) -> Windows:
+    """The windows that hold the instant before the tick."""
+    windows: Windows = {}
+    for kind in kinds:
+        start = window_start(kind, at - 1)
+        end = window_end(kind, start)
+        figures = window_figures(world, start, end, at)
+        windows[kind, start] = (
+            Told(end, figures, limit_of(world, start), standing)
+            if kind == "year"
+            else Told(end, figures)
+        )
+    return windows
+
+
+def limit_of(world: World, start: int) -> int | None:
+    """The quota of a year that begins then; none without a carrier."""
+    return quota_of(world.unit, year_of(start)) if world.carriers else None
+
+
+def earlier_windows(world: World, listener: Listener, at: int) -> Windows:
+    """The earlier days, months and years that are told anew at a full hour."""
+    spans = (
+        [(world.unit.begins, at)] if listener.full is None else changed_spans(listener.full, world)
+    )
+    found = {window for span in spans for window in around(*span, at)} | listener.ended
+    return {(kind, start): closed(world, kind, start) for kind, start in found}
+
+
+def around(start: int, end: int, at: int) -> Iterator[tuple[WindowKind, int]]:
+    """Windows that a span touches and that end before the tick's own begin."""
+    for kind in EARLIER:
+        window, current = window_start(kind, start), window_start(kind, at - 1)
+        while window < min(end, current):
+            yield kind, window
+            window = window_end(kind, window)
+
+
+def closed(world: World, kind: WindowKind, start: int) -> Told:
+    """A window that has ended, as the log says by now."""
+    end = window_end(kind, start)
+    figures = window_figures(world, start, end)
+    limit = limit_of(world, start) if kind == "year" else None
+    if limit is None:
+        return Told(end, figures)
+    window = Window(start, end, figures)
+    return Told(end, figures, limit, Standing(*against_quota(world, window, end, (world, end))))
+
+
+def changed_spans(before: World, after: World) -> Iterator[tuple[int, int]]:
+    """Where a piece or lift is another. Time of which nothing is known is one, however divided."""
+    for name, new in after.courses.items():
+        old = before.courses[name]
+        pieces = known(old.pieces) ^ known(new.pieces)
+        yield from ((piece.start, piece.end) for piece in pieces)
+        yield from ((lift.start, lift.start + 1) for lift in set(old.lifts) ^ set(new.lifts))
+        yield from changed_holes(old, new)
+
+
+def known(pieces: tuple[Piece, ...]) -> set[Piece]:
+    """Pieces that say something."""
+    return {piece for piece in pieces if piece.kind == "known"}
+
+
+def changed_holes(old: Course, new: Course) -> Iterator[tuple[int, int]]:
+    """Where one course has a hole or event and the other has none."""
+    holes = [[p for p in course.pieces if p.kind != "known"] for course in (old, new)]
+    edges = sorted({edge for pieces in holes for p in pieces for edge in (p.start, p.end)})
+    for x, y in pairwise(edges):
+        was, is_now = (any(p.start <= x < p.end for p in pieces) for pieces in holes)
+        if was != is_now:
+            yield x, y
+
+
+def as_told(windows: tuple[Judged, ...]) -> Windows:
+    """The engine's windows in the same form."""
+    found: Windows = {}
+    for window in windows:
+        figures = {
+            name: Figure(figure.low, figure.best, figure.high, figure.share_measured)
+            for name, figure in window.figures.items()
+        }
+        standing = Standing(window.verdict, window.reason, window.since, window.suspected)
+        found[window.window, window.start] = Told(window.end, figures, window.limit, standing)
+    return found
+
+
+def differences(mine: Mapping[Place, Message], oracle: Mapping[Place, Message]) -> list[str]:
+    """What the engine told otherwise than the oracle, for people."""
+    found = [f"{place}: told, and should not be" for place in mine.keys() - oracle.keys()]
+    found += [f"{place}: not told" for place in oracle.keys() - mine.keys()]
+    for place in mine.keys() & oracle.keys():
+        found += [f"{place}: {what}" for what in unequal(mine[place], oracle[place])]
+    return sorted(found)
+
+
+def unequal(mine: Message, oracle: Message) -> Iterator[str]:
+    """Where two messages differ."""
+    for name in ("as_of", "silent", "previous", "history"):
+        if getattr(mine, name) != getattr(oracle, name):
+            yield f"{name} {getattr(mine, name)}, oracle {getattr(oracle, name)}"
+    for key in mine.windows.keys() | oracle.windows.keys():
+        told, expected = mine.windows.get(key), oracle.windows.get(key)
+        if told != expected:
+            yield f"{key} {told}, oracle {expected}"

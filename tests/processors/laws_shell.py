@@ -1,0 +1,133 @@
+"""The engine in a shell that does what the worker does: steps in flight, crashes, hand-overs."""
+
+import random
+from collections import defaultdict
+from collections.abc import Generator
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from processors.engine import Engine, Placed
+from processors.memory import MemoryStore, drive, restore
+from processors.ports import Fetched, Needs, Step
+from schemas.factors import default_pack
+from tests.processors.worlds import PARTITIONS, World
+
+PACK = default_pack()
+Answer = TypeVar("Answer")
+
+
+@dataclass
+class Shell:
+    """One run of a world's log. With `rng` it is cut into steps, and nothing is spared."""
+
+    world: World
+    rng: random.Random | None = None
+    store: MemoryStore = field(default_factory=MemoryStore)
+    flying: Step | None = None
+    """A step that is prepared and not yet in the store."""
+    fetched_late: bool = False
+    waited: bool = False
+
+    def __post_init__(self) -> None:
+        """A new engine, and the log's partitions apart."""
+        self.engine = self._new_engine()
+        self.queues: dict[int, list[Placed]] = defaultdict(list)
+        for placed in self.world.log:
+            self.queues[placed[0]].append(placed)
+
+    def _new_engine(self) -> Engine:
+        return Engine(PACK, self.world.configurations, PARTITIONS)
+
+    def run(self) -> "Shell":
+        """Digest the whole log."""
+        if self.rng is None:
+            self._prepare(self.world.log)
+            self._land()
+            return self
+        while batch := self._batch(self.rng):
+            self._prepare(batch)
+            chance = self.rng.random()
+            if chance < 0.12:
+                self._crash(lost=self.rng.random() < 0.5)
+            elif chance < 0.2:
+                self._hand_over(self.rng.randrange(PARTITIONS))
+            elif chance < 0.5:
+                self._land()
+        self._land()
+        return self
+
+    def ask(self, asking: Generator[Needs, Fetched, Answer]) -> Answer:
+        """An answer of the engine's at the end."""
+        return drive(asking, self.store)  # type: ignore[arg-type,return-value]
+
+    def _batch(self, rng: random.Random) -> list[Placed]:
+        """The next records of the partitions, by any turns, each partition's in order."""
+        batch: list[Placed] = []
+        places = {p: self._next(p) for p in self.queues}
+        for _ in range(rng.choice([1, 2, 3, 8, 30])):
+            left = [p for p, queue in self.queues.items() if places[p] < len(queue)]
+            if not left:
+                break
+            partition = rng.choice(left)
+            batch.append(self.queues[partition][places[partition]])
+            places[partition] += 1
+        return batch
+
+    def _next(self, partition: int) -> int:
+        flying = self.flying.positions if self.flying else {}
+        if partition in flying:
+            return flying[partition][1]
+        return self.store.positions.get(partition, 0)
+
+    def _prepare(self, batch: "list[Placed] | tuple[Placed, ...]") -> None:
+        """A step over the batch, which then flies; the one before lands, at the latest now."""
+        stepping = self.engine.step(batch)
+        try:
+            needs = next(stepping)
+            while True:
+                needs = stepping.send(self._fetch(needs))
+        except StopIteration as end:
+            step: Step = end.value
+        self.engine.clear()
+        self._land()
+        self.flying = step
+
+    def _fetch(self, needs: Needs) -> Fetched:
+        """Rows of the store; what asks for units of the step in flight waits until it landed."""
+        late = bool(needs.claims)
+        if self.flying is not None and needs.units() & units_of(self.flying):
+            self.waited |= late
+            self._land()
+        fetched = self.store.fetch(needs)
+        self.fetched_late |= bool(fetched.claims)
+        return fetched
+
+    def _land(self) -> None:
+        if self.flying is not None:
+            self.store.write(self.flying)
+            self.flying = None
+
+    def _crash(self, *, lost: bool) -> None:
+        """Begin anew with what the store has, without the step in flight or with it."""
+        if not lost:
+            self._land()
+        self.flying = None
+        self.engine = self._new_engine()
+        restore(self.engine, self.store)
+
+    def _hand_over(self, partition: int) -> None:
+        """Give a partition away and take it back."""
+        self._land()
+        self.engine.drop({partition})
+        units = {unit.code: unit for unit in self.world.units}
+        states = [state for state in self.store.states.values() if state.partition == partition]
+        self.engine.state.restore([(units[s.unit], s.partition, s.blob) for s in states])
+        for own, _, _, at, unit in self.store.ticks:
+            if own == partition and not unit:
+                self.engine.partition_ticks[partition] = at
+
+
+def units_of(step: Step) -> set[str]:
+    """Units whose rows a step writes."""
+    read = {row.unit for rows in (step.readings, step.rejections) for row in rows}
+    return read | {state.unit for state in step.states}
