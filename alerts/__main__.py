@@ -1,6 +1,7 @@
 """The command line: `python -m alerts VERB`."""
 
 import argparse
+import gc
 import os
 import sys
 from collections import Counter
@@ -80,6 +81,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out one verb and return the exit code."""
     parser = _parser()
     options = parser.parse_args(arguments)
+    # Messages are many small objects without cycles: collecting them took four fifths of the time.
+    gc.set_threshold(100_000, 20, 20)
     try:
         match options.verb:
             case "check":

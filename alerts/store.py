@@ -1,6 +1,6 @@
 """The alerts' tables: one transaction a batch, fenced by epoch and offset.
 
-They are made by schemas/sql/0100_alerts.sql. Every method waits for a database that is away, and
+They are made by schemas/sql/0006_alerts.sql. Every method waits for a database that is away, and
 ends on what somebody must look at. Each kind of work has a connection of its own: delivery does
 not wait for a batch that is being written.
 """

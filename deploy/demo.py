@@ -5,10 +5,10 @@ from Alertmanager and a webhook receiver, the units' figures, and the addresses 
 """
 
 import json
+import multiprocessing
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -21,11 +21,11 @@ from kafka.errors import KafkaError
 
 from deploy.local.parts import LocalParts
 from deploy.local.state import CHECKOUT
-from deploy.services import Services
+from deploy.services import Services, answer, metric
 from ingest.coalesce import Numbering
 from ingest.publisher import create_producer, publish_lines
-from ingest.simulator import Faults, section_of, stream
 from ingest.simulator import Claim as Said
+from ingest.simulator import Faults, section_of, stream
 from ingest.topics_admin import create_topics
 from ingest.world import Plant, plant_of
 from processors import migrate
@@ -49,6 +49,7 @@ WANTED = {"confirmed breach", "suspected breach", "cannot be judged", "silent po
 LIVE_SECONDS = 5
 WORKER_PORT, ALERTS_PORT, CLOCK_PORT = 9465, 9466, 9467
 PATIENCE = 150.0
+NEARLY_NOTHING = 20
 
 Say = Callable[[str], None]
 
@@ -85,14 +86,17 @@ def _run(say: Say) -> None:
         message = "the example registry was not taken"
         raise RuntimeError(message)
     publish(added, settings["WEIR_KAFKA"])
-    say(f"registry loaded: {len(registry.units)} units in {len(registry.regions)} cities and {len(registry.industries)} industries")
+    say(
+        f"registry loaded: {len(registry.units)} units in {len(registry.regions)} cities and {len(registry.industries)} industries"
+    )
     receiver = Receiver(settings.get("WEIR_ALERTMANAGER_WEBHOOK", ""))
     _start_services(services, settings, receiver)
     say("worker, alerts and clock run")
     live = Live([unit for unit in registry.units if not unit.history], settings["WEIR_KAFKA"])
-    count = _stream_history([unit for unit in registry.units if unit.history], settings["WEIR_KAFKA"])
-    say(f"{count:,} readings of {DAYS} days streamed as history of nine units, while three are live")
+    _history_beside([unit for unit in registry.units if unit.history], settings["WEIR_KAFKA"])
+    say(f"{DAYS} days of nine units are in Kafka, while three units are live")
     _wait_told(say, receiver)
+    _wait_digested(say)
     live.stop()
     _report(say, settings, registry)
 
@@ -128,19 +132,40 @@ def _registry() -> Registry:
 
 def _live_from(unit: Unit, begins: int) -> Unit:
     year = year_of(begins)
-    return unit.model_copy(update={
-        "points": tuple(point.model_copy(update={"valid_from": moment(begins)}) for point in unit.points),
-        "quotas": tuple(quota.model_copy(update={"year": year}) for quota in unit.quotas),
-        "openings": tuple(opening.model_copy(update={"year": year}) for opening in unit.openings),
-    })
+    return unit.model_copy(
+        update={
+            "points": tuple(
+                point.model_copy(update={"valid_from": moment(begins)}) for point in unit.points
+            ),
+            "quotas": tuple(quota.model_copy(update={"year": year}) for quota in unit.quotas),
+            "openings": tuple(
+                opening.model_copy(update={"year": year}) for opening in unit.openings
+            ),
+        }
+    )
 
 
 def _start_services(services: Services, settings: dict[str, str], receiver: "Receiver") -> None:
     environment = settings | {"WEIR_ALERTS_HTTP": f"127.0.0.1:{ALERTS_PORT}"}
-    services.start("worker", ["processors", "worker", "--session", "6", "--metrics-port", str(WORKER_PORT)], environment)
-    services.start("alerts", ["alerts", "run", "--rules", str(RULES), "--notify-history", "--webhook", receiver.url], environment)
-    services.start("clock", ["ingest", "clock", "--interval", "10", "--metrics-port", str(CLOCK_PORT)], environment)
-    addresses = {"worker metrics": f"http://127.0.0.1:{WORKER_PORT}/metrics", "alerts metrics": f"http://127.0.0.1:{ALERTS_PORT}/metrics"}
+    services.start(
+        "worker",
+        ["processors", "worker", "--session", "6", "--metrics-port", str(WORKER_PORT)],
+        environment,
+    )
+    services.start(
+        "alerts",
+        ["alerts", "run", "--rules", str(RULES), "--notify-history", "--webhook", receiver.url],
+        environment,
+    )
+    services.start(
+        "clock",
+        ["ingest", "clock", "--interval", "10", "--metrics-port", str(CLOCK_PORT)],
+        environment,
+    )
+    addresses = {
+        "worker metrics": f"http://127.0.0.1:{WORKER_PORT}/metrics",
+        "alerts metrics": f"http://127.0.0.1:{ALERTS_PORT}/metrics",
+    }
     (services.folder / "addresses.txt").write_text(json.dumps(addresses))
     services.wait_ready("worker", f"http://127.0.0.1:{WORKER_PORT}/readyz", seconds=60)
     services.wait_ready("alerts", f"http://127.0.0.1:{ALERTS_PORT}/healthz", seconds=60)
@@ -149,18 +174,53 @@ def _start_services(services: Services, settings: dict[str, str], receiver: "Rec
 # History and present.
 
 
-def _stream_history(units: list[Unit], bootstrap: str) -> int:
+def _history_beside(units: list[Unit], bootstrap: str) -> None:
+    """In a process of its own, so that making the past up does not hold up the present."""
+    process = multiprocessing.get_context("spawn").Process(
+        target=_stream_history, args=(units, bootstrap)
+    )
+    process.start()
+    process.join()
+    if process.exitcode:
+        message = "the simulated past could not be streamed"
+        raise RuntimeError(message)
+
+
+def _wait_digested(say: Say) -> None:
+    """Until the worker is at the end of the log, but for what the live units just said."""
+    deadline = time.monotonic() + PATIENCE
+    while (page := answer(f"http://127.0.0.1:{WORKER_PORT}/metrics")) is None or (
+        metric(page, "weir_lag_records") or 0
+    ) > NEARLY_NOTHING:
+        if time.monotonic() > deadline:
+            message = "the worker did not come to the end of the log"
+            raise RuntimeError(message)
+        time.sleep(0.5)
+    readings = metric(page, "weir_readings_total") or 0
+    say(f"the worker is at the end of the log: {readings:,.0f} readings digested")
+
+
+def _stream_history(units: list[Unit], bootstrap: str) -> None:
     plants = tuple(_plant(unit) for unit in units)
     start = plants[0].unit.begins
     records = stream(
-        plants, seed=7, start=start, end=start + DAYS * 24 * HOUR_MS, faults=Faults.every(0.0005),
-        partitions=topics.PARTITIONS, step_ms=HOUR_MS, tick_ms=HOUR_MS,
+        plants,
+        seed=7,
+        start=start,
+        end=start + DAYS * 24 * HOUR_MS,
+        faults=Faults.every(0.0005),
+        partitions=topics.PARTITIONS,
+        step_ms=HOUR_MS,
+        tick_ms=6 * HOUR_MS,
     )
-    lines = (to_line(record, partition) for partition, record in records if not isinstance(record.body, ApplyConfiguration))
+    lines = (
+        to_line(record, partition)
+        for partition, record in records
+        if not isinstance(record.body, ApplyConfiguration)
+    )
     producer = create_producer(bootstrap, client_id="demo-history")
-    done = publish_lines(lines, producer=producer, say=lambda _: None)
+    publish_lines(lines, producer=producer, say=lambda _: None)
     producer.close()
-    return done.readings
 
 
 def _plant(unit: Unit) -> Plant:
@@ -168,7 +228,10 @@ def _plant(unit: Unit) -> Plant:
     if unit.code != SILENT_COAL:
         return plant
     meters = tuple(
-        replace(meter, silent_after_ms=40 * 24 * HOUR_MS) if meter.point.quantity == "raw_coal" else meter for meter in plant.meters
+        replace(meter, silent_after_ms=40 * 24 * HOUR_MS)
+        if meter.point.quantity == "raw_coal"
+        else meter
+        for meter in plant.meters
     )
     return replace(plant, meters=meters)
 
@@ -198,8 +261,18 @@ class Live:
                 if unit.code == FALLS_SILENT and counter > 3:  # noqa: PLR2004 - after a quarter of a minute
                     continue
                 partition = partition_of(unit.code, topics.PARTITIONS)
-                section = section_of(unit.code, list(_said(unit, at)), received_at=at, message=f"live-{counter}", ticks=())
-                producer.send(topics.READINGS, encode(numbering.record(partition, (section,))), partition=partition)
+                section = section_of(
+                    unit.code,
+                    list(_said(unit, at)),
+                    received_at=at,
+                    message=f"live-{counter}",
+                    ticks=(),
+                )
+                producer.send(
+                    topics.READINGS,
+                    encode(numbering.record(partition, (section,))),
+                    partition=partition,
+                )
             producer.flush()
         producer.close()
 
@@ -225,11 +298,17 @@ class Receiver:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 with suppress(ValueError):
-                    heard.append({"path": self.path, "key": self.headers.get("Idempotency-Key"), "body": json.loads(body)})
+                    heard.append(
+                        {
+                            "path": self.path,
+                            "key": self.headers.get("Idempotency-Key"),
+                            "body": json.loads(body),
+                        }
+                    )
                 self.send_response(200)
                 self.end_headers()
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
                 """Say nothing."""
 
         port = int(url.rstrip("/").rpartition(":")[2] or 0) if url else 0
@@ -255,15 +334,22 @@ def _wait_told(say: Say, receiver: Receiver) -> None:
     if missing:
         message = f"not heard within {PATIENCE:.0f} s: {', '.join(sorted(missing))} (heard: {len(receiver.from_weir())} messages)"
         raise RuntimeError(message)
-    say(f"the webhook receiver heard {len(receiver.from_weir())} transitions: {', '.join(sorted(WANTED))}")
+    say(
+        f"the webhook receiver heard {len(receiver.from_weir())} transitions: {', '.join(sorted(WANTED))}"
+    )
 
 
 def _report(say: Say, settings: dict[str, str], registry: Registry) -> None:
-    with urllib.request.urlopen(f"{settings['WEIR_ALERTMANAGER']}/api/v2/alerts?active=true", timeout=10) as page:  # noqa: S310
-        alerts = json.loads(page.read())
+    alerts = json.loads(
+        answer(f"{settings['WEIR_ALERTMANAGER']}/api/v2/alerts?active=true") or "[]"
+    )
     say(f"Alertmanager holds {len(alerts)} alerts:")
-    for alert in sorted(alerts, key=lambda item: (item["labels"]["alertname"], item["labels"].get("unit", "")))[:14]:
-        print(f"          {alert['labels']['alertname']:26} {alert['annotations'].get('summary', '')}")
+    for alert in sorted(
+        alerts, key=lambda item: (item["labels"]["alertname"], item["labels"].get("unit", ""))
+    )[:14]:
+        print(
+            f"          {alert['labels']['alertname']:26} {alert['annotations'].get('summary', '')}"
+        )
     names = {unit.code: unit.name for unit in registry.units}
     print()
     for code in ("9151010000EXAMPLE1", SILENT_COAL, "9151040000EXAMPLE6"):
@@ -275,7 +361,10 @@ def _report(say: Say, settings: dict[str, str], registry: Registry) -> None:
         ("alerts", settings["WEIR_ALERTMANAGER"] + "/#/alerts"),
         ("worker", f"http://127.0.0.1:{WORKER_PORT}/readyz and /metrics"),
         ("alerts worker", f"http://127.0.0.1:{ALERTS_PORT}/readyz and /metrics"),
-        ("figures", f"python -m processors show UNIT, with WEIR_DATABASE_URL of `python3 -m deploy.local env` and database {DATABASE}"),
+        (
+            "figures",
+            f"python -m processors show UNIT, with WEIR_DATABASE_URL of `python3 -m deploy.local env` and database {DATABASE}",
+        ),
         ("dashboards", str(Path("dashboards")) + "/*.json, for a Grafana of yours"),
     ):
         print(f"  {what:14} {where}")

@@ -26,7 +26,9 @@ class Services:
         self.folder = (folder or chosen_folder()) / "services"
         self.folder.mkdir(parents=True, exist_ok=True)
 
-    def start(self, name: str, arguments: Sequence[str], environment: Mapping[str, str]) -> process.ServerProcess:
+    def start(
+        self, name: str, arguments: Sequence[str], environment: Mapping[str, str]
+    ) -> process.ServerProcess:
         """Start `python -m ARGUMENTS` under a name; one that runs under it is stopped first."""
         self.stop(name)
         settings = [f"{key}={value}" for key, value in environment.items()]
@@ -109,7 +111,11 @@ def _print_state(services: Services) -> None:
     """Lag, watermark and last write, from the worker's page."""
     path = services.folder / "addresses.txt"
     addresses = dict(json.loads(path.read_text())) if path.exists() else {}
-    page = answer(str(addresses.get("worker metrics", ""))) if "worker metrics" in addresses and "worker" in services.running() else None
+    page = (
+        answer(str(addresses.get("worker metrics", "")))
+        if "worker metrics" in addresses and "worker" in services.running()
+        else None
+    )
     if page is None:
         return
     lag = metric(page, "weir_lag_records")
@@ -117,7 +123,11 @@ def _print_state(services: Services) -> None:
     tick = metric(page, "weir_watermark_timestamp_seconds")
     print(f"lag {lag:.0f} records" if lag is not None else "lag unknown")
     for name, value in (("last write", last), ("watermark (least tick of all partitions)", tick)):
-        print(f"{name}: {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(value))} ({time.time() - value:.0f} s ago)" if value else f"{name}: none yet")
+        print(
+            f"{name}: {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(value))} ({time.time() - value:.0f} s ago)"
+            if value
+            else f"{name}: none yet"
+        )
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 USAGE = 2
 TICKS = ("PT15M", "PT1H")
+IMPORT_TICKS = (*TICKS, "P1D")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -241,7 +242,7 @@ def _import_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument("--mapping", type=Path, required=True, help="how to understand it (TOML)")
     parser.add_argument("--unit", help="18-character code, where the mapping does not say it")
     parser.add_argument("--partitions", type=_positive, help="partitions (WEIR_PARTITIONS, 8)")
-    parser.add_argument("--ticks", choices=TICKS, help="add ticks: for a unit in history")
+    parser.add_argument("--ticks", choices=IMPORT_TICKS, help="add ticks: for a unit in history")
     parser.add_argument(
         "--received-at", type=_instant, help="when the file was received (now), RFC 3339"
     )

@@ -31,7 +31,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from ingest.columns import Ints, spread
 from ingest.payload import decode
-from schemas.calendar import DAY_MS, window_ends, window_starts
+from schemas.calendar import DAY_MS, OFFSET_MS, window_ends, window_starts
 from schemas.reading import MAX_READINGS, PointName, Rank
 from schemas.registry import LENGTH_MS, STATEMENTS, Statement, UnitCode
 from schemas.section import Section, Unreadable
@@ -242,7 +242,7 @@ def ends_of(section: Section) -> Ints:
 
 
 class Ticker:
-    """Puts ticks into the sections of a unit in history, on the beat of `every_ms`.
+    """Puts ticks into the sections of a unit in history, on the business calendar's beat of `every_ms`.
 
     A tick stands after all readings that were over at its instant, as they come in the file,
     and before the first that was not.
@@ -260,13 +260,13 @@ class Ticker:
             if self._over is None:
                 self._over = end
             elif end > self._over:
-                first = -(-self._over // self.every_ms) * self.every_ms
+                first = self._over + -(self._over + OFFSET_MS) % self.every_ms
                 ticks += [(position, at) for at in range(first, end, self.every_ms)]
                 self._over = end
         return replace(section, ticks=tuple(ticks))
 
     def last(self, section: Section) -> Section:
         """The file's last section, with the tick at the end of its last reading too."""
-        if self._over is None or self._over % self.every_ms:
+        if self._over is None or (self._over + OFFSET_MS) % self.every_ms:
             return section
         return replace(section, ticks=(*section.ticks, (len(section), self._over)))

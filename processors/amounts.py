@@ -8,26 +8,26 @@ import numpy as np
 from processors.ports import Ints
 from schemas.calendar import HOUR_MS
 
+_PRODUCT_FITS = 2**63 // HOUR_MS
+"""Rated amounts up to this can be multiplied by the milliseconds of an hour in int64."""
 _SQUARE_FITS = 3_000_000_000
 """Lengths up to this (34 days in ms) can be squared in int64."""
 
 
 def staircase(rated: Ints, at: Ints) -> Ints:
     """R(t) = floor(rated · t / 1 h): the most that can have passed until `at`, rated per hour. Additive over time."""
-    return _stairs(rated, at, HOUR_MS)
+    whole = at // HOUR_MS
+    rest = at - whole * HOUR_MS
+    if rated.size == 0 or int(rated.max()) <= _PRODUCT_FITS:
+        result: Ints = rated * whole + rated * rest // HOUR_MS
+        return result
+    high, low = np.divmod(rated, HOUR_MS)
+    return rated * whole + high * rest + low * rest // HOUR_MS
 
 
 def half_staircase(rated: Ints, at: Ints) -> Ints:
-    """H(t) = floor(rated · t / 2 h): the best guess where nothing is known."""
-    return _stairs(rated, at, 2 * HOUR_MS)
-
-
-def _stairs(rated: Ints, at: Ints, step: int) -> Ints:
-    """floor(rated · at / step), by quotient and remainder apart, since rated · at overflows."""
-    whole, rest = np.divmod(at, step)
-    high, low = np.divmod(rated, step)
-    result: Ints = rated * whole + high * rest + low * rest // step
-    return result
+    """H(t) = floor(rated · t / 2 h) = floor(R(t) / 2): the best guess where nothing is known."""
+    return staircase(rated, at) >> 1
 
 
 def allowed(rated: Ints, start: Ints, end: Ints) -> Ints:

@@ -185,13 +185,16 @@ def _merge(state: State, group: Group, known: dict[int, Identity], gaps: list[Ga
     touched = sorted({arrival.at for arrival in group.arrivals})
     before = {at: identity.winner() for at, identity in known.items()}
     lifts = {at: known[at].lift() if at in known else None for at in touched}
+    reached = int(state.tick_end[p]) if primary else NEVER
     for arrival in group.arrivals:
-        change.classes.append(known.setdefault(arrival.at, Identity()).take(arrival))
+        identity = known.setdefault(arrival.at, Identity())
+        before_it = identity.winner() if arrival.at < reached else None
+        change.classes.append(identity.take(arrival))
+        change.late |= arrival.at < reached and identity.winner() != before_it  # even where another undoes it: steps change nothing
     state.ahead[group.series] = max(int(state.ahead[group.series]), touched[-1] + 1)
     if not primary:
         return change
     after = {at: identity.winner() for at, identity in known.items()}
-    change.late = any(before.get(at) != after[at] and at < state.tick_end[p] for at in touched)
     code = state.units[int(state.p_unit[p])].code
     mine = [gap for gap in gaps if gap.unit == code and gap.point == state.p_number[p]]
     if state.is_register[p]:

@@ -3,7 +3,7 @@
 Rules: schemas/RULES.md, sections 4 to 6. Everything here reads; `ticks.judge` decides what is told.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,6 @@ from processors.state import (
     EXACT,
     EXACT_NATIVE,
     FAIL,
-    FOREVER,
     H_BEST,
     H_INEXACT,
     INEXACT_HOURS,
@@ -33,10 +32,14 @@ from processors.state import (
     UNKNOWN_BEST,
     UNKNOWN_HIGH,
     State,
+    ranges,
 )
-from processors.windows import factors_of, open_ends
+from processors.windows import carriers_of, factors_of, open_ends, open_points
 from schemas.calendar import HOUR_MS, year_of
 from schemas.registry import CARRIERS
+
+
+_FEEDS = np.isin(QUANTITIES, CARRIERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +77,9 @@ class Figures:
     target_best: Ints
     target_high: Ints
 
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """Figures as lists of plain integers, to be told: a row a carrier."""
-
-    low: list[int]
-    best: list[int]
-    high: list[int]
-    measured: list[int]
-    expected: list[int]
-    target_low: list[list[int]]
-    target_best: list[list[int]]
-    target_high: list[list[int]]
-
-
-def listed(found: Figures) -> Listed:
-    """The same without numpy."""
-    return Listed(
-        found.low.tolist(), found.best.tolist(), found.high.tolist(), found.measured.tolist(), found.expected.tolist(),
-        found.target_low.tolist(), found.target_best.tolist(), found.target_high.tolist(),
-    )
+    def of(self, rows: Ints) -> "Figures":
+        """Those of some of the carriers."""
+        return Figures(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 def figures(sums: Sums, numerator: Ints, denominator: Ints) -> Figures:
@@ -112,20 +97,33 @@ def figures(sums: Sums, numerator: Ints, denominator: Ints) -> Figures:
     )
 
 
-def open_sums(state: State, carriers: Ints, kind: int, at: Ints) -> Sums:
+@dataclass(frozen=True, slots=True)
+class Open:
+    """The open ends of carriers at their ticks: points, positions of their carriers, ticks."""
+
+    points: Ints
+    owner: Ints
+    until: Ints
+
+
+def open_of(state: State, carriers: Ints, at: Ints) -> Open:
+    """The open ends of the carriers at their ticks `at`."""
+    points, owner = points_of(state, carriers)
+    tick = at[owner]
+    some = np.flatnonzero(open_points(state, points, tick))
+    return Open(points[some], owner[some], tick[some])
+
+
+def open_sums(state: State, carriers: Ints, kind: int, at: Ints, opens: Open) -> Sums:
     """Sums of the carriers' open windows of `kind` until their tick `at`. Nothing beyond the tick may be in them (`beyond.cut`),
     the hours must be settled (`settled_at`) and the row of a cut hour in memory."""
     acc = state.acc[carriers, kind]
     start = state.slot_start[state.c_unit[carriers], kind]
-    points, owner = points_of(state, carriers)
-    tick, begin = at[owner], start[owner]
-    open_best, open_high, _ = open_ends(state, points, begin, tick)
-    _, _, first = open_ends(state, points, np.full(len(points), -FOREVER), tick)
-    best, high = _per_carrier(open_best, owner, len(carriers)), _per_carrier(open_high, owner, len(carriers))
+    open_best, open_high = open_ends(state, opens.points, start[opens.owner], opens.until)
+    best, high = _per_carrier(open_best, opens.owner, len(carriers)), _per_carrier(open_high, opens.owner, len(carriers))
     is_open = np.zeros(len(carriers), np.bool_)
-    is_open[owner[first < FOREVER]] = True
+    is_open[opens.owner] = True
     native_exact, exact, hours = _tail(state, carriers, acc, (start, at), is_open)
-    lasts = np.minimum(tick, state.p_ends[points]) - np.maximum(begin, state.p_begins[points])
     known = acc[:, BEST] - acc[:, UNKNOWN_BEST]
     return Sums(
         best=acc[:, BEST],
@@ -133,7 +131,7 @@ def open_sums(state: State, carriers: Ints, kind: int, at: Ints) -> Sums:
         high=known + acc[:, UNKNOWN_HIGH] + acc[:, CUT_LOW + 1] + high,
         unknown=acc[:, UNKNOWN_HIGH] + high,
         measured=acc[:, MEASURED],
-        expected=_per_carrier(np.maximum(0, lasts), owner, len(carriers)),
+        expected=_expected(state, carriers, start, at),
         all_hours=acc[:, ALL : ALL + 2],
         exact_native=native_exact,
         exact=exact,
@@ -162,24 +160,30 @@ def _tail(state: State, carriers: Ints, acc: Ints, between: tuple[Ints, Ints], i
     return native, exact, hours
 
 
-def settled_at(state: State, carriers: Ints, at: Ints) -> Ints:
-    """The hour up to which hours can be settled at the tick: the earliest open end's, else the tick's."""
-    points, owner = points_of(state, carriers)
-    tick = at[owner]
-    _, _, first = open_ends(state, points, np.full(len(points), -FOREVER), tick)
-    earliest = np.full(len(carriers), FOREVER, np.int64)
-    np.minimum.at(earliest, owner, first)
-    result: Ints = np.minimum(earliest, at) // HOUR_MS
+def _expected(state: State, carriers: Ints, start: Ints, at: Ints) -> Ints:
+    """Point-time within [start, at) in which the carriers' points are valid."""
+    count = state.carrier_point_from[carriers + 1] - state.carrier_point_from[carriers]
+    total: Ints = count * (at - start)
+    some = np.flatnonzero((start < state.c_begun[carriers]) | (at > state.c_ends[carriers]))
+    if len(some):
+        points, owner = points_of(state, carriers[some])
+        lasts = np.minimum(at[some][owner], state.p_ends[points]) - np.maximum(start[some][owner], state.p_begins[points])
+        total[some] = _per_carrier(np.maximum(0, lasts), owner, len(some))
+    return total
+
+
+def settled_at(state: State, opens: Open, at: Ints) -> Ints:
+    """The hour up to which hours of carriers can be settled at their ticks: the earliest open end's, else the tick's."""
+    earliest = at.copy()
+    np.minimum.at(earliest, opens.owner, state.end[opens.points])
+    result: Ints = earliest // HOUR_MS
     return result
 
 
 def points_of(state: State, carriers: Ints) -> tuple[Ints, Ints]:
     """All points of these carriers, and for each the position of its carrier."""
     first, last = state.carrier_point_from[carriers], state.carrier_point_from[carriers + 1]
-    count = last - first
-    owner = np.repeat(np.arange(len(carriers)), count)
-    offset = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count)
-    return first[owner] + offset, owner
+    return ranges(first, last), np.repeat(np.arange(len(carriers)), last - first)
 
 
 def _per_carrier(values: Ints, owner: Ints, count: int) -> Ints:
@@ -199,14 +203,17 @@ class Energy:
     missing: npt.NDArray[np.bool_]
 
 
+def feeding(state: State, carriers: Ints) -> npt.NDArray[np.bool_]:
+    """Which of these carriers count for energy and CO2."""
+    return _FEEDS[state.c_quantity[carriers]]
+
+
 def unit_energy(state: State, units: Ints, owner: Ints, carried: Figures, window: tuple[Ints, Ints]) -> Energy:
     """Energy of units in the year windows (start, until); `owner` is the position of each carrier's unit."""
     start, until = window
     low, best, high = (_per_carrier(column[:, 0], owner, len(units)) for column in (carried.target_low, carried.target_best, carried.target_high))
-    counts = np.isin(state.c_quantity, [QUANTITIES.index(carrier) for carrier in CARRIERS])
     missing = np.zeros(len(units), np.bool_)
-    feeding = counts[_carriers(state, units)]
-    missing[owner[feeding & (carried.unknown > 0)]] = True
+    missing[owner[feeding(state, carriers_of(state, units)) & (carried.unknown > 0)]] = True
     begins = state.begins[units]
     is_open = (start < begins) & (begins < until)
     for i in np.flatnonzero(is_open).tolist():
@@ -215,10 +222,6 @@ def unit_energy(state: State, units: Ints, owner: Ints, carried: Figures, window
             low[i], best[i], high[i] = low[i] + declared[0], best[i] + declared[1], high[i] + declared[2]
             is_open[i] = False
     return Energy(low, best, high, is_open, missing)
-
-
-def _carriers(state: State, units: Ints) -> Ints:
-    return np.concatenate([np.arange(state.carrier_from[u], state.carrier_from[u + 1]) for u in units])
 
 
 def verdicts(energy: Energy, quota: Ints) -> Ints:

@@ -206,7 +206,9 @@ class _Wanted:
         keys = sorted(by_key)
         parts = [(place, *part) for place, key in enumerate(keys) for part in _united(by_key[key])]
         columns = np.array(parts, dtype=np.int64).reshape(-1, 3)
-        return cls(np.array(keys, dtype=np.int64), _placed(columns[:, 0], columns[:, 1]), columns[:, 2])
+        return cls(
+            np.array(keys, dtype=np.int64), _placed(columns[:, 0], columns[:, 1]), columns[:, 2]
+        )
 
     def hold(self, key: Ints, at: Ints) -> np.typing.NDArray[np.bool_]:
         """Whether (key, at) lies in one of the spans."""

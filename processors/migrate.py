@@ -5,7 +5,6 @@
 
 import argparse
 import getpass
-import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -15,7 +14,6 @@ from hashlib import sha256
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import LiteralString, cast
 
 import psycopg
 from psycopg import Connection, sql
@@ -23,6 +21,7 @@ from psycopg.rows import TupleRow
 
 from processors import registry
 from schemas.factors import default_pack
+from schemas.settings import Settings, SettingsError
 
 Link = Connection[TupleRow]
 Say = Callable[[str], None]
@@ -71,7 +70,9 @@ def migrations(folder: Traversable | None = None) -> tuple[Migration, ...]:
     for number, (name, file) in enumerate(named, start=1):
         parts = _NAME.match(name)
         if parts is None or int(parts[1]) != number:
-            message = f"{name} should be {number:04d}_words.sql: the files are numbered without gaps"
+            message = (
+                f"{name} should be {number:04d}_words.sql: the files are numbered without gaps"
+            )
             raise MigrationError(message)
         found.append(Migration(number, parts[2], file.read_text(encoding="utf-8")))
     return tuple(found)
@@ -145,7 +146,7 @@ def _apply(link: Link, migration: Migration) -> bool:
         if migration.number in applied:
             return False
         try:
-            link.execute(cast("LiteralString", migration.text))
+            link.execute(migration.text)
         except psycopg.Error as error:
             message = f"{migration.number:04d} {migration.name}: {error}"
             raise MigrationError(message) from error
@@ -188,42 +189,50 @@ def _edition(link: Link) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Do one verb; 1 where something is wrong, with a word on it."""
     chosen = _parser().parse_args(arguments)
-    url = chosen.database or database_url()
-    if not url:
-        print("no database named: set WEIR_DATABASE_URL or give --database", file=sys.stderr)
-        return 2
     try:
+        url = chosen.url or database_url()
         _VERBS[chosen.verb](url, chosen)
-    except (MigrationError, psycopg.Error) as error:
-        print(f"migrate: {str(error).strip()}", file=sys.stderr)
+    except (MigrationError, SettingsError, psycopg.Error) as error:
+        _complain(f"migrate: {str(error).strip()}")
         return 1
     return 0
 
 
 def database_url() -> str:
-    """WEIR_DATABASE_URL, or what the file named by WEIR_DATABASE_URL_FILE holds."""
-    place = os.environ.get("WEIR_DATABASE_URL_FILE")
-    return os.environ.get("WEIR_DATABASE_URL") or (Path(place).read_text().strip() if place else "")
+    """The address that the settings give. Raises MigrationError where they give none."""
+    url = Settings.read().database_url
+    if url is None:
+        message = "no database named: set WEIR_DATABASE_URL or give --url"
+        raise MigrationError(message)
+    return url.get_secret_value()
 
 
 def _up(url: str, _: argparse.Namespace) -> None:
-    count = up(url, say=print)
-    print(f"{count} applied" if count else "nothing to apply")
+    count = up(url, say=_tell)
+    _tell(f"{count} applied" if count else "nothing to apply")
 
 
 def _status(url: str, _: argparse.Namespace) -> None:
     told = status(url)
-    print(f"TimescaleDB edition: {told.edition}")
+    _tell(f"TimescaleDB edition: {told.edition}")
     for number, name, at in told.applied:
-        print(f"{number:04d} {name}: applied {at:%Y-%m-%d %H:%M:%S %Z}")
+        _tell(f"{number:04d} {name}: applied {at:%Y-%m-%d %H:%M:%S %Z}")
     for migration in told.missing:
-        print(f"{migration.number:04d} {migration.name}: missing")
+        _tell(f"{migration.number:04d} {migration.name}: missing")
 
 
 def _login(url: str, chosen: argparse.Namespace) -> None:
     secret = Path(chosen.password_file).read_text().strip() if chosen.password_file else ""
     login(url, chosen.name, role=chosen.role, password=secret or getpass.getpass())
-    print(f"{chosen.name} may log in as {chosen.role}")
+    _tell(f"{chosen.name} may log in as {chosen.role}")
+
+
+def _tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _complain(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 _VERBS = {"up": _up, "status": _status, "login": _login}
@@ -231,8 +240,9 @@ _VERBS = {"up": _up, "status": _status, "login": _login}
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m processors migrate", description=__doc__)
-    parser.add_argument("--database", help="its address; else WEIR_DATABASE_URL")
-    verbs = parser.add_subparsers(dest="verb", required=True)
+    parser.add_argument("--url", help="the database's address; else WEIR_DATABASE_URL")
+    parser.set_defaults(verb="up")
+    verbs = parser.add_subparsers(dest="verb")
     verbs.add_parser("up", help="apply what is missing")
     verbs.add_parser("status", help="what is applied, what is missing")
     login_verb = verbs.add_parser("login", help="a login for a service or a dashboard")

@@ -34,7 +34,9 @@ _ARRAY_FIELD = struct.Struct("!i" + _ARRAY.format[1:])
 _SIZE = struct.Struct("!i")
 _READING_COLUMNS = 18
 _REJECTION_COLUMNS = 20
-_SCALARS = struct.Struct("!h" + "ii" * 2 + "iq" + "ii" * 2 + "iq" + "ii" + "iq" * 2 + "ihihiiih" + "i")
+_SCALARS = struct.Struct(
+    "!h" + "ii" * 2 + "iq" + "ii" * 2 + "iq" + "ii" + "iq" * 2 + "ihihiiih" + "i"
+)
 
 
 class SmallintArray(bytes):

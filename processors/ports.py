@@ -123,8 +123,7 @@ class Fetched:
     gaps: tuple[Gap, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingRow:
+class ReadingRow(NamedTuple):
     """A row of `reading_record` or `rejection_record`: readings of one section and business day that share all scalars.
 
     The arrays have the same length, at most 120. `sent_at` is an array or one value. A rejection has a reason;

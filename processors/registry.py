@@ -7,7 +7,6 @@
 import argparse
 import getpass
 import json
-import os
 import sys
 import tomllib
 from collections.abc import Iterable, Sequence
@@ -19,17 +18,18 @@ from typing import TypeVar
 import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from schemas.factors import Entry, FactorPack
-from schemas.registry import STATEMENTS, Configuration, Point, Registry, Unit
+from schemas.registry import STATEMENTS, Configuration, Industry, Point, Region, Registry, Unit
 from schemas.scale import scaled
-from schemas.section import ApplyConfiguration, Record, partition_of
+from schemas.section import ApplyConfiguration, Record
+from schemas.settings import Settings, SettingsError
 from schemas.topics import CONFIG, PARTITIONS, READINGS
 from schemas.wire import configuration_line, encode
 
 Link = Connection[TupleRow]
-Coded = TypeVar("Coded", bound=BaseModel)
+Place = TypeVar("Place", Region, Industry)
 
 DOOR = "registry"
 """Door of the control records; the incarnation is the configuration's version."""
@@ -78,8 +78,12 @@ def news(stored: Iterable[Registry], asked: Registry) -> Registry:
         message = f"{_named(changed)}: differs from the stored one; a change of a stored unit is not supported yet"
         raise RegistryError(message)
     added = tuple(unit for unit in asked.units if unit.code not in units)
-    regions = _needed(asked.regions, [registry.regions for registry in known], {u.region for u in added})
-    industries = _needed(asked.industries, [registry.industries for registry in known], {u.industry for u in added})
+    regions = _needed(
+        asked.regions, [registry.regions for registry in known], {u.region for u in added}
+    )
+    industries = _needed(
+        asked.industries, [registry.industries for registry in known], {u.industry for u in added}
+    )
     return Registry(regions=regions, industries=industries, units=added)
 
 
@@ -88,10 +92,12 @@ def _named(codes: Sequence[str]) -> str:
     return f"unit {shown}" + (f" and {len(codes) - 5} more" if len(codes) > 5 else "")  # noqa: PLR2004
 
 
-def _needed(asked: Sequence[Coded], stored: Iterable[Sequence[Coded]], referred: set[str]) -> tuple[Coded, ...]:
+def _needed(
+    asked: Sequence[Place], stored: Iterable[Sequence[Place]], referred: set[str]
+) -> tuple[Place, ...]:
     """Regions or industries that are new, or that new units refer to."""
-    known = {entity for entities in stored for entity in entities}
-    return tuple(entity for entity in asked if entity not in known or getattr(entity, "code") in referred)  # noqa: B009 - mypy knows no common field
+    known = {place for places in stored for place in places}
+    return tuple(place for place in asked if place not in known or place.code in referred)
 
 
 # ---- The database
@@ -99,10 +105,16 @@ def _needed(asked: Sequence[Coded], stored: Iterable[Sequence[Coded]], referred:
 
 def stored_configurations(link: Link) -> dict[int, Configuration]:
     """All configurations, by version."""
-    rows = link.execute("SELECT version, author, reason, hash, body FROM configuration ORDER BY version")
+    rows = link.execute(
+        "SELECT version, author, reason, hash, body FROM configuration ORDER BY version"
+    )
     return {
         version: Configuration(
-            version=version, author=author, reason=reason, hash=digest, registry=Registry.model_validate(body)
+            version=version,
+            author=author,
+            reason=reason,
+            hash=digest,
+            registry=Registry.model_validate(body),
         )
         for version, author, reason, digest, body in rows
     }
@@ -119,7 +131,13 @@ def save_configuration(link: Link, configuration: Configuration) -> bool:
         cursor = link.execute(
             """INSERT INTO configuration (version, author, reason, hash, body) VALUES (%s, %s, %s, %s, %s::jsonb)
             ON CONFLICT (version) DO NOTHING""",
-            (configuration.version, configuration.author, configuration.reason, digest, registry.model_dump_json()),
+            (
+                configuration.version,
+                configuration.author,
+                configuration.reason,
+                digest,
+                registry.model_dump_json(),
+            ),
         )
         if not cursor.rowcount:
             _refuse_other(link, configuration.version, digest)
@@ -183,9 +201,10 @@ def _save_units(link: Link, units: Sequence[Unit], version: int) -> None:
 
 def _unit_row(unit: Unit, version: int) -> dict[str, object]:
     return {
-        **unit.model_dump(mode="json", include={"code", "name", "region", "industry", "history", "horizon_days"}),
+        **unit.model_dump(
+            mode="json", include={"code", "name", "region", "industry", "history", "horizon_days"}
+        ),
         "begins": unit.begins,
-        "partition": partition_of(unit.code, PARTITIONS),
         "version": version,
     }
 
@@ -193,7 +212,8 @@ def _unit_row(unit: Unit, version: int) -> dict[str, object]:
 def _point_row(point: Point) -> dict[str, object]:
     return {
         **point.model_dump(
-            mode="json", include={"name", "quantity", "unit_of_measure", "multiplier", "digits", "cadence_ms"}
+            mode="json",
+            include={"name", "quantity", "unit_of_measure", "multiplier", "digits", "cadence_ms"},
         ),
         "statement": STATEMENTS.index(point.statement),
         "others": [STATEMENTS.index(other) for other in point.others],
@@ -206,12 +226,12 @@ def _point_row(point: Point) -> dict[str, object]:
 
 
 _UNITS = """
-INSERT INTO unit (code, name, region, industry, history, horizon_days, begins, partition, version)
+INSERT INTO unit (code, name, region, industry, history, horizon_days, begins, version)
 SELECT * FROM json_to_recordset(%s::json) AS r (code text, name text, region text, industry text,
-  history boolean, horizon_days integer, begins bigint, partition integer, version integer)
+  history boolean, horizon_days integer, begins bigint, version integer)
 ON CONFLICT (code) DO UPDATE SET name = excluded.name, region = excluded.region,
   industry = excluded.industry, history = excluded.history, horizon_days = excluded.horizon_days,
-  begins = excluded.begins, partition = excluded.partition, version = excluded.version"""
+  begins = excluded.begins, version = excluded.version"""
 _POINTS = """
 INSERT INTO point (unit, number, name, quantity, unit_of_measure, statement, others, multiplier, digits,
   rated, cadence_ms, tolerance_ms, anchor, valid_from, valid_to, version)
@@ -253,13 +273,13 @@ def save_factors(link: Link, pack: FactorPack) -> bool:
     rows = [_factor_row(entry, pack.version) for entry in pack.entries]
     digest = sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
     with link.transaction():
-        known = link.execute("SELECT hash FROM factor_pack WHERE version = %s", (pack.version,)).fetchone()
-        if known is not None:
-            if known[0] != digest:
-                message = f"factor pack {pack.version} was edited: give what is changed another version"
-                raise RegistryError(message)
+        cursor = link.execute(
+            "INSERT INTO factor_pack (version, hash) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            (pack.version, digest),
+        )
+        if not cursor.rowcount:
+            _refuse_edited(link, pack.version, digest)
             return False
-        link.execute("INSERT INTO factor_pack (version, hash) VALUES (%s, %s)", (pack.version, digest))
         _insert(
             link,
             """INSERT INTO factor SELECT * FROM json_to_recordset(%s::json) AS r (pack text, id text,
@@ -268,6 +288,13 @@ def save_factors(link: Link, pack: FactorPack) -> bool:
             rows,
         )
     return True
+
+
+def _refuse_edited(link: Link, version: str, digest: str) -> None:
+    known = link.execute("SELECT hash FROM factor_pack WHERE version = %s", (version,)).fetchone()
+    if known is None or known[0] != digest:
+        message = f"factor pack {version} was edited: give what is changed another version"
+        raise RegistryError(message)
 
 
 def _factor_row(entry: Entry, version: str) -> dict[str, object]:
@@ -296,16 +323,22 @@ def stored_factors(link: Link) -> FactorPack | None:
 # ---- The log
 
 
-def publish(configuration: Configuration, brokers: str) -> None:
+def publish(
+    configuration: Configuration, brokers: str, *, partitions: int = PARTITIONS, prefix: str = ""
+) -> None:
     """Put a configuration on its topic, then the control record that applies it into every partition."""
     from kafka import KafkaProducer  # noqa: PLC0415 - the store needs no Kafka
 
     producer = KafkaProducer(bootstrap_servers=brokers.split(","), acks="all")
+    version = configuration.version
     try:
         line = configuration_line(configuration).encode()
-        producer.send(CONFIG, line, key=str(configuration.version).encode()).get(timeout=60)
-        record = encode(Record(DOOR, configuration.version, 0, ApplyConfiguration(configuration.version)))
-        sent = [producer.send(READINGS, record, partition=partition) for partition in range(PARTITIONS)]
+        producer.send(prefix + CONFIG, line, key=str(version).encode()).get(timeout=60)
+        record = encode(Record(DOOR, version, 0, ApplyConfiguration(version)))
+        sent = [
+            producer.send(prefix + READINGS, record, partition=partition)
+            for partition in range(partitions)
+        ]
         for one in sent:
             one.get(timeout=60)
     finally:
@@ -349,35 +382,54 @@ def main(arguments: Sequence[str]) -> int:
         asked = check(chosen.file)
         if chosen.verb == "load":
             return _load(asked, chosen)
-    except (RegistryError, psycopg.Error) as error:
-        print(f"registry: {error}", file=sys.stderr)
+    except (RegistryError, SettingsError, psycopg.Error) as error:
+        _complain(f"registry: {error}")
         return 1
     points = sum(len(unit.points) for unit in asked.units)
-    print(f"{chosen.file}: {len(asked.units)} units, {points} points: in order")
+    _tell(f"{chosen.file}: {len(asked.units)} units, {points} points: in order")
     return 0
 
 
 def _load(asked: Registry, chosen: argparse.Namespace) -> int:
     """Store first, then publish: `--again` publishes what a broker that was away did not get."""
-    if not chosen.database or not (chosen.kafka or chosen.database_only):
-        print("registry: set WEIR_DATABASE_URL and WEIR_KAFKA, or give --database and --kafka", file=sys.stderr)
+    settings = Settings.read()
+    database = settings.database_url
+    if database is None:
+        _complain("registry: no database named: set WEIR_DATABASE_URL")
         return 2
-    with psycopg.connect(chosen.database, autocommit=True) as link:
+    with psycopg.connect(database.get_secret_value(), autocommit=True) as link:
         added = store_news(link, asked, author=chosen.author, reason=chosen.reason)
-        told = [added] if added else list(stored_configurations(link).values()) if chosen.again else []
+        stored = list(stored_configurations(link).values())
     if added:
-        print(f"stored configuration {added.version}: {len(added.registry.units)} new units")
-    if not chosen.database_only:
-        for configuration in told:
-            publish(configuration, chosen.kafka)
-            print(f"published configuration {configuration.version}")
+        _tell(f"stored configuration {added.version}: {len(added.registry.units)} new units")
+    told = [added] if added else stored if chosen.again else []
     if not told:
-        print("nothing is new; --again publishes once more what is stored")
+        _tell("nothing is new; --again publishes once more what is stored")
+    for configuration in [] if chosen.database_only else told:
+        publish(
+            configuration,
+            settings.kafka,
+            partitions=settings.partitions,
+            prefix=settings.topic_prefix,
+        )
+        _tell(f"published configuration {configuration.version}")
     return 0
 
 
+def _tell(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _complain(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m processors registry", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m processors registry",
+        description=__doc__,
+        epilog="WEIR_DATABASE_URL and WEIR_KAFKA say where to.",
+    )
     verbs = parser.add_subparsers(dest="verb", required=True)
     checked = verbs.add_parser("check", help="say what is wrong with a file")
     load = verbs.add_parser("load", help="store what is new, and apply it in every partition")
@@ -385,8 +437,6 @@ def _parser() -> argparse.ArgumentParser:
         verb.add_argument("file", type=Path)
     load.add_argument("--author", default=getpass.getuser())
     load.add_argument("--reason", default="registry load")
-    load.add_argument("--database", default=os.environ.get("WEIR_DATABASE_URL", ""))
-    load.add_argument("--kafka", default=os.environ.get("WEIR_KAFKA", ""))
     load.add_argument("--again", action="store_true", help="publish what is stored once more")
     load.add_argument("--database-only", action="store_true", help="leave the log alone")
     return parser

@@ -4,13 +4,15 @@ A row holds readings of one section and business day that share their scalars, a
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
 from processors.claims import ACCEPTED, REJECTED, SUPERSEDED
 from processors.ports import Ints, ReadingRow, RefusedRow, WindowRow
-from processors.state import State
+from processors.state import State, ranges
 from processors.validation import REASONS, UNKNOWN_POINT, Readings
 from schemas.calendar import DAY_MS, OFFSET_MS
 from schemas.section import Section, Unreadable
@@ -48,82 +50,86 @@ def unknown_unit(place: Place, part: Section, kept: list[RefusedRow], parts: Par
         kept.append(RefusedRow(part.unit, part.received_at, *place, _next(parts, place), "unknown unit", "unknown point", original, len(original), ""))
 
 
+@dataclass(frozen=True, slots=True)
+class _Columns:
+    """Beside the readings' own: number of the section, business day, reason code, index into the section's messages."""
+
+    of: Ints
+    day: Ints
+    code: Ints
+    message: Ints
+
+
 def make(
     state: State, sections: Sequence[tuple[int, int, Section]], readings: Readings, decided: tuple[Ints, Ints],
     kept: list[ReadingRow], rejected: list[ReadingRow], parts: Parts,
 ) -> None:
     """Rows of all sections; `decided`: reason code and class of each reading."""
-    code, classes = decided
-    day = (readings.at + OFFSET_MS) // DAY_MS
-    first = 0
-    number = state.p_number[np.maximum(readings.point, 0)] if len(state.p_unit) else readings.point
-    for partition, offset, section in sections:
-        last = first + len(section)
-        if last > first:
-            mine = slice(first, last)
-            keep = (classes[mine] == ACCEPTED) | (classes[mine] == SUPERSEDED)
-            table = _Rows((partition, offset), section, readings, (number, day, code), first, parts)
-            kept.extend(table.rows(np.flatnonzero(keep) + first, whole=bool(keep.all())))
-            bad = classes[mine] == REJECTED
-            if bad.any():
-                rejected.extend(table.rows(np.flatnonzero(bad) + first, whole=False))
-        first = last
+    r, (code, classes) = readings, decided
+    if not len(r.at):
+        return
+    lengths = [len(section) for _, _, section in sections]
+    columns = _Columns(np.repeat(np.arange(len(sections)), lengths), (r.at + OFFSET_MS) // DAY_MS, code, _messages(sections, lengths))
+    bad = classes == REJECTED
+    some = np.flatnonzero(bad | (classes == ACCEPTED) | (classes == SUPERSEDED))
+    if not len(some):
+        return
+    # Least significant first. A key that never varies decides nothing.
+    keys = (r.statement, r.rank, r.revision, r.flags, columns.message, columns.day, code, bad, columns.of)
+    varying = [key[some] for key in keys if (key != key[0]).any()] or [columns.of[some]]
+    order = np.lexsort(varying)
+    change = np.zeros(len(some), np.bool_)
+    change[0] = True
+    for key in varying:
+        ordered = key[order]
+        change[1:] |= ordered[1:] != ordered[:-1]
+    first = _cut(np.flatnonzero(change), len(some))
+    for row in _rows(state, sections, r, some[order], first, columns, parts):
+        (rejected if row.reason else kept).append(row)
 
 
-class _Rows:
-    """Cuts the readings of one section into rows."""
+def _messages(sections: Sequence[tuple[int, int, Section]], lengths: list[int]) -> Ints:
+    """Each reading's index into its section's messages."""
+    if all(isinstance(section.message, int) for _, _, section in sections):
+        return np.zeros(sum(lengths), np.int64)
+    columns = [np.broadcast_to(np.asarray(section.message, np.int64), n) for (_, _, section), n in zip(sections, lengths, strict=True)]
+    return np.concatenate(columns)
 
-    def __init__(self, place: Place, section: Section, readings: Readings, columns: tuple[Ints, Ints, Ints], first: int, parts: Parts) -> None:
-        self._place, self._section, self._readings, self._first, self._parts = place, section, readings, first, parts
-        self._number, self._day, self._code = columns
 
-    def rows(self, some: Ints, *, whole: bool) -> list[ReadingRow]:
-        """Rows of these readings (indices into the columns); `whole`: all of the section."""
-        if not len(some):
-            return []
-        keys = self._varying(some)
-        if whole and not keys and self._day[some[0]] == self._day[some[-1]] and (self._day[some] == self._day[some[0]]).all():
-            return [self._row(some[i : i + LONGEST]) for i in range(0, len(some), LONGEST)]
-        keys.append(self._day[some])
-        keys.append(self._code[some])
-        order = np.lexsort(keys)
-        table = np.stack(keys)[:, order]
-        change = np.flatnonzero((table[:, 1:] != table[:, :-1]).any(axis=0)) + 1
-        result: list[ReadingRow] = []
-        for part in np.split(some[order], change):
-            result.extend(self._row(part[i : i + LONGEST]) for i in range(0, len(part), LONGEST))
-        return result
+def _cut(first: Ints, end: int) -> Ints:
+    """Where rows begin, none of them longer than LONGEST."""
+    length = np.diff(first, append=end)
+    count = -(-length // LONGEST)
+    if (count == 1).all():
+        return first
+    return ranges(np.zeros_like(count), count) * LONGEST + np.repeat(first, count)
 
-    def _varying(self, some: Ints) -> list[Ints]:
-        """The scalars of a row that differ within the section."""
-        section, local = self._section, some - self._first
-        columns = (section.statement, section.rank, section.revision, section.flags, section.message)
-        return [column[local].astype(np.int64) for column in columns if not isinstance(column, int)]
 
-    def _row(self, some: Ints) -> ReadingRow:
-        r, section = self._readings, self._section
-        i = int(some[0])
-        at = r.at[some]
-        sent = section.sent_at if isinstance(section.sent_at, int) else r.sent_at[some]
-        message = section.message if isinstance(section.message, int) else int(section.message[i - self._first])
-        code = int(self._code[i])
-        unknown = code == UNKNOWN_POINT
-        return ReadingRow(
-            unit=section.unit, day=int(self._day[i]), first_at=int(at.min()), last_at=int(at.max()),
-            partition=self._place[0], offset=self._place[1], part=_next(self._parts, self._place), received_at=section.received_at,
-            statement=int(r.statement[i]), rank=int(r.rank[i]), revision=int(r.revision[i]), flags=int(r.flags[i]),
-            message=section.messages[message] if message < len(section.messages) else "",
-            sent_at=sent,
-            point=np.full(len(some), -1, np.int16) if unknown else self._number[some].astype(np.int16),
-            at=at, value=r.value[some], reason=REASONS[code],
-            names=self._names(some) if unknown else (),
+def _rows(
+    state: State, sections: Sequence[tuple[int, int, Section]], readings: Readings, some: Ints, first: Ints, columns: _Columns, parts: Parts
+) -> Iterator[ReadingRow]:
+    """A row for each run of readings (indices, in order) that begins at one of `first`."""
+    r, head = readings, some[first]
+    at, value = r.at[some], r.value[some]
+    point = np.where(columns.code[some] == UNKNOWN_POINT, -1, state.p_number[r.point[some]] if len(state.p_unit) else -1).astype(np.int16)
+    begun = np.cumsum([0, *(len(section) for _, _, section in sections)]).tolist()
+    scalars = (columns.of, columns.day, columns.message, columns.code, r.statement, r.rank, r.revision, r.flags)
+    first_at, last_at = np.minimum.reduceat(at, first).tolist(), np.maximum.reduceat(at, first).tolist()
+    bounds = pairwise([*first.tolist(), len(some)])
+    for (begin, end), least, greatest, of, day, message, code, statement, rank, revision, flags in zip(
+        bounds, first_at, last_at, *(column[head].tolist() for column in scalars), strict=True
+    ):
+        partition, offset, section = sections[of]
+        mine = slice(begin, end)
+        yield ReadingRow(
+            section.unit, day, least, greatest, partition, offset, _next(parts, (partition, offset)), section.received_at,
+            statement, rank, revision, flags, section.messages[message] if message < len(section.messages) else "",
+            section.sent_at if isinstance(section.sent_at, int) else r.sent_at[some[mine]],
+            point[mine], at[mine], value[mine], REASONS[code], _names(section, some[mine] - begun[of]) if code == UNKNOWN_POINT else (),
         )
 
-    def _names(self, some: Ints) -> tuple[str, ...]:
-        section = self._section
-        if isinstance(section.point, int):
-            return (self._name(section.point),) * len(some)
-        return tuple(self._name(int(index)) for index in section.point[some - self._first])
 
-    def _name(self, index: int) -> str:
-        return self._section.names[index] if index < len(self._section.names) else f"#{index}"
+def _names(section: Section, some: Ints) -> tuple[str, ...]:
+    """Names of the section's readings `some`."""
+    index = np.broadcast_to(section.point, len(section))[some].tolist()
+    return tuple(section.names[i] if i < len(section.names) else f"#{i}" for i in index)

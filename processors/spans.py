@@ -27,7 +27,7 @@ from processors.state import (
     QUANTITIES,
     State,
 )
-from processors.windows import KNOWN, LIFT, carrier_of, converted_hours, cut_bounds, factors_of, open_ends
+from processors.windows import KNOWN, LIFT, carrier_of, converted_hours, cut_bounds, factors_of, open_ends, open_points
 from schemas.calendar import HOUR_MS, QUARTER_MS, year_of
 from schemas.registry import CARRIERS
 
@@ -59,18 +59,19 @@ def span_sums(state: State, unit: int, start: int, end: int) -> Generator[Needs,
     gaps = yield from _gaps(state, unit, start, end)
     carriers = np.arange(state.carrier_from[unit], state.carrier_from[unit + 1])
     points, owner = points_of(state, carriers)
-    at = np.full(len(points), end)
-    open_best, open_high, _ = open_ends(state, points, np.full(len(points), start), at)
-    _, _, opens = open_ends(state, points, np.full(len(points), -FOREVER), at)
+    is_open = open_points(state, points, np.full(len(points), end))
+    points_open, owner_open = points[is_open], owner[is_open]
+    until = np.full(len(points_open), end)
+    open_best, open_high = open_ends(state, points_open, np.full(len(points_open), start), until)
     rows = table[:, :-1]
-    exact = (rows[:, :, H_INEXACT] == 0) & (np.arange(first, last) < _earliest(opens, owner, len(carriers))[:, None])
+    exact = (rows[:, :, H_INEXACT] == 0) & (np.arange(first, last) < _earliest(state.end[points_open], owner_open, len(carriers))[:, None])
     energy, co2 = (np.stack(per_hour) for per_hour in zip(*(_converted(state, int(c), first, row) for c, row in zip(carriers, rows, strict=True)), strict=True))
     cuts = table[:, 0, H_AFTER_LOW : H_AFTER_LOW + 2] + table[:, -1, H_BEFORE_LOW : H_BEFORE_LOW + 2]
     for gap in gaps:
         c, cut = gap_cut(state, unit, gap, start, end)
         cuts[c - carriers[0]] += cut
     total = rows.sum(axis=1)
-    high = _sum(open_high, owner, len(carriers))
+    high = _sum(open_high, owner_open, len(carriers))
     known = total[:, H_BEST] - total[:, H_UNKNOWN_BEST]
     lasts = np.minimum(end, state.p_ends[points]) - np.maximum(start, state.p_begins[points])
     return Sums(
@@ -84,7 +85,7 @@ def span_sums(state: State, unit: int, start: int, end: int) -> Generator[Needs,
         exact_native=np.where(exact, rows[:, :, H_BEST], 0).sum(axis=1),
         exact=np.stack([np.where(exact, energy, 0).sum(axis=1), np.where(exact, co2, 0).sum(axis=1)], axis=1),
         inexact_hours=(~exact).sum(axis=1),
-        open_best=_sum(open_best, owner, len(carriers)),
+        open_best=_sum(open_best, owner_open, len(carriers)),
     )
 
 

@@ -172,6 +172,9 @@ class State:
     carrier_from: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
     series_from: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
     carrier_point_from: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
+    c_begun: Ints = field(default_factory=_empty)
+    c_ends: Ints = field(default_factory=_empty)
+    """Between these all points of the carrier are valid."""
     series_of: Ints = field(default_factory=lambda: np.empty((0, len(STATEMENTS)), np.int64))
     point_of_number: list[Ints] = field(default_factory=list)
     names: list[dict[str, int]] = field(default_factory=list)
@@ -274,6 +277,9 @@ class State:
         self.point_from = np.searchsorted(self.p_unit, np.arange(count + 1))
         self.carrier_from = np.searchsorted(self.c_unit, np.arange(count + 1))
         self.carrier_point_from = np.searchsorted(self.p_carrier, np.arange(len(self.c_unit) + 1))
+        first = self.carrier_point_from[:-1]
+        self.c_begun = np.maximum.reduceat(self.p_begins, first) if len(first) else _empty()
+        self.c_ends = np.minimum.reduceat(self.p_ends, first) if len(first) else _empty()
         self.series_from = np.searchsorted(self.p_unit[self.s_point], np.arange(count + 1))
         self.series_of = np.full((len(self.p_unit), len(STATEMENTS)), -1, np.int64)
         self.series_of[self.s_point, self.s_statement] = np.arange(len(self.s_point))

@@ -6,7 +6,16 @@ from typing import LiteralString
 import numpy as np
 
 from processors.lookups import DayLookup, HourLookup, LongLookup
-from processors.pg_binary import Param, bigints, byteas, date_text, dates, integers, smallints, texts
+from processors.pg_binary import (
+    Param,
+    bigints,
+    byteas,
+    date_text,
+    dates,
+    integers,
+    smallints,
+    texts,
+)
 from processors.ports import HOUR_FIELDS, Gap, GapSpan, Step
 from schemas.section import NEVER
 
@@ -250,7 +259,9 @@ def fences(step: Step, generation: int, epochs: Mapping[int, int]) -> Iterator[S
         yield _FENCE, (following, generation, partition, epochs.get(partition, -1), first)
 
 
-def upserts(step: Step, ids: Mapping[str, int], generation: int, engine: str) -> Iterator[Statement]:
+def upserts(
+    step: Step, ids: Mapping[str, int], generation: int, engine: str
+) -> Iterator[Statement]:
     """All that a step writes, but the records."""
     yield _step(step, generation, engine)
     if step.states:
@@ -281,7 +292,10 @@ def _told(step: Step, ids: Mapping[str, int], generation: int) -> Iterator[State
         yield _CONTROLS, (generation, integers(partition), bigints(offset), texts(text))
     if step.doors:
         partition, door, incarnation, sequence = zip(*step.doors, strict=True)
-        yield _DOORS, (generation, integers(partition), texts(door), bigints(incarnation), bigints(sequence))
+        yield (
+            _DOORS,
+            (generation, integers(partition), texts(door), bigints(incarnation), bigints(sequence)),
+        )
 
 
 def _step(step: Step, generation: int, engine: str) -> Statement:

@@ -157,7 +157,10 @@ class Store:
         Waits for an owner inside a transaction, and ends it after two seconds. One partition a
         transaction: whoever holds one row never waits here for another.
         """
-        return {partition: self._take(partition, beginnings[partition]) for partition in sorted(beginnings)}
+        return {
+            partition: self._take(partition, beginnings[partition])
+            for partition in sorted(beginnings)
+        }
 
     def _take(self, partition: int, beginning: int) -> Ownership:
         owned = self._surely(self._writer, lambda link: self._take_once(link, partition, beginning))
@@ -171,7 +174,9 @@ class Store:
         key = [str(self._generation).encode(), str(partition).encode()]
         link.pgconn.send_query_params(statements.TAKE, key)
         while (reply := _reply(link, _PATIENCE)) is None:
-            self._report(f"partition {partition}: another worker's transaction holds it; ending that")
+            self._report(
+                f"partition {partition}: another worker's transaction holds it; ending that"
+            )
             self._end_blockers(link.info.backend_pid)
         epoch, next_offset = (int(reply.get_value(0, column) or b"") for column in (0, 1))
         link.execute("COMMIT")
@@ -194,7 +199,11 @@ class Store:
     def positions(self, partitions: Iterable[int]) -> dict[int, int]:
         """The next offset of each of these partitions that has a row."""
         key = (self._generation, pg_binary.integers(sorted(partitions)))
-        return dict(self._surely(self._reader, lambda link: link.execute(statements.POSITIONS, key).fetchall()))
+        return dict(
+            self._surely(
+                self._reader, lambda link: link.execute(statements.POSITIONS, key).fetchall()
+            )
+        )
 
     # ---- Reading back
 
@@ -230,7 +239,9 @@ class Store:
 
     def save_configuration(self, configuration: Configuration) -> bool:
         """Store a configuration; False where it was already. Raises RegistryError for another content."""
-        return self._surely(self._writer, lambda link: registry.save_configuration(link, configuration))
+        return self._surely(
+            self._writer, lambda link: registry.save_configuration(link, configuration)
+        )
 
     def factor_pack(self) -> FactorPack | None:
         """The pack that was loaded last."""
@@ -242,12 +253,16 @@ class Store:
 
     def edition(self) -> str:
         """TimescaleDB's edition: `apache` (no compression, no policies) or `timescale`."""
-        row = self._surely(self._reader, lambda link: link.execute("SHOW timescaledb.license").fetchone())
+        row = self._surely(
+            self._reader, lambda link: link.execute("SHOW timescaledb.license").fetchone()
+        )
         return str(row[0]) if row else "none"
 
     def windows_of(self, unit: str) -> list[tuple[int, bytes]]:
         """(as of, JSON) of a unit's days, months and years as last told."""
-        rows = self._surely(self._reader, lambda link: link.execute(statements.WINDOWS_OF, (unit,)).fetchall())
+        rows = self._surely(
+            self._reader, lambda link: link.execute(statements.WINDOWS_OF, (unit,)).fetchall()
+        )
         return [(as_of, judged.encode()) for as_of, judged in rows]
 
     # ---- Fetching
@@ -284,7 +299,10 @@ class Store:
         wanted = lookups.hour_lookups(spans, self._units.ids)
         cursor = link.cursor(binary=True).execute(statements.HOURS, statements.by_hour(wanted))
         codes = self._units.codes
-        return tuple(Hour(codes[unit], quantity, hour, tuple(numbers)) for unit, quantity, hour, *numbers in cursor)
+        return tuple(
+            Hour(codes[unit], quantity, hour, tuple(numbers))
+            for unit, quantity, hour, *numbers in cursor
+        )
 
     def _gaps(self, link: Link, spans: tuple[GapSpan, ...]) -> tuple[Gap, ...]:
         key = statements.by_point(spans, self._units.ids)
@@ -312,7 +330,10 @@ class Store:
         ids, generation = self._units.ids, self._generation
         copies = [
             (statements.COPY_READINGS, pg_binary.copy_of_records(step.readings, ids, generation)),
-            (statements.COPY_REJECTIONS, pg_binary.copy_of_rejections(step.rejections, ids, generation)),
+            (
+                statements.COPY_REJECTIONS,
+                pg_binary.copy_of_rejections(step.rejections, ids, generation),
+            ),
         ]
         self._advance_and_upsert(link, step)
         for copy, rows in copies:
@@ -325,8 +346,13 @@ class Store:
         """Everything but the records in one round trip; the partitions' rows first, in order."""
         with link.pipeline():
             link.execute("BEGIN")
-            fences = [link.execute(*fence) for fence in statements.fences(step, self._generation, self._epochs)]
-            for statement in statements.upserts(step, self._units.ids, self._generation, self._engine):
+            fences = [
+                link.execute(*fence)
+                for fence in statements.fences(step, self._generation, self._epochs)
+            ]
+            for statement in statements.upserts(
+                step, self._units.ids, self._generation, self._engine
+            ):
                 link.execute(*statement)
         if any(fence.rowcount != 1 for fence in fences):
             message = f"partitions {sorted(step.positions)} are not at {step.positions} with epochs {self._epochs}"
@@ -368,11 +394,17 @@ class Store:
         The write was one transaction, so any partition that is still mine tells it for all.
         """
         rows = self._held(step)
-        mine = [(rows[p][1], *step.positions[p]) for p in step.positions if rows[p][0] == self._epochs.get(p)]
+        mine = [
+            (rows[p][1], *step.positions[p])
+            for p in step.positions
+            if rows[p][0] == self._epochs.get(p)
+        ]
         if mine and all(at == following for at, _, following in mine):
             return "happened"
         if any(at != first for at, first, _ in mine):
-            message = f"partitions are at {rows} (epoch, offset), and the step covers {step.positions}"
+            message = (
+                f"partitions are at {rows} (epoch, offset), and the step covers {step.positions}"
+            )
             raise FencedError(message)
         return "not happened" if len(mine) == len(step.positions) else "lost"
 
@@ -383,7 +415,9 @@ class Store:
     def _held(self, step: Step) -> dict[int, tuple[int | None, int]]:
         """Epoch and next offset of the step's partitions."""
         key = (self._generation, pg_binary.integers(sorted(step.positions)))
-        rows = self._surely(self._writer, lambda link: link.execute(statements.HELD, key).fetchall())
+        rows = self._surely(
+            self._writer, lambda link: link.execute(statements.HELD, key).fetchall()
+        )
         return dict.fromkeys(step.positions, (None, -1)) | {p: (epoch, at) for p, epoch, at in rows}
 
     # ---- The outbox

@@ -3,20 +3,23 @@
 Rules: schemas/RULES.md, section 7. What is told depends on the log alone, never on how it fell into steps.
 """
 
-from collections.abc import Generator
+from collections import defaultdict
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import compress, groupby
+from operator import attrgetter
+from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 
 from processors import beyond, spans
-from processors.judgement import Energy, Figures, Listed, Sums, figures, listed, open_sums, settled_at, silent_points, unit_energy, verdicts
+from processors.judgement import Energy, Figures, Sums, feeding, figures, open_of, open_sums, settled_at, silent_points, unit_energy, verdicts
 from processors.ports import Fetched, Ints, Needs, OutboxRow, WindowRow
 from processors.state import (
     AMBIGUOUS_DATA,
     FAIL,
+    FIRST_YEAR,
     KEY_BITS,
     MISSING_DATA,
     NO_VERDICT,
@@ -24,7 +27,9 @@ from processors.state import (
     PASS,
     QUANTITIES,
     TARGETS,
+    Factors,
     State,
+    ranges,
 )
 from processors.windows import Asking, carriers_of, ensure, open_windows, settle, touched_windows, years_of_hours
 from schemas.calendar import HOUR_MS, KINDS, QUARTER_MS, window_ends, year_of, year_start
@@ -45,7 +50,6 @@ LAST = 1
 _CAUSES = ("time", "reading", "late reading")
 
 Json = dict[str, object]
-Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,17 +82,18 @@ class Told:
 
 def judge(state: State, moments: list[Moment], told: Told) -> Asking:
     """Judge units at their ticks (each unit once) and add what they are told to `told`."""
-    told.units.update(moment.unit for moment in moments)
-    for moment in moments:
-        if moment.at <= state.begins[moment.unit]:
-            state.last_tick[moment.unit] = moment.at
-    moments = sorted((m for m in moments if state.begins[m.unit] < m.at), key=lambda m: m.unit)
-    if not moments:
-        return
+    moments = sorted(moments, key=attrgetter("unit"))
     units = np.array([m.unit for m in moments], np.int64)
     at = np.array([m.at for m in moments], np.int64)
+    told.units.update(units.tolist())
+    begun = state.begins[units] < at
+    state.last_tick[units[~begun]] = at[~begun]
+    units, at = units[begun], at[begun]
+    if not len(units):
+        return
+    moments = list(compress(moments, begun.tolist()))
     yield from open_windows(state, units, at)
-    points = np.concatenate([np.arange(state.point_from[u], state.point_from[u + 1]) for u in units])
+    points = ranges(state.point_from[units], state.point_from[units + 1])
     ticks = np.repeat(at, state.point_from[units + 1] - state.point_from[units])
     ahead = beyond.beyond(state, points, ticks)
     cut = None
@@ -105,17 +110,14 @@ def judge(state: State, moments: list[Moment], told: Told) -> Asking:
 
 @dataclass(slots=True)
 class _Judged:
-    """Figures of the open windows of all units of a tick, per kind; what changed."""
+    """What was found at a tick; by position of the unit, those to tell only: their open windows and silent points."""
 
-    units: Ints
-    owner: Ints
-    first_carrier: Ints
-    kinds: dict[int, Listed]
     energy: Energy
     codes: Ints
-    silent: list[list[Json]]
-    to_tell: list[int]
     full: list[bool]
+    to_tell: list[int]
+    windows: dict[int, list[Json]]
+    silent: dict[int, list[Json]]
 
 
 def _judge_open(state: State, units: Ints, at: Ints, points: Ints, ticks: Ints) -> Generator[Needs, Fetched, _Judged]:
@@ -123,36 +125,41 @@ def _judge_open(state: State, units: Ints, at: Ints, points: Ints, ticks: Ints) 
     per_unit = state.carrier_from[units + 1] - state.carrier_from[units]
     owner = np.repeat(np.arange(len(units)), per_unit)
     tick = at[owner]
-    yield from settle(state, carriers, settled_at(state, carriers, tick))
+    opens = open_of(state, carriers, tick)
+    yield from settle(state, carriers, settled_at(state, opens, tick))
     cut = tick % HOUR_MS != 0
     yield from ensure(state, np.unique(carriers[cut] << KEY_BITS | tick[cut] // HOUR_MS))
     silent = silent_points(state, points, ticks)
-    unit_of_point = state.p_unit[points]
     differs = np.zeros(len(state.units), np.bool_)
-    differs[unit_of_point[silent != state.told_silent[points]]] = True
+    differs[state.p_unit[points[silent != state.told_silent[points]]]] = True
     state.told_silent[points] = silent
     full = at % HOUR_MS == 0
-    kinds: dict[int, Figures] = {}
+    found: dict[int, Figures] = {}
     for kind in range(len(KINDS)) if full.any() else (YEAR,):
-        sums = open_sums(state, carriers, kind, tick)
-        kinds[kind] = figures(sums, *_ratios(state, carriers, state.slot_start[state.c_unit[carriers], kind]))
-    told = {kind: listed(found) for kind, found in kinds.items()}
+        sums = open_sums(state, carriers, kind, tick, opens)
+        found[kind] = figures(sums, *_ratios(state, carriers, state.slot_start[state.c_unit[carriers], kind]))
     start = state.slot_start[units, YEAR]
-    energy = unit_energy(state, units, owner, kinds[YEAR], (start, at))
+    energy = unit_energy(state, units, owner, found[YEAR], (start, at))
     codes = verdicts(energy, state.quota[units])
-    changed = (codes != state.told_verdict[units]) | differs[units]
-    first = np.concatenate([[0], np.cumsum(per_unit)])
-    lists = _silent_lists(state, units, points, silent)
-    return _Judged(units, owner, first, told, energy, codes, lists, np.flatnonzero(changed | full).tolist(), full.tolist())
+    to_tell = (codes != state.told_verdict[units]) | differs[units] | full
+    windows: dict[int, list[Json]] = {i: [] for i in np.flatnonzero(to_tell).tolist()}
+    for kind, of_kind in found.items():
+        some = np.flatnonzero(to_tell if kind == YEAR else full)
+        first = np.cumsum(per_unit) - per_unit
+        rows = ranges(first[some], (first + per_unit)[some])
+        between = state.slot_start[units[some], kind], state.slot_end[units[some], kind], at[some]
+        for i, window in zip(some.tolist(), _windows(state, units[some], kind, between, of_kind.of(rows)), strict=True):
+            windows[i].append(window)
+    return _Judged(energy, codes, full.tolist(), list(windows), windows, _silent_lists(state, points[silent]))
 
 
-def _silent_lists(state: State, units: Ints, points: Ints, silent: Mask) -> list[list[Json]]:
-    found: dict[int, list[Json]] = {int(u): [] for u in units}
-    for p in points[silent].tolist():
-        unit = int(state.p_unit[p])
-        name = state.units[unit].points[int(state.p_number[p])].name
-        found[unit].append({"point": name, "since": int(state.end[p])})
-    return [found[int(u)] for u in units]
+def _silent_lists(state: State, points: Ints) -> dict[int, list[Json]]:
+    """Silent points by unit."""
+    found: dict[int, list[Json]] = defaultdict(list)
+    columns = (state.p_unit[points], state.p_number[points], state.end[points])
+    for unit, number, end in zip(*(column.tolist() for column in columns), strict=True):
+        found[unit].append({"point": state.units[unit].points[number].name, "since": end})
+    return found
 
 
 def _ratios(state: State, carriers: Ints, start: Ints) -> tuple[Ints, Ints]:
@@ -162,36 +169,35 @@ def _ratios(state: State, carriers: Ints, start: Ints) -> tuple[Ints, Ints]:
 
 def _tell(state: State, moment: Moment, judged: _Judged, i: int, told: Told) -> Asking:
     """One unit's message; remembers what was told."""
-    u, code = moment.unit, int(judged.codes[i])
+    u, code, quota = moment.unit, int(judged.codes[i]), int(state.quota[moment.unit])
     before = int(state.told_verdict[u])
     if code == FAIL and before != FAIL:
         until = -(-moment.at // QUARTER_MS) * QUARTER_MS
-        found = yield from spans.since(state, u, (int(state.slot_start[u, YEAR]), until), int(state.quota[u]))
+        found = yield from spans.since(state, u, (int(state.slot_start[u, YEAR]), until), quota)
         state.told_since[u] = until if found is None else found
     state.told_verdict[u] = code
-    windows = [_open_window(state, judged, i, kind, moment.at) for kind in (range(len(KINDS)) if judged.full[i] else (YEAR,))]
+    windows = judged.windows[i]
+    if code != NO_VERDICT:
+        windows[-1] |= _verdict(code, quota, int(state.told_since[u]) if code == FAIL else None, suspected=int(judged.energy.best[i]) > quota)
     if judged.full[i]:
-        earlier = yield from _earlier_windows(state, u)
-        windows += earlier
+        windows += yield from _earlier_windows(state, u)
         state.touched[u].clear()
         state.earlier[u].clear()
         state.told_full[u] = moment.at
-    for window in windows:
+    said = [orjson.dumps(window) for window in windows]
+    for window, text in zip(windows, said, strict=True):
         if window["window"] != "hour":
-            told.windows.append(_window_row(state, moment, window))
-    told.outbox.append(_message(state, moment, windows, judged.silent[i], before))
+            told.windows.append(_window_row(state, moment, window, text))
+    told.outbox.append(_message(state, moment, said, judged.silent.get(u, []), before))
     state.changed[u] = 0
 
 
-def _window_row(state: State, moment: Moment, window: Json) -> WindowRow:
-    stand = moment.stand
-    return WindowRow(
-        state.units[moment.unit].code, str(window["window"]), int(str(window["start"])), int(str(window["end"])),
-        moment.at, stand.offset, stand.position, orjson.dumps(window),
-    )
+def _window_row(state: State, moment: Moment, window: Json, text: bytes) -> WindowRow:
+    kind, start, end = cast("tuple[str, int, int]", (window["window"], window["start"], window["end"]))
+    return WindowRow(state.units[moment.unit].code, kind, start, end, moment.at, moment.stand.offset, moment.stand.position, text)
 
 
-def _message(state: State, moment: Moment, windows: list[Json], silent: list[Json], before: int) -> OutboxRow:
+def _message(state: State, moment: Moment, windows: list[bytes], silent: list[Json], before: int) -> OutboxRow:
     u, stand = moment.unit, moment.stand
     body = {
         "kind": "unit",
@@ -201,7 +207,7 @@ def _message(state: State, moment: Moment, windows: list[Json], silent: list[Jso
         "cause": _CAUSES[int(state.changed[u])],
         "configuration": int(state.configuration[u]),
         "history": not bool(state.live[u]),
-        "windows": windows,
+        "windows": [orjson.Fragment(window) for window in windows],
         "silent": silent,
         "previous_verdict": _WORDS[before][0],
     }
@@ -229,17 +235,6 @@ def numbered(outbox: list[OutboxRow]) -> tuple[OutboxRow, ...]:
 # Windows.
 
 
-def _open_window(state: State, judged: _Judged, i: int, kind: int, at: int) -> Json:
-    u = int(judged.units[i])
-    start, end = int(state.slot_start[u, kind]), int(state.slot_end[u, kind])
-    window = _window(state, u, (kind, start, end, at), judged.kinds[kind], int(judged.first_carrier[i]))
-    if kind == YEAR and judged.codes[i] != NO_VERDICT:
-        since = int(state.told_since[u]) if judged.codes[i] == FAIL else None
-        quota = int(state.quota[u])
-        window |= _verdict(int(judged.codes[i]), quota, since, suspected=int(judged.energy.best[i]) > quota)
-    return window
-
-
 def _verdict(code: int, quota: int, since: int | None, *, suspected: bool) -> Json:
     verdict, reason = _WORDS[code]
     return {
@@ -247,46 +242,72 @@ def _verdict(code: int, quota: int, since: int | None, *, suspected: bool) -> Js
     }
 
 
-def _window(state: State, u: int, where: tuple[int, int, int, int], found: Listed, first: int) -> Json:
-    """One window as told: its figures by quantity. `first`: the row of the unit's first carrier."""
-    kind, start, end, until = where
-    base = int(state.carrier_from[u])
-    quantities = state.c_quantity[base : int(state.carrier_from[u + 1])].tolist()
-    is_open = bool(start < state.begins[u] < until)
-    told: dict[str, Json] = {}
-    for row, quantity in enumerate(quantities, first):
-        name = QUANTITIES[quantity]
-        amounts = (found.low[row], found.best[row], found.high[row])
-        told[name] = _figure(name, _opened(state, u, (start, name), amounts, is_open=is_open), (found.measured[row], found.expected[row]))
-    feeding = [(row, quantity) for row, quantity in enumerate(quantities, first) if QUANTITIES[quantity] in CARRIERS]
-    rows, year = [row for row, _ in feeding], year_of(start)
-    share = (sum(found.measured[row] for row in rows), sum(found.expected[row] for row in rows))
-    for target, name in enumerate(TARGETS if feeding else ()):
-        low, best, high = (sum(column[row][target] for row in rows) for column in (found.target_low, found.target_best, found.target_high))
-        figure = _figure(name, _opened(state, u, (start, name), (low, best, high), is_open=is_open), share)
-        used = [state.factors.ids(quantity, target, year) for _, quantity in feeding]
-        told[name] = figure | {"factors": [factor for factor, _ in used], "unverified": any(mark for _, mark in used)}
-    return {"window": KINDS[kind], "start": start, "end": end, "figures": told}
+def _windows(state: State, units: Ints, kind: int, between: tuple[Ints, Ints, Ints], found: Figures) -> list[Json]:
+    """A window of each unit (starts, ends, until when) as told; `found`: figures of all carriers of these units."""
+    start, end, until = between
+    begins = state.begins[units]
+    is_open = ((start < begins) & (begins < until)).tolist()
+    carriers, count = carriers_of(state, units), state.carrier_from[units + 1] - state.carrier_from[units]
+    last = np.cumsum(count)
+    names = [QUANTITIES[quantity] for quantity in state.c_quantity[carriers].tolist()]
+    columns = (found.low, found.best, found.high, found.measured, found.expected)
+    rows = list(zip(names, *(column.tolist() for column in columns), strict=True))
+    energies = _energies(state, found, carriers, last - count)
+    factors = _Factors(state.factors)
+    years = (years_of_hours(start // HOUR_MS) + FIRST_YEAR).tolist()
+    told: list[Json] = []
+    for i, (u, a, b, begin) in enumerate(zip(units.tolist(), (last - count).tolist(), last.tolist(), start.tolist(), strict=True)):
+        said: dict[str, Json] = {}
+        for name, *amounts, measured, expected in rows[a:b]:
+            said[name] = _figure(name, _opened(state, u, (begin, name), amounts) if is_open[i] else amounts, measured, expected)
+        if energies[i]:
+            measured, expected, *both = energies[i]
+            for target, (name, used) in enumerate(zip(TARGETS, factors.of(tuple(names[a:b]), years[i]), strict=True)):
+                amounts = both[3 * target : 3 * target + 3]
+                said[name] = _figure(name, _opened(state, u, (begin, name), amounts) if is_open[i] else amounts, measured, expected) | used
+        told.append({"window": KINDS[kind], "start": begin, "end": int(end[i]), "figures": said})
+    return told
 
 
-def _opened(
-    state: State, u: int, what: tuple[int, str], amounts: tuple[int, int, int], *, is_open: bool
-) -> tuple[int, int, int | None]:
-    """Amounts with the opening balance, where the window begins before the unit's first validity: the year's, where it begins with it."""
-    if not is_open:
-        return amounts
+def _energies(state: State, found: Figures, carriers: Ints, first: Ints) -> list[list[int]]:
+    """Of each unit, whose carriers begin at `first`: measured, expected, and low, best, high of each target; nothing where nothing feeds them."""
+    feeds = feeding(state, carriers)
+    columns = [found.measured, found.expected]
+    for target in range(len(TARGETS)):
+        columns += [found.target_low[:, target], found.target_best[:, target], found.target_high[:, target]]
+    sums = np.add.reduceat(np.where(feeds, np.stack(columns), 0), first, axis=1).T.tolist()
+    return [row if fed else [] for row, fed in zip(sums, np.logical_or.reduceat(feeds, first).tolist(), strict=True)]
+
+
+class _Factors:
+    """What is said of the factors used, by quantities and year."""
+
+    def __init__(self, factors: Factors) -> None:
+        self._factors = factors
+        self._said: dict[tuple[tuple[str, ...], int], list[Json]] = {}
+
+    def of(self, names: tuple[str, ...], year: int) -> list[Json]:
+        """For each target."""
+        if (names, year) not in self._said:
+            quantities = [QUANTITIES.index(name) for name in names if name in CARRIERS]
+            used = [[self._factors.ids(quantity, target, year) for quantity in quantities] for target in range(len(TARGETS))]
+            self._said[names, year] = [{"factors": [factor for factor, _ in one], "unverified": any(mark for _, mark in one)} for one in used]
+        return self._said[names, year]
+
+
+def _opened(state: State, u: int, what: tuple[int, str], amounts: list[int]) -> list[int | None]:
+    """Amounts with the opening balance, of a window that begins before the unit's first validity: the year's, where it begins with it."""
     start, name = what
     low, best, high = amounts
     year = year_of(start)
     declared = state.opening(u, year, name) if start == year_start(year) else None
     if declared is None:
-        return low, best, None
-    return low + declared[0], best + declared[1], high + declared[2]
+        return [low, best, None]
+    return [low + declared[0], best + declared[1], high + declared[2]]
 
 
-def _figure(name: str, amounts: tuple[int, int, int | None], share: tuple[int, int]) -> Json:
+def _figure(name: str, amounts: Sequence[int | None], measured: int, expected: int) -> Json:
     low, best, high = amounts
-    measured, expected = share
     return {
         "unit_of_measure": UNIT_OF_MEASURE[name], "low": low, "best": best, "high": high,
         "share_measured": SCALE * measured // expected if expected else 0,
@@ -309,12 +330,12 @@ def _closed_window(state: State, u: int, where: tuple[int, int, int], sums: Sums
     kind, start, end = where
     carriers = carriers_of(state, np.array([u]))
     found = figures(sums, *_ratios(state, carriers, np.full(len(carriers), start)))
-    window = _window(state, u, (kind, start, end, end), listed(found), 0)
+    units, begin, until = np.array([u]), np.array([start]), np.array([end])
+    window = _windows(state, units, kind, (begin, until, until), found)[0]
     quota = state.quota_of(u, year_of(start)) if kind == YEAR else -1
     if quota < 0:
         return window
-    units = np.array([u])
-    energy = unit_energy(state, units, np.zeros(len(carriers), np.int64), found, (np.array([start]), np.array([end])))
+    energy = unit_energy(state, units, np.zeros(len(carriers), np.int64), found, (begin, until))
     code = int(verdicts(energy, np.array([quota]))[0])
     since = None
     if code == FAIL:

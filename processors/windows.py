@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from processors.amounts import allowed, bounds_of_part, half_staircase, spread, staircase
+from processors.amounts import bounds_of_part, spread, staircase
 from processors.conversion import converted
 from processors.gaps import known_gaps
 from processors.ports import HOUR_FIELDS, Fetched, Gap, HourSpan, Ints, Needs
@@ -37,6 +37,7 @@ from processors.state import (
     UNKNOWN_BEST,
     UNKNOWN_HIGH,
     State,
+    ranges,
 )
 from schemas.calendar import HOUR_MS, KINDS, OFFSET_MS, window_ends, window_starts
 from schemas.section import NEVER
@@ -280,10 +281,11 @@ def _fill_known(state: State, rows: Ints, part: Pieces, index: Ints, between: tu
 def _fill_unknown(state: State, rows: Ints, part: Pieces, index: Ints, between: tuple[Ints, Ints]) -> None:
     x, y = between
     rated = state.rated[part.point[index]]
-    best = half_staircase(rated, y) - half_staircase(rated, x)
+    before, after = staircase(rated, x), staircase(rated, y)
+    best = (after >> 1) - (before >> 1)
     rows[:, H_BEST] = best
     rows[:, H_UNKNOWN_BEST] = best
-    rows[:, H_UNKNOWN_HIGH] = allowed(rated, x, y)
+    rows[:, H_UNKNOWN_HIGH] = after - before
     rows[:, H_INEXACT] = y - x
 
 
@@ -468,7 +470,7 @@ def _open(state: State, kind: int, units: Ints, starts: Ints) -> Asking:
 
 def carriers_of(state: State, units: Ints) -> Ints:
     """All carriers of these units."""
-    return np.concatenate([np.arange(state.carrier_from[u], state.carrier_from[u + 1]) for u in units]) if len(units) else units
+    return ranges(state.carrier_from[units], state.carrier_from[units + 1])
 
 
 def _leave(state: State, kind: int, units: Ints, starts: Ints) -> None:
@@ -545,13 +547,16 @@ def settle(state: State, carriers: Ints, target: Ints) -> Asking:
             np.add.at(state.acc[:, kind], carrier[mask], delta[mask])
 
 
-def open_ends(state: State, points: Ints, start: Ints, at: Ints) -> tuple[Ints, Ints, Ints]:
-    """Of points' open ends within [start, at): best, high, and the first instant (FOREVER where there is none), per point."""
-    x = np.maximum(state.end[points], start)
+def open_points(state: State, points: Ints, at: Ints) -> Mask:
+    """Which of the points have an open end before `at`."""
+    result: Mask = state.end[points] < np.minimum(state.p_ends[points], at)
+    return result
+
+
+def open_ends(state: State, points: Ints, start: Ints, at: Ints) -> tuple[Ints, Ints]:
+    """Of points with an open end (`open_points`) its part within [start, at): best and high, per point."""
     y = np.minimum(state.p_ends[points], at)
-    is_open = x < y
-    y = np.maximum(x, y)
+    x = np.minimum(np.maximum(state.end[points], start), y)
     rated = state.rated[points]
-    best = half_staircase(rated, y) - half_staircase(rated, x)
-    high = staircase(rated, y) - staircase(rated, x)
-    return best, high, np.where(is_open, state.end[points], FOREVER)
+    before, after = staircase(rated, x), staircase(rated, y)
+    return (after >> 1) - (before >> 1), after - before  # half a staircase is the staircase's half

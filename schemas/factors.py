@@ -38,7 +38,13 @@ class Fuel(BaseModel):
 
     def value(self) -> Fraction:
         """tCO2 per tonne of fuel, exactly."""
-        return Fraction(self.ncv_gj_per_t) * Fraction(self.carbon_tc_per_tj) / 1000 * Fraction(self.oxidation) * Fraction(44, 12)
+        return (
+            Fraction(self.ncv_gj_per_t)
+            * Fraction(self.carbon_tc_per_tj)
+            / 1000
+            * Fraction(self.oxidation)
+            * Fraction(44, 12)
+        )
 
 
 class Entry(BaseModel):
@@ -63,14 +69,22 @@ class Entry(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.value is None) == (self.fuel is None):
-            raise ValueError(f"factor {self.id}: give either value or fuel")
+            message = f"factor {self.id}: give either value or fuel"
+            raise ValueError(message)
         if self.unit not in _TONNES_PER:
-            raise ValueError(f"factor {self.id}: unit {self.unit!r} is none of {', '.join(_TONNES_PER)}")
+            message = f"factor {self.id}: unit {self.unit!r} is none of {', '.join(_TONNES_PER)}"
+            raise ValueError(message)
         return self
 
     def per_unit(self) -> Fraction:
         """Tonnes per unit of measure of the quantity, exactly."""
-        return (Fraction(self.value) if self.value is not None else self.fuel.value() if self.fuel else Fraction(0)) * _TONNES_PER[self.unit]
+        return (
+            Fraction(self.value)
+            if self.value is not None
+            else self.fuel.value()
+            if self.fuel
+            else Fraction(0)
+        ) * _TONNES_PER[self.unit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +108,10 @@ class FactorPack:
 
     def factor(self, quantity: Quantity, target: Target, year: int) -> Factor:
         """The year's factor, else the latest earlier one, else the earliest. Raises FactorError where there is none."""
-        candidates = sorted((e for e in self.entries if e.quantity == quantity and e.target == target), key=lambda e: e.year)
+        candidates = sorted(
+            (e for e in self.entries if e.quantity == quantity and e.target == target),
+            key=lambda e: e.year,
+        )
         if not candidates:
             message = f"the pack has no {target} factor for {quantity}"
             raise FactorError(message)
@@ -103,7 +120,9 @@ class FactorPack:
         if ratio.numerator * ratio.denominator >= 2**62 or ratio.numerator > 2**40:
             message = f"factor {entry.id} is too fine: {ratio}"
             raise FactorError(message)
-        return Factor(entry.id, ratio.numerator, ratio.denominator, entry.status == "unverified", entry.year)
+        return Factor(
+            entry.id, ratio.numerator, ratio.denominator, entry.status == "unverified", entry.year
+        )
 
 
 def read_pack(text: str) -> FactorPack:

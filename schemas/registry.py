@@ -9,7 +9,7 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from schemas.calendar import DAY_MS, HOUR_MS, OFFSET_MS, instant
 from schemas.scale import LARGEST, scaled
@@ -25,7 +25,13 @@ LENGTH_MS = {"PT15M": 900_000, "PT30M": 1_800_000, "PT1H": HOUR_MS, "P1D": DAY_M
 """Lengths of the fixed periods; P1M follows the business calendar."""
 
 Quantity = Literal["electricity", "raw_coal", "output"]
-UNIT_OF_MEASURE = {"electricity": "kWh", "raw_coal": "t", "output": "t", "energy": "tce", "co2": "t"}
+UNIT_OF_MEASURE = {
+    "electricity": "kWh",
+    "raw_coal": "t",
+    "output": "t",
+    "energy": "tce",
+    "co2": "t",
+}
 CARRIERS: tuple[Quantity, ...] = ("electricity", "raw_coal")
 """Quantities that count as energy; `output` does not."""
 
@@ -68,19 +74,25 @@ class Point(_Entity):
     def _check(self) -> Self:
         expected = UNIT_OF_MEASURE[self.quantity]
         if self.unit_of_measure != expected:
-            raise ValueError(f"point {self.name}: {self.quantity} is measured in {expected}, not {self.unit_of_measure!r}")
+            message = f"point {self.name}: {self.quantity} is measured in {expected}, not {self.unit_of_measure!r}"
+            raise ValueError(message)
         if "register" in (self.statement, *self.others):
             if self.digits is None:
-                raise ValueError(f"point {self.name}: a register needs `digits`, or a rollover cannot be told from a defect")
+                message = f"point {self.name}: a register needs `digits`, or a rollover cannot be told from a defect"
+                raise ValueError(message)
             if 10**self.digits * 10**6 * self.multiplier > LARGEST:
-                raise ValueError(f"point {self.name}: digits {self.digits} with multiplier {self.multiplier} is too large a dial")
+                message = f"point {self.name}: digits {self.digits} with multiplier {self.multiplier} is too large a dial"
+                raise ValueError(message)
         if self.statement in self.others or len(set(self.others)) != len(self.others):
-            raise ValueError(f"point {self.name}: a statement is named twice")
+            message = f"point {self.name}: a statement is named twice"
+            raise ValueError(message)
         value, rounded = scaled(self.rated_per_hour)
         if rounded or not 0 < value <= RATED_LIMIT:
-            raise ValueError(f"point {self.name}: rated_per_hour {self.rated_per_hour} must have at most six decimals and be at most 10,000,000")
+            message = f"point {self.name}: rated_per_hour {self.rated_per_hour} must have at most six decimals and be at most 10,000,000"
+            raise ValueError(message)
         if self.valid_to is not None and self.valid_to <= self.valid_from:
-            raise ValueError(f"point {self.name}: valid_to {self.valid_to} is not after valid_from {self.valid_from}")
+            message = f"point {self.name}: valid_to {self.valid_to} is not after valid_from {self.valid_from}"
+            raise ValueError(message)
         return self
 
     @property
@@ -115,6 +127,14 @@ class Point(_Entity):
         return -OFFSET_MS if statement == "P1D" else 0
 
 
+def checked_amount(amount: Decimal) -> Decimal:
+    """An amount that people enter: at most six decimals, below 4.6e12. Raises ValueError."""
+    if scaled(amount)[1]:
+        message = f"{amount} has more than six decimals"
+        raise ValueError(message)
+    return amount
+
+
 class Quota(_Entity):
     """A unit's annual energy quota: tce, equivalent value (当量值)."""
 
@@ -122,6 +142,11 @@ class Quota(_Entity):
     energy_tce: Annotated[Decimal, Field(ge=0)]
     source: str
     status: Literal["official", "example"] = "official"
+
+    @field_validator("energy_tce")
+    @classmethod
+    def _fits(cls, amount: Decimal) -> Decimal:
+        return checked_amount(amount)
 
     @property
     def amount(self) -> int:
@@ -139,10 +164,16 @@ class Opening(_Entity):
     high: Annotated[Decimal, Field(ge=0)]
     evidence: str
 
+    @field_validator("low", "best", "high")
+    @classmethod
+    def _fits(cls, amount: Decimal) -> Decimal:
+        return checked_amount(amount)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if not self.low <= self.best <= self.high:
-            raise ValueError(f"opening {self.year} {self.quantity}: low {self.low}, best {self.best}, high {self.high} are not in order")
+            message = f"opening {self.year} {self.quantity}: low {self.low}, best {self.best}, high {self.high} are not in order"
+            raise ValueError(message)
         return self
 
 
@@ -209,12 +240,15 @@ class Registry(_Entity):
         seen: set[str] = set()
         for unit in self.units:
             if unit.code in seen:
-                raise ValueError(f"unit {unit.code} is named twice")
+                message = f"unit {unit.code} is named twice"
+                raise ValueError(message)
             seen.add(unit.code)
             if unit.region not in regions:
-                raise ValueError(f"unit {unit.code}: region {unit.region} is not in the registry: add it to [[regions]]")
+                message = f"unit {unit.code}: region {unit.region} is not in the registry: add it to [[regions]]"
+                raise ValueError(message)
             if unit.industry not in industries:
-                raise ValueError(f"unit {unit.code}: industry {unit.industry} is not in the registry: add it to [[industries]]")
+                message = f"unit {unit.code}: industry {unit.industry} is not in the registry: add it to [[industries]]"
+                raise ValueError(message)
         return self
 
 
@@ -234,5 +268,10 @@ class Configuration(BaseModel):
 
     def content_hash(self) -> str:
         """SHA-256 over the canonical JSON of the registry."""
-        body = json.dumps(self.registry.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        body = json.dumps(
+            self.registry.model_dump(mode="json"),
+            sort_keys=True,
+            separators=(",", ":"),
+            ensure_ascii=False,
+        )
         return sha256(body.encode()).hexdigest()

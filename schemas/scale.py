@@ -15,27 +15,27 @@ class OutOfRangeError(ValueError):
     """A number that is not finite, or too large for the scaled integer."""
 
 
-def scaled(number: Decimal | int | float | str) -> tuple[int, bool]:
+def scaled(number: Decimal | float | str) -> tuple[int, bool]:
     """The integer of 10⁻⁶ nearest to `number` (half even), and whether it had to be rounded.
 
     Raises OutOfRangeError for NaN, infinities and what does not fit.
     """
     try:
         exact = number if isinstance(number, Decimal) else Decimal(str(number))
-    except InvalidOperation as error:
-        message = f"{number!r} is not a number"
+    except (InvalidOperation, ValueError) as error:
+        message = "not a number, or one of thousands of digits"
         raise OutOfRangeError(message) from error
     if not exact.is_finite() or exact.adjusted() > 18:  # noqa: PLR2004 - digits before the point
         message = f"{number!r} is not a finite number below 4.6e12"
         raise OutOfRangeError(message)
     if exact.adjusted() < -40:  # noqa: PLR2004 - so small that it is zero, however long its text
         return 0, bool(exact)
-    quantized = (exact * SCALE).to_integral_value(rounding=ROUND_HALF_EVEN)
-    value = int(quantized)
+    quantized = exact.quantize(PLACES, rounding=ROUND_HALF_EVEN)
+    value = int(quantized.scaleb(6))
     if abs(value) > LARGEST:
         message = f"{number!r} is not a finite number below 4.6e12"
         raise OutOfRangeError(message)
-    return value, quantized != exact * SCALE
+    return value, quantized != exact
 
 
 def as_decimal(value: int) -> Decimal:

@@ -20,8 +20,9 @@ from kafka import KafkaAdminClient, KafkaProducer
 from schemas.indicator import Message
 
 ROOT = Path(__file__).parents[2]
-SQL = next(ROOT.joinpath("schemas/sql").glob("0100_alerts.sql*"))
 PATIENCE_S = 60.0
+TABLES = b"""alert_partition, alert_unit, alert_state, alert_transition, alert_delivery,
+    alert_refused"""
 
 
 def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = PATIENCE_S) -> None:
@@ -31,6 +32,38 @@ def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = PAT
     while not condition():
         assert monotonic() < end, f"{what}: not within {seconds} s"
         pause.wait(0.05)
+
+
+@contextmanager
+def tables_on(server: str) -> Iterator[str]:
+    """A database of the test's own with the alerts' tables alone."""
+    (migration,) = ROOT.joinpath("schemas/sql").glob("*_alerts.sql")
+    name = f"weir_test_{uuid4().hex[:12]}"
+    with psycopg.connect(server, autocommit=True) as link:
+        link.execute(f"CREATE DATABASE {name}".encode())
+    try:
+        url = f"{server.rsplit('/', 1)[0]}/{name}"
+        with psycopg.connect(url, autocommit=True) as link:
+            link.execute(migration.read_bytes())
+        yield url
+    finally:
+        with psycopg.connect(server, autocommit=True) as link:
+            link.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+def empty_tables(url: str) -> None:
+    """Leave no row: a database for each test would cost a second."""
+    with psycopg.connect(url, autocommit=True) as link:
+        link.execute(b"TRUNCATE " + TABLES)
+
+
+def end_backends(url: str) -> None:
+    """End all connections of a database but our own."""
+    with psycopg.connect(url, autocommit=True) as link:
+        link.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 @contextmanager

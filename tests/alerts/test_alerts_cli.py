@@ -107,11 +107,40 @@ def test_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "none.toml" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "environment", "code", "word"),
+    [
+        (["list"], {}, 2, "WEIR_DATABASE_URL"),
+        (["run"], {}, 2, "WEIR_DATABASE_URL"),
+        (["run"], {"WEIR_KAFKA": "nowhere"}, 2, "nowhere"),
+        (["run", "--alertmanager", "nowhere"], {}, 2, "no address"),
+        (["run", "--webhook", "ftp://host/x"], {}, 2, "no address"),
+        (["run", "--rules", "none.toml"], {}, 2, "none.toml"),
+        (["list"], {"WEIR_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}, 1, "does not answer"),
+    ],
+)
+def test_what_is_not_given_right_is_named(
+    arguments: list[str],
+    environment: dict[str, str],
+    code: int,
+    word: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Before anything is begun, in one line."""
+    for name in ("WEIR_DATABASE_URL", "WEIR_DATABASE_URL_FILE", "WEIR_KAFKA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert main(arguments) == code
+    assert word in capsys.readouterr().err
+
+
 def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
     """Without a verb the help is shown, and it is a mistake; `--help` is none."""
     assert main([]) == 2
     assert "processors replay | python -m alerts replay" in capsys.readouterr().out
-    for verb in ("replay", "check"):
+    for verb in ("replay", "check", "run", "list"):
         with pytest.raises(SystemExit) as left:
             main([verb, "--help"])
         assert left.value.code == 0

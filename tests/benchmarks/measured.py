@@ -10,7 +10,6 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import IO
 
 import psycopg
@@ -97,8 +96,8 @@ def measure(url: str, prefix: str, ends: dict[int, int]) -> Run:
 
 @contextmanager
 def _worker(url: str, prefix: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    settings = {"WEIR_KAFKA": servers.kafka(), "WEIR_DATABASE_URL": url, "WEIR_GENERATION": str(MEASURED)}
-    command = [sys.executable, str(Path(__file__).with_name("worker.py")), prefix, "--metrics-port", "0"]
+    settings = {"WEIR_KAFKA": servers.kafka(), "WEIR_DATABASE_URL": url, "WEIR_GENERATION": str(MEASURED), "WEIR_TOPIC_PREFIX": prefix}
+    command = [sys.executable, "-m", "processors", "worker", "--metrics-port", "0"]
     with subprocess.Popen(command, env={**os.environ, **settings}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:

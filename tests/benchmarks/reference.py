@@ -17,9 +17,9 @@ import psycopg
 from workload import Workload
 
 from processors.engine import Engine, Placed
-from processors.lookups import RecordRow, claims_in, day_lookups
+from processors.lookups import RecordRow, claims_in
 from processors.memory import TOO_FAST, MemoryStore, drive
-from processors.ports import HOUR_FIELDS, Fetched, Needs, ReadingRow, Step
+from processors.ports import HOUR_FIELDS, Fetched, Needs, ReadingRow, Span, Step
 from processors.store import Store
 from schemas.factors import default_pack
 
@@ -37,18 +37,19 @@ class RowStore(MemoryStore):
         super().__init__()
         self._codes = dict(enumerate(units))
         self._ids = {code: number for number, code in self._codes.items()}
-        self._rows: dict[tuple[int, int], list[tuple[int, RecordRow]]] = defaultdict(list)
+        self._rows: dict[int, list[tuple[int, RecordRow]]] = defaultdict(list)
 
     def fetch(self, needs: Needs) -> Fetched:
         """Rows for the spans asked for."""
         found = super().fetch(Needs(hours=needs.hours, gaps=needs.gaps))
-        rows = [
-            row
-            for wanted in day_lookups(needs.claims, self._ids)
-            for last_at, row in self._rows[wanted.unit, wanted.day]
-            if row.first_at < wanted.to_at and last_at >= wanted.from_at
-        ]
+        rows = [row for unit, spans in _by_unit(needs.claims).items() for row in self._overlapping(unit, spans)]
         return Fetched(claims_in(rows, needs.claims, self._ids, self._codes), found.hours, found.gaps)
+
+    def _overlapping(self, unit: str, spans: list[Span]) -> Iterator[RecordRow]:
+        begin, end = min(span.from_at for span in spans), max(span.to_at for span in spans)
+        for last_at, row in self._rows[self._ids[unit]]:
+            if row.first_at < end and last_at >= begin:
+                yield row
 
     def _write_readings(self, step: Step) -> None:
         for row in step.readings:
@@ -64,7 +65,14 @@ class RowStore(MemoryStore):
             unit, row.day, row.first_at, 1, row.partition, row.offset, row.part, row.statement, row.rank, row.revision, row.flags,
             rejected, row.point, row.at - row.first_at, row.value, sent,
         )
-        self._rows[unit, row.day].append((row.last_at, kept))
+        self._rows[unit].append((row.last_at, kept))
+
+
+def _by_unit(spans: Iterable[Span]) -> dict[str, list[Span]]:
+    found: dict[str, list[Span]] = defaultdict(list)
+    for span in spans:
+        found[span.unit].append(span)
+    return found
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,14 @@ from typing import Any
 from unittest.mock import ANY
 
 from oracle import quarter_hours, window_figures
-from oracle_claims import winner
+from oracle_claims import allowed, winner
 from oracle_figures import Figure, Judged, quota_of
-from oracle_pieces import Course, Piece, allowed
-
+from oracle_pieces import Course, Piece
 from schemas.alert import Alert
-from schemas.calendar import DAY_MS, HOUR_MS, QUARTER_MS, moment, window_start, year_of
+from schemas.calendar import DAY_MS, HOUR_MS, moment, window_start, year_of
 from schemas.factors import default_pack
 from schemas.registry import CARRIERS, UNIT_OF_MEASURE, Point, Unit
+from schemas.section import Unreadable
 from tests.dashboards.shown import PROVINCE, UNIT
 from tests.dashboards.world import END, START, Heard, Province
 
@@ -313,7 +313,7 @@ def figures(one: Standing, _: Expected) -> Rows:
         return []
     rows = []
     for kind in ("year", "month", "day"):
-        window = one.judged.windows[kind]  # type: ignore[index]
+        window = one.judged.windows[kind]
         for quantity in QUANTITIES:
             if quantity in window.figures:
                 figure = window.figures[quantity]
@@ -441,7 +441,9 @@ def kind_of(piece: Piece, point: Point) -> str | None:
     return "gap, amount known" if long else None
 
 
-def registers_of(unit: str, point: Point, expected: Expected) -> Iterator[tuple[int, Decimal | None]]:
+def registers_of(
+    unit: str, point: Point, expected: Expected
+) -> Iterator[tuple[int, Decimal | None]]:
     """What a register showed, by its winners."""
     claims = defaultdict(list)
     for claim in expected.province.outcome.claims[unit]:
@@ -454,7 +456,11 @@ def registers_of(unit: str, point: Point, expected: Expected) -> Iterator[tuple[
 
 def account(one: Standing, expected: Expected) -> Rows:
     names = ("received", "accepted", "repeated", "superseded", "rejected", "unreadable")
-    told = {day: row for (unit, day), row in expected.province.outcome.account.items() if unit == one.code}
+    told = {
+        day: row
+        for (unit, day), row in expected.province.outcome.account.items()
+        if unit == one.code
+    }
     return [
         (date.fromisoformat(day), *(told[day][name] for name in names), one.watermark)
         for day in sorted(told, reverse=True)
@@ -476,11 +482,13 @@ def refusals(one: Standing, expected: Expected) -> Rows:
     found: dict[tuple[str, str], list[int]] = defaultdict(list)
     for _, _, record in expected.province.log:
         for part in record.body if isinstance(record.body, tuple) else ():
-            if part.unit == one.code and hasattr(part, "refused"):
+            if part.unit != one.code:
+                continue
+            if isinstance(part, Unreadable):
+                found["unreadable", part.reason].append(part.received_at)
+            else:
                 for bad in part.refused:
                     found["refused", bad.reason].append(part.received_at)
-            elif part.unit == one.code:
-                found["unreadable", part.reason].append(part.received_at)
     return [
         (*key, len(times), at(min(times)), at(max(times)), one.watermark)
         for key, times in sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))

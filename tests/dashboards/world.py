@@ -12,8 +12,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from oracle import Outcome, World, judge_log
-from oracle_figures import Judged
 
 from alerts.batch import Batch, batch_of
 from alerts.batch import Record as Told
@@ -21,6 +19,8 @@ from alerts.state import Partition
 from alerts.store import Store as AlertStore
 from ingest.simulator import Faults, configuration_of, stream
 from ingest.world import Plant, default_world
+from oracle import Outcome, World, judge_log
+from oracle_figures import Judged
 from processors.metrics import WorkerMetrics
 from processors.store import Store
 from processors.worker import Worker
@@ -65,7 +65,13 @@ def records() -> Iterator[tuple[int, Record]]:
     """What the doors send, partition by partition in this order."""
     worlds = plants()
     yield from stream(
-        worlds[1], seed=7, start=START, end=END, faults=FAULTS, partitions=PARTITIONS, tick_ms=HOUR_MS
+        worlds[1],
+        seed=7,
+        start=START,
+        end=END,
+        faults=FAULTS,
+        partitions=PARTITIONS,
+        tick_ms=HOUR_MS,
     )
     yield from stream(
         worlds[2],

@@ -64,7 +64,6 @@ def test_a_command_that_is_not_right(
     ("arguments", "said"),
     [
         pytest.param(["publish"], "no Kafka at 127.0.0.1:1", id="no Kafka to publish to"),
-        pytest.param(["topics", "create"], "no Kafka at 127.0.0.1:1", id="no Kafka for topics"),
         pytest.param(["import", "f", "--mapping", "/nowhere"], "cannot be read", id="no mapping"),
     ],
 )

@@ -81,7 +81,9 @@ def full_step(first: int = 0, following: int = 3, *, partition: int = 0) -> Step
     return Step(
         positions={partition: (first, following)},
         readings=(
-            reading_row(column(NOON, NOON + 60_000), column(1, 2**62), point=(0, 3999), offset=first),
+            reading_row(
+                column(NOON, NOON + 60_000), column(1, 2**62), point=(0, 3999), offset=first
+            ),
             reading_row(
                 column(NOON + 1), column(7), unit=OTHER, offset=first, part=1, sent_at=column(NOON)
             ),
@@ -101,7 +103,9 @@ def full_step(first: int = 0, following: int = 3, *, partition: int = 0) -> Step
             ),
         ),
         refused=(
-            RefusedRow(UNIT, NOON, partition, first, 0, "unreadable", "not JSON", b"\xff\0", 2, "ab"),
+            RefusedRow(
+                UNIT, NOON, partition, first, 0, "unreadable", "not JSON", b"\xff\0", 2, "ab"
+            ),
         ),
         hours=((UNIT, "electricity", hour), (OTHER, "output", hour)),
         hour_numbers=np.arange(2 * len(HOUR_FIELDS), dtype=np.int64).reshape(2, -1) - 3,
@@ -110,7 +114,9 @@ def full_step(first: int = 0, following: int = 3, *, partition: int = 0) -> Step
             Gap(UNIT, 1, NOON, NOON + DAY_MS, "leading", 0, 9, None, 6),
         ),
         windows=(
-            WindowRow(UNIT, "day", NOON, NOON + DAY_MS, NOON, first, 0, b'{"window": "day", "end": 1}'),
+            WindowRow(
+                UNIT, "day", NOON, NOON + DAY_MS, NOON, first, 0, b'{"window": "day", "end": 1}'
+            ),
         ),
         states=(
             UnitState(UNIT, partition, (1, 2, 3), None, True, b"\0blob"),  # noqa: FBT003 - as in the ports

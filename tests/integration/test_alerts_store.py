@@ -2,13 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from time import monotonic
 
 import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from alerts.__main__ import main
 from alerts.batch import Batch, Record, batch_of
 from alerts.state import Partition, advance
 from alerts.store import (
@@ -21,21 +21,28 @@ from alerts.store import (
     StoppedError,
     Store,
 )
+from schemas.alert import Alert
 from schemas.indicator import Indicator, Message, Told
 from schemas.rule import Rule, Rules
 from tests.alerts.logs import LOGS, OTHER, START, UNIT, Log, indicator, tick
+from tests.alerts.real import empty_tables, end_backends, tables_on
+from tests.integration.conftest import server_url
 
-SQL = next(Path(__file__).parents[2].joinpath("schemas/sql").glob("0100_alerts.sql*"))
 BREACH = Rule(name="breach", kind="confirmed breach", severity="critical")
 OUTLETS = (Outlet("alertmanager", repeats=True), Outlet("webhook", repeats=False))
 FOREVER = 3_600.0
 
 
+@pytest.fixture(scope="module")
+def tables() -> Iterator[str]:
+    with tables_on(server_url()) as url:
+        yield url
+
+
 @pytest.fixture
-def url(empty_database: str) -> str:
-    with psycopg.connect(empty_database, autocommit=True) as link:
-        link.execute(SQL.read_bytes())
-    return empty_database
+def url(tables: str) -> str:
+    empty_tables(tables)
+    return tables
 
 
 @pytest.fixture
@@ -84,16 +91,13 @@ def transitions_in(url: str) -> list[object]:
 
 
 @settings(
-    max_examples=40,
+    max_examples=25,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(log=LOGS)
 def test_a_restart_goes_on_where_the_database_says(url: str, log: Log) -> None:
     """Each batch by another worker that knows only the tables: the transitions of one run."""
-    with psycopg.connect(url, autocommit=True) as link:
-        link.execute(
-            "TRUNCATE alert_partition, alert_unit, alert_state, alert_transition, alert_delivery"
-        )
+    empty_tables(url)
     whole = advance(Partition(), log.messages, log.rules)
     store = Store(url)
     for first in range(0, len(log.messages), 3):
@@ -141,6 +145,15 @@ def test_what_cannot_be_read_is_kept_and_stops_nobody(store: Store, url: str) ->
     assert [row[:2] for row in kept] == list(enumerate(bad))
     assert all(row[2] for row in kept)
     assert len(transitions_in(url)) == 1
+
+
+def test_the_migrations_make_the_tables(database: str) -> None:
+    """As `python -m processors migrate up` does, with all others."""
+    store = Store(database)
+    assert store.alerts() == []
+    Writer(store).hear(indicator(0, START, "x"))
+    assert len(store.alerts()) == 1
+    store.close()
 
 
 def test_without_tables_it_says_what_to_do(empty_database: str) -> None:
@@ -204,14 +217,6 @@ def killed(url: str, kills: list[str], point: str) -> Callable[[str], None]:
             end_backends(url)
 
     return at_point
-
-
-def end_backends(url: str) -> None:
-    with psycopg.connect(url, autocommit=True) as link:
-        link.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
 
 
 @pytest.mark.parametrize("point", ["before commit", "after commit", "during load"])
@@ -379,6 +384,16 @@ def test_what_fires_is_repeated_until_it_ends(store: Store) -> None:
     assert writer.due("alertmanager") == []
 
 
+def test_what_has_ended_is_due_no_more(store: Store) -> None:
+    """A repetition that was due when the end was committed is not sent after it."""
+    writer = Writer(store)
+    writer.hear(indicator(0, START, "x"))
+    (firing,) = writer.due("alertmanager")
+    store.record_delivered(firing, repeat_seconds=0)
+    writer.hear(indicator(1, START + 1, "."))
+    assert writer.states_due("alertmanager") == ["resolved"]
+
+
 def test_a_firing_sent_while_it_ends_is_not_repeated(store: Store) -> None:
     """It was being sent for the first time when its end was committed."""
     writer = Writer(store)
@@ -460,7 +475,7 @@ def test_only_the_channels_that_were_told_are_told_the_end(url: str) -> None:
     store.close()
 
 
-def test_the_alerts_now(store: Store) -> None:
+def test_the_alerts_now(store: Store, url: str, capsys: pytest.CaptureFixture[str]) -> None:
     """What `python -m alerts list` shows."""
     writer = Writer(store, (BREACH, BREACH.model_copy(update={"name": "later", "hold": "PT1H"})))
     writer.hear(indicator(0, START, "x"))
@@ -468,5 +483,15 @@ def test_the_alerts_now(store: Store) -> None:
         ("breach", "firing"),
         ("later", "pending"),
     ]
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("WEIR_DATABASE_URL", url)
+        assert main(["list"]) == 0
+        first, second = capsys.readouterr().out.splitlines()
+        assert main(["list", "--json"]) == 0
+        listed = [Alert.model_validate_json(line) for line in capsys.readouterr().out.splitlines()]
+    since = "confirmed breach since 2026-02-11T15:45:00+08:00"
+    assert first == f"firing  critical {UNIT} breach: {since}"
+    assert second == f"pending critical {UNIT} later: {since}"
+    assert listed == store.alerts()
     writer.hear(indicator(1, START + 1, "."))
     assert store.alerts() == []

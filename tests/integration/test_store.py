@@ -58,9 +58,9 @@ def test_a_step_is_read_back_as_it_was_written(store: Store, database: str) -> N
     assert store.memory(0) == Memory(NOON, ((1, "apply configuration 1"),), {"mqtt": (2, 17)})
     assert store.unpublished(0, 10) == list(written.outbox)
     assert store.positions([0]) == {0: 3}
-    assert rows(database, "SELECT partitions, firsts, nexts, readings, rejections, holes, engine FROM step") == [
-        ([0], [0], [3], 3, 2, 1, "test")
-    ]
+    assert rows(
+        database, "SELECT partitions, firsts, nexts, readings, rejections, holes, engine FROM step"
+    ) == [([0], [0], [3], 3, 2, 1, "test")]
     assert rows(database, "SELECT names, reason FROM rejection_record WHERE point = '{-1}'") == [
         (["水表"], "unknown point")
     ]
@@ -76,7 +76,10 @@ def test_what_changed_is_replaced_and_the_account_is_added_to(store: Store, data
     again = full_step(3, 5)
     gap = Gap(UNIT, 0, NOON, NOON + HOUR_MS, "event", 0, 5, 1, 6)
     store.write(replace(again, gaps=(gap,), gaps_ended=(again.gaps[1], gap)))
-    assert rows(database, "SELECT accepted, unreadable FROM account ORDER BY unit") == [(2, 10), (2, 0)]
+    assert rows(database, "SELECT accepted, unreadable FROM account ORDER BY unit") == [
+        (2, 10),
+        (2, 0),
+    ]
     assert store.fetch(Needs(gaps=(GapSpan(UNIT, -1, 0, NOON * 2),))).gaps == (gap,)
     assert rows(database, "SELECT kind::text, ends - starts FROM gap") == [("event", HOUR_MS)]
     assert rows(database, "SELECT count(*), max(best) FROM hour") == [(2, 7)]
@@ -93,8 +96,12 @@ def test_claims_are_fetched_by_point_statement_and_instant(store: Store) -> None
     """Only what lies in a span: from ≤ instant < to; each claim once, however the spans overlap."""
     midnight = NOON - NOON % DAY_MS - OFFSET_MS
     late = reading_row(column(midnight - 1, midnight - 5), column(4, 3), point=(0, 1), offset=1)
-    early = reading_row(column(midnight, midnight + 9), column(5, 6), offset=1, part=1, flags=1, rank=2)
-    fast = reading_row(column(midnight), column(99), offset=1, reason="faster than rated", sent_at=NEVER)
+    early = reading_row(
+        column(midnight, midnight + 9), column(5, 6), offset=1, part=1, flags=1, rank=2
+    )
+    fast = reading_row(
+        column(midnight), column(99), offset=1, reason="faster than rated", sent_at=NEVER
+    )
     other = reading_row(column(midnight), column(98), offset=1, part=1, reason="negative")
     store.write(replace(step(), readings=(late, early), rejections=(fast, other)))
     spans = (
@@ -120,22 +127,36 @@ def test_hours_and_gaps_are_fetched_by_span(store: Store) -> None:
     hour = NOON // HOUR_MS
     found = store.fetch(
         Needs(
-            hours=(HourSpan(UNIT, hour, hour + 1), HourSpan(UNIT, hour - 5, hour + 5), HourSpan(OTHER, hour + 1, hour + 9)),
-            gaps=(GapSpan(UNIT, 0, NOON + DAY_MS, NOON + DAY_MS), GapSpan(UNIT, 1, NOON - 9, NOON - 1)),
+            hours=(
+                HourSpan(UNIT, hour, hour + 1),
+                HourSpan(UNIT, hour - 5, hour + 5),
+                HourSpan(OTHER, hour + 1, hour + 9),
+            ),
+            gaps=(
+                GapSpan(UNIT, 0, NOON + DAY_MS, NOON + DAY_MS),
+                GapSpan(UNIT, 1, NOON - 9, NOON - 1),
+            ),
         )
     )
-    assert found.hours == (Hour(UNIT, "electricity", hour, tuple(written.hour_numbers[0].tolist())),)
+    assert found.hours == (
+        Hour(UNIT, "electricity", hour, tuple(written.hour_numbers[0].tolist())),
+    )
     assert found.gaps == (written.gaps[0],)
 
 
 def test_of_many_gaps_only_those_at_the_span(store: Store) -> None:
     """A point's gaps lie side by side: the last one that begins before the span, and those in it."""
-    gaps = tuple(Gap(UNIT, 2, start, start + 10, "known", 0, 0, 1, 1) for start in range(0, 100, 10))
+    gaps = tuple(
+        Gap(UNIT, 2, start, start + 10, "known", 0, 0, 1, 1) for start in range(0, 100, 10)
+    )
     configured(store)
     store.write(replace(step(), gaps=gaps))
     assert store.fetch(Needs(gaps=(GapSpan(UNIT, 2, 35, 40),))).gaps == gaps[3:5]
     assert store.fetch(Needs(gaps=(GapSpan(UNIT, 2, 30, 30),))).gaps == gaps[2:4]
-    assert store.fetch(Needs(gaps=(GapSpan(UNIT, -1, 95, 95), GapSpan(UNIT, 2, 99, 200)))).gaps == gaps[9:]
+    assert (
+        store.fetch(Needs(gaps=(GapSpan(UNIT, -1, 95, 95), GapSpan(UNIT, 2, 99, 200)))).gaps
+        == gaps[9:]
+    )
 
 
 def configured(store: Store) -> None:
@@ -145,7 +166,9 @@ def configured(store: Store) -> None:
     store.save_configuration(configuration())
 
 
-def test_a_step_that_does_not_continue_its_partition_is_refused_whole(store: Store, database: str) -> None:
+def test_a_step_that_does_not_continue_its_partition_is_refused_whole(
+    store: Store, database: str
+) -> None:
     """The fence: epoch and next offset, in the same transaction as everything else."""
     with pytest.raises(FencedError):
         store.write(full_step(1, 4))
@@ -209,5 +232,8 @@ def test_factors_are_stored_once_and_come_back(store: Store) -> None:
     pack = default_pack()
     stored = store.factor_pack()
     assert stored is not None
-    assert (stored.version, sorted(stored.entries, key=str)) == (pack.version, sorted(pack.entries, key=str))
+    assert (stored.version, sorted(stored.entries, key=str)) == (
+        pack.version,
+        sorted(pack.entries, key=str),
+    )
     assert not store.save_factors(pack)

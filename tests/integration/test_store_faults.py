@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from processors.ports import Needs, Span
-from processors.store import LostError, Store, StoppedError, passes
+from processors.store import LostError, StoppedError, Store, passes
 from tests.integration.steps import NOON, UNIT, full_step, step
 
 
@@ -68,10 +68,8 @@ class Proxy:
         pairs, self.pairs = self.pairs, []
         for pair in pairs:
             for end in pair:
-                try:
+                with suppress(OSError):
                     end.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass
                 end.close()
 
 

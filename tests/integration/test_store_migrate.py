@@ -17,13 +17,15 @@ PASSWORD = "only for a test"  # noqa: S105 - of a role that lives as long as the
 
 def test_all_are_applied_once(empty_database: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A second run finds nothing to do; `status` lists each with its time."""
-    assert migrate.main(["--database", empty_database, "status"]) == 0
+    assert migrate.main(["--url", empty_database, "status"]) == 0
     assert "0001 configuration: missing" in capsys.readouterr().out
-    assert migrate.main(["--database", empty_database, "up"]) == 0
-    assert migrate.main(["--database", empty_database, "up"]) == 0
+    assert migrate.main(["--url", empty_database, "up"]) == 0
+    assert migrate.main(["--url", empty_database, "up"]) == 0
     assert capsys.readouterr().out.endswith("nothing to apply\n")
     status = migrate.status(empty_database)
-    assert [number for number, _, _ in status.applied] == list(range(1, len(migrate.migrations()) + 1))
+    assert [number for number, _, _ in status.applied] == list(
+        range(1, len(migrate.migrations()) + 1)
+    )
     assert status.missing == ()
     assert status.edition in {"apache", "timescale"}
 
@@ -50,13 +52,15 @@ def test_an_edited_one_is_refused(empty_database: str) -> None:
 def test_one_that_fails_leaves_nothing(empty_database: str) -> None:
     """Each is one transaction, and says which statement the server did not like."""
     bad = Migration(1, "bad", "CREATE TABLE one (); SELECT wrong")
-    with pytest.raises(MigrationError, match="0001 bad: column .wrong. does not exist"):
+    with pytest.raises(MigrationError, match=r"0001 bad: column .wrong. does not exist"):
         migrate.up(empty_database, steps=[bad])
     with psycopg.connect(empty_database) as link:
         assert link.execute("SELECT to_regclass('one')").fetchone() == (None,)
 
 
-@pytest.mark.parametrize("names", [["0001_a.sql", "0003_b.sql"], ["0001_a.sql", "0001_b.sql"], ["1_a.sql"]])
+@pytest.mark.parametrize(
+    "names", [["0001_a.sql", "0003_b.sql"], ["0001_a.sql", "0001_b.sql"], ["1_a.sql"]]
+)
 def test_numbers_leave_none_out(tmp_path: Path, names: list[str]) -> None:
     """Two people who take the same number find out before the database does."""
     for name in names:
@@ -86,7 +90,12 @@ def test_the_worker_may_do_its_work_and_no_more(login: str) -> None:
     assert len(store.load(0)) == 2
     store.close()
     with psycopg.connect(login, autocommit=True) as link:
-        for statement in ("DELETE FROM reading_record", "UPDATE outbox SET key = ''", "DROP TABLE hour", "UPDATE step SET holes = 0"):
+        for statement in (
+            "DELETE FROM reading_record",
+            "UPDATE outbox SET key = ''",
+            "DROP TABLE hour",
+            "UPDATE step SET holes = 0",
+        ):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 link.execute(statement.encode())
 
@@ -97,12 +106,14 @@ def test_the_reader_reads_through_views_and_functions_alone(login: str) -> None:
     with psycopg.connect(login, autocommit=True) as link:
         for name in ("reading_record", "hour", "unit_state", "outbox", "unit_window"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
-                link.execute(f"SELECT 1 FROM {name} LIMIT 1".encode())
+                link.execute(f"TABLE {name}".encode())
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             link.execute("CREATE TABLE mine ()")
         for name in ("unit_now", "figure_now"):
-            link.execute(f"SELECT * FROM {name}".encode())
-        link.execute("SELECT * FROM figures('x', now(), now())")
+            link.execute(f"TABLE {name}".encode())
+        link.execute(
+            "SELECT * FROM figures('x', date_trunc('day', now()), date_trunc('day', now()))"
+        )
 
 
 def test_a_login_for_an_unknown_role_is_refused(database: str) -> None:

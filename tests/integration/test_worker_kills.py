@@ -56,7 +56,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     prefix = f"{name}."
     create_topics(parts.kafka, partitions=PARTITIONS, say=lambda _: None, prefix=prefix)
     environment = os.environ | {
-        "WEIR_KAFKA": parts.kafka, "WEIR_DATABASE_URL": url, "WEIR_TOPIC_PREFIX": prefix, "WEIR_PARTITIONS": str(PARTITIONS),
+        "WEIR_KAFKA": parts.kafka,
+        "WEIR_DATABASE_URL": url,
+        "WEIR_TOPIC_PREFIX": prefix,
+        "WEIR_PARTITIONS": str(PARTITIONS),
     }
     yield Place(dict(environment), url, tmp_path_factory.mktemp("kills") / "worker.log", prefix)
     with psycopg.connect(parts.database_url, autocommit=True) as link:
@@ -67,7 +70,9 @@ def _log(workload: Workload) -> list[tuple[int, int, bytes]]:
     offsets = dict.fromkeys(range(PARTITIONS), 0)
     found = []
     for partition, record in [*workload.beginning(), *workload.records(0, 24)]:
-        found.append((partition, offsets[partition], encode(_renumbered(record, offsets[partition]))))
+        found.append(
+            (partition, offsets[partition], encode(_renumbered(record, offsets[partition])))
+        )
         offsets[partition] += 1
     return found
 
@@ -77,7 +82,12 @@ def _renumbered(record: Record, offset: int) -> Record:
 
 
 def _publish(place: Place, log: list[tuple[int, int, bytes]]) -> None:
-    producer = KafkaProducer(bootstrap_servers=place.environment["WEIR_KAFKA"], acks="all", linger_ms=20, batch_size=262_144)
+    producer = KafkaProducer(
+        bootstrap_servers=place.environment["WEIR_KAFKA"],
+        acks="all",
+        linger_ms=20,
+        batch_size=262_144,
+    )
     for partition, _, value in log:
         producer.send(place.prefix + topics.READINGS, value, partition=partition)
     producer.flush()
@@ -85,11 +95,29 @@ def _publish(place: Place, log: list[tuple[int, int, bytes]]) -> None:
 
 
 def _start(place: Place, stop_at: str = "") -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "processors", "worker", "--session", "10", "--instance", "kills", "--metrics-port", "0"]
-    return subprocess.Popen(command, env=place.environment | {"WEIR_TEST_STOP_AT": stop_at}, stderr=place.errors.open("ab"), stdout=subprocess.DEVNULL)
+    command = [
+        sys.executable,
+        "-m",
+        "processors",
+        "worker",
+        "--session",
+        "10",
+        "--instance",
+        "kills",
+        "--metrics-port",
+        "0",
+    ]
+    return subprocess.Popen(
+        command,
+        env=place.environment | {"WEIR_TEST_STOP_AT": stop_at},
+        stderr=place.errors.open("ab"),
+        stdout=subprocess.DEVNULL,
+    )
 
 
-def _wait_stopped(place: Place, since: int, worker: subprocess.Popen[bytes], seconds: float = 90) -> str:
+def _wait_stopped(
+    place: Place, since: int, worker: subprocess.Popen[bytes], seconds: float = 90
+) -> str:
     """The line in which the worker says where it stopped."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -153,7 +181,9 @@ def _without_kills(workload: Workload, log: list[tuple[int, int, bytes]]) -> Mem
     store = MemoryStore()
     engine = Engine(default_pack(), {1: workload.configuration()}, PARTITIONS)
     for i in range(0, len(log), 777):
-        step = drive(engine.step([(p, o, decode(value)) for p, o, value in log[i : i + 777]]), store)
+        step = drive(
+            engine.step([(p, o, decode(value)) for p, o, value in log[i : i + 777]]), store
+        )
         store.write(step)
         engine.clear()
     return store
@@ -167,11 +197,17 @@ def test_a_killed_worker_loses_nothing_and_doubles_nothing(place: Place) -> None
     store = Store(place.database)
     store.save_configuration(workload.configuration())
     _publish(place, log)
-    told = [_kill_at(place, point, 1 if point == "during load" else 2) for point in POINTS for _ in range(TIMES)]
+    told = [
+        _kill_at(place, point, 1 if point == "during load" else 2)
+        for point in POINTS
+        for _ in range(TIMES)
+    ]
     ends: dict[int, int] = {}
     for partition, offset, _ in log:
         ends[partition] = offset + 1
-    assert all(_offsets(place)[p] < ends[p] for p in ends), "the log was too short: the kills must fall into the load"
+    assert all(_offsets(place)[p] < ends[p] for p in ends), (
+        "the log was too short: the kills must fall into the load"
+    )
     rate = _drained(place, ends)
     assert [line for line in told if "during load" not in line and "ahead: True" not in line] == []
     assert rate > LEAST_RATE
@@ -188,16 +224,31 @@ def _compare(place: Place, store: Store, expected: MemoryStore) -> None:
         account = link.execute(
             "SELECT u.code, a.day::text, accepted, repeated, superseded, rejected, unreadable FROM account a JOIN unit u ON u.id = a.unit"
         ).fetchall()
-        outbox = link.execute('SELECT partition, "offset", position, number, payload FROM outbox').fetchall()
-        readings = link.execute("SELECT count(*), sum(array_length(value, 1)), sum((SELECT sum(v) FROM unnest(value) v)) FROM reading_record").fetchone()
+        outbox = link.execute(
+            'SELECT partition, "offset", position, number, payload FROM outbox'
+        ).fetchall()
+        readings = link.execute(
+            "SELECT count(*), sum(array_length(value, 1)), sum((SELECT sum(v) FROM unnest(value) v)) FROM reading_record"
+        ).fetchone()
     assert {(row[0], row[1], row[2]): tuple(row[3:]) for row in hours} == {
-        (unit, quantity, hour): numbers for unit, rows in expected.hours.items() for (hour, quantity), numbers in rows.items()
+        (unit, quantity, hour): numbers
+        for unit, rows in expected.hours.items()
+        for (hour, quantity), numbers in rows.items()
     }
-    assert {(row[0], row[1]): tuple(row[2:]) for row in account} == {key: value for key, value in expected.account.items() if any(value)}
+    assert {(row[0], row[1]): tuple(row[2:]) for row in account} == {
+        key: value for key, value in expected.account.items() if any(value)
+    }
     assert {tuple(row[:4]): bytes(row[4]) for row in outbox} == {
-        (row.partition, row.offset, row.position, row.number): row.payload for row in expected.outbox
+        (row.partition, row.offset, row.position, row.number): row.payload
+        for row in expected.outbox
     }
     total = sum(int(row.value.sum()) for row in expected.readings)
-    assert readings == (len(expected.readings), sum(len(row.value) for row in expected.readings), total)
-    states = {state.unit: state.blob for partition in range(PARTITIONS) for state in store.load(partition)}
+    assert readings == (
+        len(expected.readings),
+        sum(len(row.value) for row in expected.readings),
+        total,
+    )
+    states = {
+        state.unit: state.blob for partition in range(PARTITIONS) for state in store.load(partition)
+    }
     assert states == {unit: state.blob for unit, state in expected.states.items()}

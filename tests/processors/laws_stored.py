@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import astuple
 from typing import NamedTuple
 
 import numpy as np
@@ -155,7 +154,7 @@ def tables(store: MemoryStore) -> Tables:
     return Tables(
         lines(store),
         sorted(store.ticks),
-        sorted(repr(astuple(row)) for row in (*store.readings, *store.rejections, *store.refused)),
+        sorted(repr(row) for row in (*store.readings, *store.rejections, *store.refused)),
         hours(store),
         {unit: sorted(gaps.values()) for unit, gaps in store.gaps.items() if gaps},
         {key: row.judged for key, row in store.windows.items()},

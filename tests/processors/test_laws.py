@@ -57,61 +57,55 @@ def spans(world: World, plan: random.Random) -> Iterator[tuple[str, int, int]]:
         yield unit.code, day, window_end("day", day)
 
 
-# The stream is the oracle.
-
-
 @given(worlds(), plans)
-def test_what_is_told_is_what_the_oracle_tells(world: World, plan: random.Random) -> None:
-    """At each tick, for the log before it, in any steps: everything that must be told, no more."""
+def test_the_stream_is_the_oracle(world: World, plan: random.Random) -> None:
+    """For any order, duplication, lateness, split into records, steps and restarts."""
     shell, outcome = run(world, plan), judged(world)
+    tells_the_same(shell, outcome)
+    keeps_the_same(shell, outcome)
+    loses_nothing(shell)
+    for unit, start, end in spans(world, plan):
+        if unit in outcome.histories:
+            same = oracle_span(outcome.world(unit), start, end)
+            assert engine_span(shell, unit, start, end) == same
+
+
+def tells_the_same(shell: Shell, outcome: Outcome) -> None:
+    """At each tick, for the log before it: everything that must be told, and no more."""
     assert differences(stored.told(shell.store), messages(outcome)) == []
     honoured = [(t.partition, t.offset, t.position, t.at, t.unit) for t in outcome.ticks]
     assert stored.ticks_told(shell.store) == sorted(honoured, key=lambda tick: tick[:3])
 
 
-@given(worlds(), plans)
-def test_any_span_is_the_oracles(world: World, plan: random.Random) -> None:
-    """Hour rows and gaps give the figures of any span of whole hours."""
-    shell, outcome = run(world, plan), judged(world)
-    for unit, start, end in spans(world, plan):
-        if unit in outcome.histories:
-            assert engine_span(shell, unit, start, end) == oracle_span(
-                outcome.world(unit), start, end
-            )
-
-
-@given(worlds(), plans)
-def test_what_counts_is_the_oracles(world: World, plan: random.Random) -> None:
-    """Claims, rejections and the account; and not one reading of the doors' is lost."""
-    shell, outcome = run(world, plan), judged(world)
-    assert stored.kept(shell.store, world) == stored.kept_by_oracle(outcome)
-    nobodys = stored.of_nobody(shell.store)
-    mine, oracles = stored.rejected(shell.store, world), stored.rejected_by_oracle(outcome)
+def keeps_the_same(shell: Shell, outcome: Outcome) -> None:
+    """Claims, rejections with their reasons, and the account."""
+    store, world = shell.store, shell.world
+    assert stored.kept(store, world) == stored.kept_by_oracle(outcome)
+    mine, oracles = stored.rejected(store, world), stored.rejected_by_oracle(outcome)
     assert mine <= oracles
-    assert Counter(unit for unit, _ in (oracles - mine).elements()) == nobodys
-    assert {refusal.reason for _, refusal in oracles - mine} <= {"unknown point"}
+    nobodys = oracles - mine
+    assert Counter(unit for unit, _ in nobodys.elements()) == stored.of_nobody(store)
+    assert {refusal.reason for _, refusal in nobodys} <= {"unknown point"}
+    assert stored.account(store) == stored.account_of_oracle(outcome)
+
+
+def loses_nothing(shell: Shell) -> None:
+    """What the doors put into the log is what the account received."""
     account = stored.account(shell.store)
-    assert account == stored.account_of_oracle(outcome)
-    assert {key: sum(counts.values()) for key, counts in account.items()} == stored.put_in(world)
-
-
-# Steps, restarts and repetitions change nothing.
+    received = {key: sum(counts.values()) for key, counts in account.items()}
+    assert received == stored.put_in(shell.world)
 
 
 @given(worlds(), plans)
-def test_steps_change_nothing(world: World, plan: random.Random) -> None:
-    """However a log falls into steps, with crashes and hand-overs: the tables are the same."""
-    whole, cut = stored.tables(run(world).store), stored.tables(run(world, plan).store)
-    for name, expected, found in zip(whole._fields, whole, cut, strict=True):
-        assert found == expected, name
-
-
-@given(worlds(), st.integers(0, 2**24 - 1))
-def test_a_replay_gives_the_same_bytes(world: World, seed: int) -> None:
-    """The same log in the same steps: all tables, and what the engine remembers, to the byte."""
-    first, second = (run(world, random.Random(seed)).store for _ in range(2))
-    assert stored.tables(first) == stored.tables(second)
-    assert first.states == second.states
+def test_steps_and_replays_change_nothing(world: World, plan: random.Random) -> None:
+    """However the log falls into steps, with crashes and hand-overs, and however often it is read."""
+    whole, replayed, cut = run(world).store, run(world).store, run(world, plan).store
+    assert replayed.states == whole.states
+    assert stored.tables(replayed) == stored.tables(whole)
+    for name, one, other in zip(
+        stored.Tables._fields, stored.tables(whole), stored.tables(cut), strict=True
+    ):
+        assert one == other, name
 
 
 @given(worlds(), plans)

@@ -74,3 +74,15 @@ def test_nothing_has_no_text() -> None:
     """An unknown amount stays unknown."""
     assert as_text(None) is None
     assert as_text(-1_500_000) == "-1.5"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("0.0000005000000000000000000000000000001", (1, True), id="just above a half"),
+        pytest.param("1.0000000000000000000000000000000000001", (1_000_000, True), id="a long tail"),
+    ],
+)
+def test_long_numbers_are_rounded_once(text: str, expected: tuple[int, bool]) -> None:
+    """However many digits a text has, it is rounded once, and said so."""
+    assert scaled(text) == expected

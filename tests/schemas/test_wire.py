@@ -259,6 +259,24 @@ def test_lines_that_would_mislead(change: dict[str, object]) -> None:
         from_line(json.dumps(told))
 
 
+@pytest.mark.parametrize(
+    "section",
+    [
+        pytest.param(a_section(point=1), id="no such name"),
+        pytest.param(a_section(point=np.array([1])), id="no such name, as a column"),
+        pytest.param(a_section(unit_of_measure=1), id="no such unit of measure"),
+        pytest.param(a_section(message=1), id="no such message"),
+        pytest.param(a_section(statement=6), id="no such statement"),
+        pytest.param(a_section(ticks=((2, 0),)), id="tick beyond the readings"),
+    ],
+)
+def test_bytes_that_would_mislead(section: Section) -> None:
+    """An index into nowhere stops here, not in the engine."""
+    whole = encode(a_record(section))
+    with pytest.raises(LayoutError):
+        decode(whole)
+
+
 def test_deep_nesting_is_no_line() -> None:
     """No RecursionError leaves the reader, neither of lines nor of refused readings."""
     with pytest.raises(LayoutError):

@@ -1,4 +1,4 @@
--- 0200: what the two dashboards show beside the functions of 0005 and the views of 0006.
+-- 0008: what the two dashboards show beside the functions of 0005 and the views of 0006 and 0007.
 --
 -- Everything here is for weir_reader, who has no right on any table: views with a security barrier,
 -- and functions that run as their owner and, where they read hypertables, plan anew at each call.
@@ -47,9 +47,9 @@ SELECT u.code AS unit,
        w.judged ->> 'reason' AS reason,
        instant((w.judged ->> 'since')::bigint) AS since,
        scaled((w.judged ->> 'limit')::bigint) AS quota_tce,
-       scaled((w.judged #>> '{figures,energy,low}')::bigint) AS low_tce,
-       scaled((w.judged #>> '{figures,energy,best}')::bigint) AS best_tce,
-       scaled((w.judged #>> '{figures,energy,high}')::bigint) AS high_tce,
+       scaled((w.judged #>> '{figures,energy,low}')::bigint) AS energy_low,
+       scaled((w.judged #>> '{figures,energy,best}')::bigint) AS energy_best,
+       scaled((w.judged #>> '{figures,energy,high}')::bigint) AS energy_high,
        round(((w.judged #>> '{figures,energy,best}')::numeric / nullif((w.judged ->> 'limit')::numeric, 0)), 4) AS best_of_quota,
        scaled((w.judged #>> '{figures,energy,share_measured}')::bigint) AS share_measured
 FROM unit_window w
@@ -59,51 +59,38 @@ COMMENT ON COLUMN unit_verdict.as_of IS 'Instant that the figures were told for:
 
 -- A registered unit: its newest year, and its points.
 CREATE VIEW unit_standing WITH (security_barrier) AS
-SELECT u.code AS unit,
-       u.name,
-       u.region,
+SELECT n.unit,
+       n.name,
+       n.region,
        r.name || coalesce(' (' || nullif(r.name_zh, '') || ')', '') AS region_name,
-       u.industry,
-       u.industry || ' ' || i.name || coalesce(' (' || nullif(i.name_zh, '') || ')', '') AS industry_name,
+       n.industry,
+       n.industry || ' ' || i.name || coalesce(' (' || nullif(i.name_zh, '') || ')', '') AS industry_name,
        coalesce(v.standing, 'nothing told yet') AS standing,
-       v.year, v.as_of, v.reason, v.since, v.quota_tce, v.low_tce, v.best_tce, v.high_tce, v.best_of_quota, v.share_measured,
-       instant(s.last_tick) AS watermark,
-       coalesce(p.points, 0) AS points,
-       coalesce(p.silent_points, 0) AS silent_points,
-       CASE WHEN s.live OR s.last_tick IS NULL THEN 'now-7d' ELSE (s.last_tick - 7 * 86400000)::text END AS link_from,
-       CASE WHEN s.live OR s.last_tick IS NULL THEN 'now' ELSE s.last_tick::text END AS link_to
-FROM unit u
-LEFT JOIN region r ON r.code = u.region
-LEFT JOIN industry i ON i.code = u.industry
-LEFT JOIN unit_state s ON s.unit = u.id
-LEFT JOIN LATERAL (SELECT * FROM unit_verdict WHERE unit_verdict.unit = u.code ORDER BY year DESC LIMIT 1) v ON true
-LEFT JOIN (
-    SELECT unit, count(*) AS points, count(*) FILTER (WHERE silent) AS silent_points
-    FROM point_standing GROUP BY unit
-) p ON p.unit = u.code
-WHERE u.version IS NOT NULL;
+       n.year, n.as_of, n.reason, n.since, n.quota_tce, n.energy_low, n.energy_best, n.energy_high,
+       v.best_of_quota, v.share_measured,
+       n.last_tick AS watermark,
+       p.silent_points,
+       CASE WHEN n.live OR n.last_tick IS NULL THEN 'now-7d' ELSE (ms_of(n.last_tick) - 7 * 86400000)::text END AS link_from,
+       CASE WHEN n.live OR n.last_tick IS NULL THEN 'now' ELSE ms_of(n.last_tick)::text END AS link_to
+FROM unit_now n
+JOIN region r ON r.code = n.region
+JOIN industry i ON i.code = n.industry
+LEFT JOIN unit_verdict v ON v.unit = n.unit AND v.year = n.year
+JOIN (SELECT unit, count(*) FILTER (WHERE silent) AS silent_points FROM point_standing GROUP BY unit) p ON p.unit = n.unit;
 COMMENT ON COLUMN unit_standing.watermark IS 'The unit''s last tick: its standing and its silent points hold at this instant.';
 COMMENT ON COLUMN unit_standing.link_from IS 'With link_to: the week that the unit''s dashboard opens on, in the unit''s own time.';
 
--- Every figure of every day, month and year of a unit, as last told.
-CREATE VIEW unit_window_figure WITH (security_barrier) AS
+-- The factors that a figure told was converted by.
+CREATE VIEW figure_factors WITH (security_barrier) AS
 SELECT u.code AS unit,
-       w.kind,
+       w.kind AS window_kind,
        instant(w.starts) AS starts,
-       instant(w.ends) AS ends,
-       instant(w.as_of) AS as_of,
        f.key AS quantity,
-       f.value ->> 'unit_of_measure' AS unit_of_measure,
-       scaled((f.value ->> 'low')::bigint) AS low,
-       scaled((f.value ->> 'best')::bigint) AS best,
-       scaled((f.value ->> 'high')::bigint) AS high,
-       scaled((f.value ->> 'share_measured')::bigint) AS share_measured,
-       (SELECT string_agg(factor, ', ') FROM jsonb_array_elements_text(f.value -> 'factors') AS factor) AS factors,
-       (f.value ->> 'unverified')::boolean AS unverified
+       (SELECT string_agg(factor, ', ') FROM jsonb_array_elements_text(f.value -> 'factors') AS factor) AS factors
 FROM unit_window w
 JOIN unit u ON u.id = w.unit
-CROSS JOIN LATERAL jsonb_each(w.judged -> 'figures') f;
-COMMENT ON COLUMN unit_window_figure.unverified IS 'One of the factors rests on a figure nobody has verified; NULL where there is no factor.';
+CROSS JOIN LATERAL jsonb_each(w.judged -> 'figures') f
+WHERE f.value ? 'factors';
 
 -- What came from a unit, by business day of its arrival.
 CREATE VIEW unit_account WITH (security_barrier) AS
@@ -143,7 +130,7 @@ DECLARE
     asked ALIAS FOR $1;
     unit_id integer := (SELECT id FROM unit WHERE code = asked);
     first_hour bigint := floored(ms_of(from_at), 3600000) / 3600000;
-    last_ms bigint := (SELECT least(ms_of($3), last_tick) FROM unit_state WHERE unit_state.unit = unit_id);
+    last_ms bigint := (SELECT least(ms_of($3), last_tick) FROM unit_state WHERE unit_state.unit = unit_id AND last_tick IS NOT NULL);
 BEGIN
     RETURN QUERY
     SELECT instant(h.hour * 3600000), scaled(e.low + o.low), scaled(e.best + o.best), scaled(e.high + o.high),
@@ -262,11 +249,8 @@ FROM (SELECT kind, reason, received_at FROM refused WHERE refused.unit = $1 ORDE
 GROUP BY r.kind, r.reason
 $$;
 
--- A function in a view runs with the rights of whoever reads it, so these are granted, too.
-GRANT EXECUTE ON FUNCTION instant, scaled, statement_name, business_year, business_day, allowed, staircase, floored TO weir_reader;
 REVOKE ALL ON FUNCTION energy_by_hour, gaps, rejections, refusals FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION energy_by_hour, gaps, rejections, refusals TO weir_reader;
-GRANT SELECT ON point_standing, unit_verdict, unit_standing, unit_window_figure, unit_account, watermark, alert_standing
-    TO weir_reader;
+GRANT SELECT ON point_standing, unit_verdict, unit_standing, figure_factors, unit_account, watermark, alert_standing TO weir_reader;
 ALTER VIEW alert_log SET (security_barrier = true);
 GRANT SELECT ON alert_log TO weir_reader;

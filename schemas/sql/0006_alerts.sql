@@ -1,4 +1,4 @@
--- 0100: alerts: how far the indicators were heard, what is remembered, what happened, what was sent.
+-- 0006: alerts: how far the indicators were heard, what is remembered, what happened, what was sent.
 --
 -- Written by alerts/store.py alone, in one transaction a batch. Instants in the bodies and in the
 -- columns taken from them are bigint milliseconds of event time, as everywhere; what the wall clock

@@ -1,0 +1,290 @@
+"""The dashboards' JSON: what Grafana reads, whole, and what people read, well."""
+
+import copy
+import json
+import re
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any, get_args
+
+import psycopg
+import pytest
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
+
+from processors.validation import REASONS
+from schemas.calendar import moment
+from schemas.indicator import Reason
+from schemas.registry import STATEMENTS, UNIT_OF_MEASURE
+from schemas.rule import Kind
+from tests.dashboards.macros import Value, expand
+from tests.dashboards.shown import DASHBOARDS, FOLDER, PROVINCE, UNIT, Json, Query, queries
+from tests.dashboards.test_dashboards import INDUSTRIES, REGIONS
+from tests.dashboards.world import END, START, code
+
+register_default_plugins()
+DATA_SOURCE = {"type": "grafana-postgresql-datasource", "uid": "${datasource}"}
+BILINGUAL = re.compile(r"[A-Z][^()一-鿿]* \([^()]*[一-鿿][^()]*\)")
+"""English first, then Chinese in parentheses."""
+HELPERS = {"unit_code", "link_from", "link_to", "time"}
+"""Columns that no one sees, and the time axis."""
+WITHOUT_FIGURES = {(PROVINCE, 2), (UNIT, 7), (UNIT, 9), (UNIT, 10), (UNIT, 11)}
+"""Panels that show instants, points and counts of readings, and no energy."""
+PANELS = [
+    pytest.param(uid, panel, id=f"{uid} {panel['id']}")
+    for uid, dashboard in DASHBOARDS.items()
+    for panel in dashboard["panels"]
+]
+each_dashboard = pytest.mark.parametrize("uid", [PROVINCE, UNIT])
+each_panel = pytest.mark.parametrize(("uid", "panel"), PANELS)
+
+
+def lost(told: Any, kept: Any, path: str = "") -> Iterator[str]:  # noqa: ANN401 - any JSON
+    """Where `kept` lacks what `told` says."""
+    if isinstance(told, dict) and isinstance(kept, dict):
+        for key, value in told.items():
+            if key in kept:
+                yield from lost(value, kept[key], f"{path}.{key}")
+            else:
+                yield f"{path}.{key}"
+    elif isinstance(told, list) and isinstance(kept, list) and len(told) == len(kept):
+        for i, (one, other) in enumerate(zip(told, kept, strict=True)):
+            yield from lost(one, other, f"{path}[{i}]")
+    elif told != kept:
+        yield path
+
+
+def through_the_types(dashboard: Json) -> Json:
+    """A dashboard as Grafana's own types understand it."""
+    read = Dashboard.from_json(copy.deepcopy(dashboard))
+    result: Json = json.loads(json.dumps(read, cls=JSONEncoder))
+    return result
+
+
+def test_there_are_two() -> None:
+    """Found by uid, whatever the files are called."""
+    assert set(DASHBOARDS) == {PROVINCE, UNIT}
+
+
+@each_dashboard
+def test_grafanas_types_know_every_field(uid: str) -> None:
+    """A misspelt option would be left out in silence."""
+    told = copy.deepcopy(DASHBOARDS[uid])
+    for annotation in told["annotations"]["list"]:
+        del annotation["target"]  # its fields are the data source's
+    assert list(lost(told, through_the_types(told))) == []
+
+
+@each_panel
+def test_grafanas_types_know_every_override(uid: str, panel: Json) -> None:
+    """An override sets what may be a default: `custom.x` is an option of the panel."""
+    for override in panel["fieldConfig"]["overrides"]:
+        for one in override["properties"]:
+            probe = {**panel, "fieldConfig": {"defaults": nested(one), "overrides": []}}
+            told = {**DASHBOARDS[uid], "panels": [probe]}
+            assert list(lost(told["panels"], through_the_types(told)["panels"])) == [], one["id"]
+
+
+def nested(override: Json) -> Json:
+    """`custom.x` as {custom: {x: ...}}."""
+    *outer, name = override["id"].split(".")
+    value: Json = {name: override["value"]}
+    for one in reversed(outer):
+        value = {one: value}
+    return value
+
+
+def data_sources(told: Any) -> Iterator[Json]:  # noqa: ANN401 - any JSON
+    """Every data source that is named in a dashboard."""
+    if isinstance(told, list):
+        for one in told:
+            yield from data_sources(one)
+    elif isinstance(told, dict):
+        for key, value in told.items():
+            if key == "datasource":
+                yield value
+            else:
+                yield from data_sources(value)
+
+
+@each_dashboard
+def test_it_belongs_to_no_grafana(uid: str) -> None:
+    """No ids of an installation; one data source, chosen by a variable; the province's own time."""
+    dashboard = DASHBOARDS[uid]
+    assert "id" not in dashboard
+    assert (dashboard["timezone"], dashboard["refresh"]) == ("Asia/Shanghai", "1m")
+    assert not dashboard["editable"]
+    assert all(source == DATA_SOURCE for source in data_sources(dashboard))
+    (chosen,) = (v for v in dashboard["templating"]["list"] if v["type"] == "datasource")
+    assert chosen["name"] == "datasource"
+    assert chosen["query"] == DATA_SOURCE["type"]
+    assert chosen["current"]["value"] == "weir-timescaledb"
+
+
+@each_dashboard
+def test_panels_lie_beside_one_another(uid: str) -> None:
+    """In 24 columns, none over another, each with an id of its own."""
+    panels = DASHBOARDS[uid]["panels"]
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    cells = [
+        {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        for place in (panel["gridPos"] for panel in panels)
+    ]
+    assert all(not one & other for one, other in combinations(cells, 2))
+    assert all(x < 24 for some in cells for x, _ in some)
+
+
+@each_dashboard
+def test_titles_are_english_then_chinese(uid: str) -> None:
+    """Of dashboards, panels, variables and annotations; each panel says what it shows."""
+    dashboard = DASHBOARDS[uid]
+    titles = [dashboard["title"], *(panel["title"] for panel in dashboard["panels"])]
+    titles += [variable["label"] for variable in dashboard["templating"]["list"]]
+    titles += [annotation["name"] for annotation in dashboard["annotations"]["list"]]
+    assert [title for title in titles if not BILINGUAL.fullmatch(title)] == []
+    assert all(len(panel["description"]) > 40 for panel in dashboard["panels"])
+
+
+@each_panel
+def test_an_axis_has_its_unit(uid: str, panel: Json) -> None:
+    """In the data and in words."""
+    del uid
+    if panel["type"] == "timeseries":
+        defaults = panel["fieldConfig"]["defaults"]
+        unit = {"kwatt": "kW", "suffix:tce": "tce"}[defaults["unit"]]
+        assert defaults["custom"]["axisLabel"].endswith(f", {unit}")
+
+
+@pytest.fixture(scope="module")
+def columns(grafana: psycopg.Connection) -> dict[tuple[str, int], list[str]]:
+    """The columns of every panel."""
+    values: dict[str, Value] = {"region": REGIONS, "industry": INDUSTRIES, "unit": code(1)}
+
+    def names(query: Query) -> list[str]:
+        sql = expand(query.sql, moment(START), moment(END), values)
+        return [column.name for column in grafana.execute(sql.encode()).description or ()]
+
+    return {(q.dashboard, q.panel["id"]): names(q) for q in queries() if q.panel is not None}
+
+
+def test_columns_are_english_then_chinese(columns: dict[tuple[str, int], list[str]]) -> None:
+    """And not cut at PostgreSQL's 63 bytes."""
+    for where, names in columns.items():
+        assert len(set(names)) == len(names), where
+        assert [n for n in names if n not in HELPERS and not BILINGUAL.fullmatch(n)] == [], where
+
+
+def test_every_figure_stands_beside_its_watermark_and_share_measured(
+    columns: dict[tuple[str, int], list[str]],
+) -> None:
+    """No figure looks surer than it is."""
+    for where, names in columns.items():
+        assert any(name.startswith("Watermark") for name in names), where
+        assert (where in WITHOUT_FIGURES) != any(n.startswith("Share measured") for n in names), (
+            where
+        )
+
+
+@each_panel
+def test_overrides_name_columns(
+    columns: dict[tuple[str, int], list[str]], uid: str, panel: Json
+) -> None:
+    """A renamed column would lose its unit in silence."""
+    names = columns[uid, panel["id"]]
+    for override in panel["fieldConfig"]["overrides"]:
+        matcher = override["matcher"]
+        if matcher["id"] == "byName":
+            assert matcher["options"] in names
+        properties = {one["id"]: one["value"] for one in override["properties"]}
+        if "custom.fillBelowTo" in properties:
+            assert properties["custom.fillBelowTo"] in names
+    if "unit_code" in names:
+        links = [link["url"] for link in links_of(panel)]
+        assert [url.split("?")[0] for url in links] == [f"/d/{UNIT}"]
+        used = set(re.findall(r"\$\{__data\.fields\.(\w+)\}", links[0]))
+        assert used == HELPERS - {"time"} <= set(names)
+
+
+def links_of(panel: Json) -> Iterator[Json]:
+    """The links that a panel's cells carry."""
+    for override in panel["fieldConfig"]["overrides"]:
+        for one in override["properties"]:
+            if one["id"] == "links":
+                yield from one["value"]
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("Reason (原因)", set(get_args(Reason))),
+        ("Reason (原因)", set(filter(None, REASONS))),
+        ("Kind (类型)", set(get_args(Kind))),
+        ("Kind (类型)", {"register event", "before the first reading", "gap, amount known",
+                         "gap, amount in bounds", "missing periods", "silent"}),
+        ("Kind (类型)", {"refused", "unreadable", "unknown unit"}),
+        ("State (状态)", {"pending", "firing"}),
+        ("Standing (状态)", {"confirmed breach", "suspected breach", "cannot be judged", "within quota",
+                             "no quota", "nothing told yet"}),
+        ("Quantity (品种)", set(UNIT_OF_MEASURE)),
+        ("Reports (报数方式)", set(STATEMENTS)),
+        ("Window (期间)", {"year", "month", "day"}),
+        ("Scope (范围)", {"live units", "units in history"}),
+    ],
+)  # fmt: skip
+def test_every_word_of_the_database_is_told_in_both_languages(name: str, words: set[str]) -> None:
+    """A word that the code may write has a text in some panel, of which the column is."""
+    told = [
+        {
+            word: text["text"]
+            for mapping in one["value"]
+            for word, text in mapping["options"].items()
+        }
+        for dashboard in DASHBOARDS.values()
+        for panel in dashboard["panels"]
+        for override in panel["fieldConfig"]["overrides"]
+        if override["matcher"]["options"] == name
+        for one in override["properties"]
+        if one["id"] == "mappings"
+    ]
+    texts = [some for some in told if set(some) == words]
+    assert texts
+    assert all(BILINGUAL.fullmatch(text) for some in texts for text in some.values())
+
+
+# ---- Provisioning
+
+
+def provisioned(folder: str) -> dict[str, str]:
+    """`key: value` of each line of the one file in a provisioning folder, comments left out."""
+    (file,) = (FOLDER / "provisioning" / folder).glob("*.yaml")
+    lines = (line.split(" #")[0].strip(" -") for line in file.read_text().splitlines())
+    pairs = (
+        tuple(line.split(": ", 1)) for line in lines if ": " in line and not line.startswith("#")
+    )
+    return dict(pairs)  # type: ignore[arg-type]
+
+
+def test_the_data_source_is_the_one_that_the_dashboards_name() -> None:
+    """With its values from the environment, and the setting that the macros are expanded by."""
+    told = provisioned("datasources")
+    assert (told["uid"], told["type"]) == ("weir-timescaledb", DATA_SOURCE["type"])
+    assert told["timescaledb"] == "true"
+    assert {key: value for key, value in told.items() if value.startswith("$")} == {
+        "url": "$WEIR_GRAFANA_ADDRESS",
+        "user": "$WEIR_GRAFANA_USER",
+        "password": "$WEIR_GRAFANA_PASSWORD",
+        "database": "$WEIR_GRAFANA_DATABASE",
+        "sslmode": "$WEIR_GRAFANA_SSLMODE",
+    }
+
+
+def test_the_dashboards_are_read_from_a_folder_that_the_environment_names() -> None:
+    """And are not changed in the browser."""
+    told = provisioned("dashboards")
+    assert (told["type"], told["path"]) == ("file", "$WEIR_GRAFANA_DASHBOARDS")
+    assert told["allowUiUpdates"] == "false"
