@@ -152,6 +152,8 @@ class Worker:
 
     def know_ends(self, ends: Mapping[int, int] | None) -> None:
         """Remember how far the log goes; None while the broker does not say."""
+        if (ends is None) != (self._ends is None):
+            logger.warning("the broker is away" if ends is None else "the broker answers")
         self._ends = ends
         if self.lag is not None:
             self.metrics.lag.set(self.lag)
@@ -316,7 +318,7 @@ def create_app(settings: AlertSettings, worker: Worker) -> App:
     @app.timer(LAG_S)
     async def measure() -> None:
         try:
-            _, ends = await asyncio.wait_for(app.log_range(), LAG_S)
+            _, ends = await asyncio.wait_for(app.log_range(), LAG_S / 2)
         except Exception:  # noqa: BLE001 - what leaves a timer would end the process
             worker.know_ends(None)
         else:
@@ -434,6 +436,8 @@ def _log_to_stderr() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(Fields("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # Without a broker it complains fifty times a second; that it is away is said above, once.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def _deliver(delivery: Delivery) -> None:

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from processors import migrate, registry
@@ -36,9 +37,16 @@ _WITH_VERBS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb. Exit codes: 0 done, 1 it could not be done, 2 the words are wrong."""
-    parser = argparse.ArgumentParser("python -m processors", description=__doc__, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        "python -m processors",
+        description=__doc__,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-    _add_replay(verbs.add_parser("replay", help="digest the pipe's lines, print what units are told"))
+    _add_replay(
+        verbs.add_parser("replay", help="digest the pipe's lines, print what units are told")
+    )
     _add_show(verbs.add_parser("show", help="where a unit stands, from the database"))
     _add_worker(verbs.add_parser("worker", help="digest the log into the database"))
     for name, (_, help_text) in _WITH_VERBS.items():
@@ -60,20 +68,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", help="lines of the pipe; standard input unless given")
-    parser.add_argument("--show", metavar="UNIT", help="print where this unit stands in the end instead of what is told")
+    parser.add_argument(
+        "--show",
+        metavar="UNIT",
+        help="print where this unit stands in the end instead of what is told",
+    )
     parser.set_defaults(run=_replay)
 
 
 def _replay(options: argparse.Namespace) -> int:
     replay = Replay(default_pack(), partitions=Settings.read().partitions)
-    source = Path(options.file).open(encoding="utf-8") if options.file else sys.stdin
-    with source:
+    with (
+        Path(options.file).open(encoding="utf-8")
+        if options.file
+        else nullcontext(sys.stdin) as source
+    ):
         if not options.show:
             run(replay, source)
             return 0
         for _ in replay.lines(source):
             pass
-    windows = [(row.as_of, row.judged) for key, row in sorted(replay.store.windows.items()) if key[0] == options.show]
+    windows = [
+        (row.as_of, row.judged)
+        for key, row in sorted(replay.store.windows.items())
+        if key[0] == options.show
+    ]
     return _print_shown(options.show, windows, as_json=True)
 
 
@@ -84,7 +103,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from processors.store import Store  # noqa: PLC0415 - the pipe needs no database
+    from processors.store import Store
 
     store = Store(_database())
     return _print_shown(options.unit, store.windows_of(options.unit), as_json=options.json)
@@ -100,44 +119,71 @@ def _print_shown(unit: str, windows: Sequence[tuple[int, bytes]], *, as_json: bo
 
 
 def _add_worker(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--session", type=float, default=30.0, metavar="SECONDS", help="how long the group waits for a silent worker")
-    parser.add_argument("--instance", help="stable name of this worker in its group (static membership)")
-    parser.add_argument("--metrics-port", type=int, default=9465, help="of /metrics, /healthz and /readyz on loopback; 0 takes a free one")
+    parser.add_argument(
+        "--session",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="how long the group waits for a silent worker",
+    )
+    parser.add_argument(
+        "--instance", help="stable name of this worker in its group (static membership)"
+    )
+    parser.add_argument(
+        "--metrics-port",
+        type=int,
+        default=9465,
+        help="of /metrics, /healthz and /readyz on loopback; 0 takes a free one",
+    )
     parser.set_defaults(run=_worker)
 
 
 def _worker(options: argparse.Namespace) -> int:
-    from mode import loop  # noqa: PLC0415 - must be chosen before Faust is imported
+    import asyncio
 
-    loop.use("uvloop")
-    from faust import Worker as FaustWorker  # noqa: PLC0415
+    import uvloop
 
-    from processors.app import GROUP, Frame, Options  # noqa: PLC0415
-    from processors.config_log import published  # noqa: PLC0415
-    from processors.metrics import WorkerMetrics, serve  # noqa: PLC0415
-    from processors.store import Store  # noqa: PLC0415
-    from processors.worker import Worker  # noqa: PLC0415
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    from processors.app import GROUP, Frame, Options
+    from processors.config_log import published
+    from processors.metrics import WorkerMetrics, serve
+    from processors.store import Store
+    from processors.worker import Worker
 
     settings = Settings.read()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     points = StopAt(os.environ.get("WEIR_TEST_STOP_AT", ""))
     at_point = points.at_point
     metrics = WorkerMetrics()
-    store = Store(_database(), generation=settings.generation, engine="1", at_point=at_point, progress=metrics.waiting)
+    store = Store(
+        _database(),
+        generation=settings.generation,
+        engine="1",
+        at_point=at_point,
+        progress=metrics.waiting,
+    )
     worker = Worker(
-        store, metrics, partitions=settings.partitions, generation=settings.generation,
-        published=lambda: published(settings.kafka, settings.topic_prefix + topics.CONFIG), at_point=at_point,
+        store,
+        metrics,
+        partitions=settings.partitions,
+        generation=settings.generation,
+        published=lambda: published(settings.kafka, settings.topic_prefix + topics.CONFIG),
+        at_point=at_point,
     )
     points.watch(worker.is_ahead)
     server = serve(metrics, options.metrics_port)
     print(f"metrics on http://127.0.0.1:{server.server_port}/metrics", file=sys.stderr)
     joined = Options(
-        settings.kafka, options.session, options.instance, settings.topic_prefix + GROUP,
-        settings.topic_prefix + topics.READINGS, settings.topic_prefix + topics.INDICATORS,
+        settings.kafka,
+        options.session,
+        options.instance,
+        settings.topic_prefix + GROUP,
+        settings.topic_prefix + topics.READINGS,
+        settings.topic_prefix + topics.INDICATORS,
     )
     frame = Frame(worker, metrics, joined, at_point=at_point)
     frame.watch()
-    FaustWorker(frame.app, loglevel="WARNING", redirect_stdouts=False).execute_from_commandline()
+    frame.run()
     return 0
 
 

@@ -54,14 +54,28 @@ class Options:
 class Frame:
     """A Faust app around one worker."""
 
-    def __init__(self, worker: Worker, metrics: WorkerMetrics, options: Options, *, at_point: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        metrics: WorkerMetrics,
+        options: Options,
+        *,
+        at_point: Callable[[str], None] = lambda _: None,
+    ) -> None:
         """Importing this module does nothing; this wires everything."""
         self.worker, self.metrics, self.options = worker, metrics, options
         self._writing = ThreadPoolExecutor(1, "write")
         self._preparing = ThreadPoolExecutor(1, "prepare")
         self._one = asyncio.Semaphore(1)
         self._stale = False
-        self.publisher = Publisher(worker.store, metrics, bootstrap=options.bootstrap, topic=options.indicators, fatal=self.end, at_point=at_point)
+        self.publisher = Publisher(
+            worker.store,
+            metrics,
+            bootstrap=options.bootstrap,
+            topic=options.indicators,
+            fatal=self.end,
+            at_point=at_point,
+        )
         self.app = self._app()
 
     def end(self, error: BaseException) -> NoReturn:
@@ -96,10 +110,18 @@ class Frame:
             web_router_enabled=False,
             web_bind="127.0.0.1",
         )
-        topic = app.topic(options.readings, value_type=bytes, value_serializer="raw", key_type=bytes, key_serializer="raw")
+        topic = app.topic(
+            options.readings,
+            value_type=bytes,
+            value_serializer="raw",
+            key_type=bytes,
+            key_serializer="raw",
+        )
         app.on_rebalance_complete.connect(cast("Callable[..., Awaitable[None]]", self._rebalanced))
         app.on_partitions_revoked.connect(cast("Callable[..., Awaitable[None]]", self._revoked))
-        app.agent(topic, name="readings", concurrency=1)(cast("Callable[[StreamT[bytes]], Awaitable[None]]", self._digest))
+        app.agent(topic, name="readings", concurrency=1)(
+            cast("Callable[[StreamT[bytes]], Awaitable[None]]", self._digest)
+        )
         app.task(self._measure)
         return app
 
@@ -127,7 +149,9 @@ class Frame:
             ends = await app.consumer.highwaters(*assigned) if assigned else {}
             begin = {tp.partition: int(offset or 0) for tp, offset in beginnings.items()}
             positions = await self._in(self._preparing, lambda: self.worker.take(begin))
-            _check_log(positions, begin, {tp.partition: int(offset or 0) for tp, offset in ends.items()})
+            _check_log(
+                positions, begin, {tp.partition: int(offset or 0) for tp, offset in ends.items()}
+            )
             self._stale = False
             self.publisher.own(positions)
             logger.info("owns partitions", extra={"positions": positions})
@@ -140,7 +164,9 @@ class Frame:
 
     async def positions(self, assigned: Sequence[TP]) -> Mapping[TP, int]:
         """Where the database says that each partition goes on."""
-        found = await self._in(self._writing, lambda: self.worker.store.positions([tp.partition for tp in assigned]))
+        found = await self._in(
+            self._writing, lambda: self.worker.store.positions([tp.partition for tp in assigned])
+        )
         return {tp: found[tp.partition] for tp in assigned if tp.partition in found}
 
     # The loop.
@@ -174,18 +200,26 @@ class Frame:
             if at is None or message.offset < at:
                 continue
             if message.offset > at:
-                self.end(RuntimeError(f"partition {message.partition}: record {message.offset} came where {at} was due"))
+                self.end(
+                    RuntimeError(
+                        f"partition {message.partition}: record {message.offset} came where {at} was due"
+                    )
+                )
             mine.append((message.partition, message.offset, message.value or b""))
             expected[message.partition] = at + 1
         return mine
 
-    async def _finish(self, stream: faust.Stream[bytes], events: Sequence[EventT[bytes]], prepared: Prepared) -> None:
+    async def _finish(
+        self, stream: faust.Stream[bytes], events: Sequence[EventT[bytes]], prepared: Prepared
+    ) -> None:
         try:
             await self._in(self._writing, lambda: self.worker.write(prepared))
             self.publisher.wake()
             await _acknowledge(stream, events)
         except LostError as error:
-            logger.warning("partitions are another worker's", extra={"partitions": sorted(error.partitions)})
+            logger.warning(
+                "partitions are another worker's", extra={"partitions": sorted(error.partitions)}
+            )
             prepared.written.set()
             await self._begin_again(stream, events)
         except BaseException as error:  # noqa: BLE001 - nothing was acknowledged; ending loses nothing
@@ -193,7 +227,9 @@ class Frame:
         finally:
             self._one.release()
 
-    async def _begin_again(self, stream: faust.Stream[bytes], events: Sequence[EventT[bytes]]) -> None:
+    async def _begin_again(
+        self, stream: faust.Stream[bytes], events: Sequence[EventT[bytes]]
+    ) -> None:
         """What was prepared on a lost step is void: end, and come back with the state of the database.
 
         Acknowledging first would be wrong; a new member of the group takes over from the rows.
@@ -223,7 +259,16 @@ class Frame:
         if not assigned:
             return 0
         ends = await app.consumer.highwaters(*assigned)
-        return sum(max(0, int(ends.get(tp) or 0) - self.worker.next_offsets.get(tp.partition, 0)) for tp in assigned)
+        return sum(
+            max(0, int(ends.get(tp) or 0) - self.worker.next_offsets.get(tp.partition, 0))
+            for tp in assigned
+        )
+
+    def run(self) -> None:
+        """Work until SIGTERM."""
+        faust.Worker(
+            self.app, loglevel="WARNING", redirect_stdouts=False
+        ).execute_from_commandline()
 
     def watch(self) -> None:
         """A thread, since a timer of a blocked loop does not run."""
@@ -232,7 +277,7 @@ class Frame:
             while True:
                 time.sleep(5)
                 idle = time.monotonic() - self.metrics.progress_at
-                if self.metrics.owned._value.get() > 0 and idle > STALLED_SECONDS:  # noqa: SLF001
+                if self.metrics.value("weir_partitions_owned") > 0 and idle > STALLED_SECONDS:
                     self.end(TimeoutError(f"no progress for {idle:.0f} s with records to take"))
 
         threading.Thread(target=run, name="watchdog", daemon=True).start()
@@ -259,7 +304,9 @@ def _app_class(frame: Frame) -> type[faust.App]:
     return App
 
 
-def _check_log(positions: Mapping[int, int], begins: Mapping[int, int], ends: Mapping[int, int]) -> None:
+def _check_log(
+    positions: Mapping[int, int], begins: Mapping[int, int], ends: Mapping[int, int]
+) -> None:
     """Stop loudly where the log is not the one that the database knows."""
     for partition, at in positions.items():
         if at < begins.get(partition, 0):

@@ -13,7 +13,7 @@ from processors.gaps import gaps_around
 from processors.ports import Fetched, GapSpan, Ints, Needs, Span
 from processors.segments import Piece, lift_piece, period_lengths, register_chain, timeline
 from processors.state import FOREVER, State
-from processors.windows import Asking, Pieces, apply, ensure, hours_of, pieces
+from processors.windows import Pieces, apply, ensure, hours_of, pieces
 from schemas.calendar import HOUR_MS
 
 _MONTH_MS = 31 * 24 * HOUR_MS
@@ -23,8 +23,8 @@ _MONTH_MS = 31 * 24 * HOUR_MS
 class Cut:
     """What was taken out beyond the ticks, what stands in for it, and the points' real ends."""
 
-    taken: Pieces
-    stand_in: Pieces
+    taken: Change
+    stand_in: Change
     points: Ints
     ends: Ints
 
@@ -42,22 +42,30 @@ def cut(state: State, points: Ints, at: dict[int, int]) -> Generator[Needs, Fetc
     series = {int(state.series_of[p, state.statement[p]]): int(p) for p in points}
     spans = {s: _span(state, p, at[int(state.p_unit[p])]) for s, p in series.items()}
     known = yield from identities(state, spans)
-    asked = [GapSpan(span.unit, span.point, at[state.index[span.unit]], at[state.index[span.unit]]) for span in spans.values()]
+    asked = [
+        GapSpan(span.unit, span.point, at[state.index[span.unit]], at[state.index[span.unit]])
+        for span in spans.values()
+    ]
     gaps = yield from gaps_around(state, asked)
     taken: list[Piece] = []
     stand_in: list[Piece] = []
     for s, p in series.items():
         tick = at[int(state.p_unit[p])]
         if state.is_register[p]:
-            gap = next((g for g in gaps if (g.unit, g.point) == spans[s][:2] and g.start <= tick < g.end), None)
-            left = [] if gap is None or gap.from_register is None else [(gap.start, gap.from_register)]
+            gap = next(
+                (g for g in gaps if (g.unit, g.point) == spans[s][:2] and g.start <= tick < g.end),
+                None,
+            )
+            left = (
+                [] if gap is None or gap.from_register is None else [(gap.start, gap.from_register)]
+            )
             old, new = _register(state, p, tick, known[s], left)
         else:
             old, new = _period(state, p, tick, known[s])
         taken += old
         stand_in += new
-    result = Cut(pieces(taken), pieces(stand_in), points, state.end[points].copy())
-    yield from ensure(state, hours_of(state, result.taken))
+    result = Cut(change_of(state, pieces(taken)), change_of(state, pieces(stand_in)), points, state.end[points].copy())
+    yield from ensure(state, result.taken.keys)
     apply(state, result.taken, -1, quiet=True)
     apply(state, result.stand_in, quiet=True)
     ticks = np.array([at[int(u)] for u in state.p_unit[points]], np.int64)
@@ -74,21 +82,43 @@ def put_back(state: State, what: Cut) -> None:
 
 def _span(state: State, point: int, tick: int) -> Span:
     reach = HOUR_MS if state.is_register[point] else int(state.length[point]) or _MONTH_MS
-    return Span(state.units[int(state.p_unit[point])].code, int(state.p_number[point]), int(state.statement[point]), tick - reach, FOREVER)
+    return Span(
+        state.units[int(state.p_unit[point])].code,
+        int(state.p_number[point]),
+        int(state.statement[point]),
+        tick - reach,
+        FOREVER,
+    )
 
 
-def _register(state: State, point: int, tick: int, known: dict[int, Identity], gap: list[tuple[int, int]]) -> tuple[list[Piece], list[Piece]]:
-    winners = sorted((at, value) for at, identity in known.items() if (value := identity.winner()) is not None)
+def _register(
+    state: State, point: int, tick: int, known: dict[int, Identity], gap: list[tuple[int, int]]
+) -> tuple[list[Piece], list[Piece]]:
+    winners = sorted(
+        (at, value) for at, identity in known.items() if (value := identity.winner()) is not None
+    )
     left = [winner for winner in winners if winner[0] <= tick][-1:] or gap
-    chain, _ = register_chain(state, point, [*left, *(winner for winner in winners if winner[0] > tick)], leading=not left)
+    chain, _ = register_chain(
+        state, point, [*left, *(winner for winner in winners if winner[0] > tick)], leading=not left
+    )
     return chain, [(*piece[:6], tick) for piece in chain if piece[1] < tick]
 
 
-def _period(state: State, point: int, tick: int, known: dict[int, Identity]) -> tuple[list[Piece], list[Piece]]:
+def _period(
+    state: State, point: int, tick: int, known: dict[int, Identity]
+) -> tuple[list[Piece], list[Piece]]:
     ends = period_lengths(state, point, known)
-    winners = {at: value for at, identity in known.items() if (value := identity.winner()) is not None and ends[at] > tick}
+    winners = {
+        at: value
+        for at, identity in known.items()
+        if (value := identity.winner()) is not None and ends[at] > tick
+    }
     first = min((at for at in winners if at < tick), default=max(tick, int(state.p_begins[point])))
     old = timeline(point, winners, ends, (first, int(state.end[point])))
     new = [(*piece[:6], tick) for piece in old if piece[1] < tick]
-    old += [lift_piece(state, point, (at, ends[at]), lift) for at, identity in known.items() if at >= tick and (lift := identity.lift()) is not None]
+    old += [
+        lift_piece(state, point, (at, ends[at]), lift)
+        for at, identity in known.items()
+        if at >= tick and (lift := identity.lift()) is not None
+    ]
     return old, new

@@ -11,7 +11,9 @@ from schemas.topics import CONFIG
 
 def published(bootstrap: str, topic: str = CONFIG) -> Iterator[Configuration]:
     """All configurations of the topic, from its beginning to its present end."""
-    consumer = KafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False, consumer_timeout_ms=10_000)
+    consumer = KafkaConsumer(
+        bootstrap_servers=bootstrap, enable_auto_commit=False, consumer_timeout_ms=10_000
+    )
     try:
         place = TopicPartition(topic, 0)
         consumer.assign([place])

@@ -12,7 +12,9 @@ class Doors:
 
     last: dict[tuple[int, str], tuple[int, int]] = field(default_factory=dict)
 
-    def take(self, records: Iterable[tuple[int, int, Record]]) -> tuple[tuple[tuple[int, str, int, int], ...], int]:
+    def take(
+        self, records: Iterable[tuple[int, int, Record]]
+    ) -> tuple[tuple[tuple[int, str, int, int], ...], int]:
         """Rows (partition, door, incarnation, last sequence) of the doors that these records came by, and how many sequences are missing.
 
         A door begins each incarnation at sequence 0. A sequence seen before is a record delivered twice.

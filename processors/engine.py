@@ -19,7 +19,7 @@ from processors.segments import Ordered, continued
 from processors.state import KEY_BITS, QUANTITIES, Factors, State, factor_tables
 from processors.ticks import Moment, Stand, Told, judge, numbered, tick_message
 from processors.validation import TOO_FAST, Readings, reasons
-from processors.windows import Pieces, apply, ensure, evict, hours_of, pieces, together
+from processors.windows import Pieces, apply, change_of, ensure, evict, pieces, together
 from schemas.calendar import business_day
 from schemas.factors import FactorPack
 from schemas.registry import UNIT_OF_MEASURE, Configuration
@@ -304,8 +304,8 @@ class Engine:
             parts += put_in
         kept = some[(classes[some] != REJECTED) | (code[some] == TOO_FAST)]
         self._remember(readings, series, kept, code)
-        out, new = together(taken_out), together(parts)
-        yield from ensure(self.state, np.union1d(hours_of(self.state, out), hours_of(self.state, new)))
+        out, new = change_of(self.state, together(taken_out)), change_of(self.state, together(parts))
+        yield from ensure(self.state, np.union1d(out.keys, new.keys) if len(out.keys) else new.keys)
         apply(self.state, out, -1)
         apply(self.state, new)
 

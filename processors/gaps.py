@@ -16,7 +16,9 @@ def gaps_around(state: State, spans: Iterable[GapSpan]) -> Generator[Needs, Fetc
     if not wanted:
         return []
     fetched = yield Needs(gaps=wanted)
-    found: dict[tuple[str, int, int], Gap | None] = {(gap.unit, gap.point, gap.start): gap for gap in fetched.gaps}
+    found: dict[tuple[str, int, int], Gap | None] = {
+        (gap.unit, gap.point, gap.start): gap for gap in fetched.gaps
+    }
     found |= state.step_gaps
     by_point: dict[tuple[str, int], list[GapSpan]] = defaultdict(list)
     for span in wanted:
@@ -29,7 +31,9 @@ def _touched(gap: Gap, spans: dict[tuple[str, int], list[GapSpan]]) -> bool:
     return any(gap.start <= span.to_at and gap.end >= span.from_at for span in mine)
 
 
-def known_gaps(state: State, unit: int, start: int, end: int) -> Generator[Needs, Fetched, list[Gap]]:
+def known_gaps(
+    state: State, unit: int, start: int, end: int
+) -> Generator[Needs, Fetched, list[Gap]]:
     """A unit's known gaps that overlap [start, end)."""
     code = state.units[unit].code
     found = yield from gaps_around(state, [GapSpan(code, ALL_POINTS, start, end)])

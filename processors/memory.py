@@ -66,7 +66,11 @@ class MemoryStore:
 
     def _gaps(self, span: GapSpan) -> Iterator[Gap]:
         for gap in self.gaps[span.unit].values():
-            if span.point in {-1, gap.point} and gap.start <= span.to_at and gap.end >= span.from_at:
+            if (
+                span.point in {-1, gap.point}
+                and gap.start <= span.to_at
+                and gap.end >= span.from_at
+            ):
                 yield gap
 
     def write(self, step: Step) -> None:
@@ -77,7 +81,9 @@ class MemoryStore:
                 raise ValueError(message)
             self.positions[partition] = after
         self._write_readings(step)
-        for (unit, quantity, hour), numbers in zip(step.hours, step.hour_numbers.tolist(), strict=True):
+        for (unit, quantity, hour), numbers in zip(
+            step.hours, step.hour_numbers.tolist(), strict=True
+        ):
             self.hours[unit][hour, quantity] = tuple(numbers)
         for gap in step.gaps_ended:
             self.gaps[gap.unit].pop((gap.point, gap.start), None)
@@ -104,8 +110,21 @@ class MemoryStore:
     def _keep(self, row: ReadingRow, *, rejected: bool) -> None:
         sent = [row.sent_at] * len(row.at) if isinstance(row.sent_at, int) else row.sent_at.tolist()
         withdrawn = bool(row.flags & WITHDRAWN)
-        for point, at, value, sent_at in zip(row.point.tolist(), row.at.tolist(), row.value.tolist(), sent, strict=True):
-            claim = Claim(row.unit, point, row.statement, at, row.rank, row.revision, sent_at, value, withdrawn, rejected)
+        for point, at, value, sent_at in zip(
+            row.point.tolist(), row.at.tolist(), row.value.tolist(), sent, strict=True
+        ):
+            claim = Claim(
+                row.unit,
+                point,
+                row.statement,
+                at,
+                row.rank,
+                row.revision,
+                sent_at,
+                value,
+                withdrawn,
+                rejected,
+            )
             self.claims[claim[:3]][at].append(claim)
 
 
@@ -122,8 +141,14 @@ def drive(stepping: Generator[Needs, Fetched, Step], store: MemoryStore) -> Step
 
 def restore(engine: Engine, store: MemoryStore) -> None:
     """Give a new engine the states that rest in the store, as a restart does."""
-    units = {unit.code: unit for configuration in engine.configurations.values() for unit in configuration.registry.units}
-    engine.state.restore([(units[state.unit], state.partition, state.blob) for state in store.states.values()])
+    units = {
+        unit.code: unit
+        for configuration in engine.configurations.values()
+        for unit in configuration.registry.units
+    }
+    engine.state.restore(
+        [(units[state.unit], state.partition, state.blob) for state in store.states.values()]
+    )
     for partition, _, _, at, unit in store.ticks:
         if not unit:
             engine.partition_ticks[partition] = at

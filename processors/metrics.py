@@ -7,8 +7,15 @@ from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    generate_latest,
+)
 
+_STALE_SECONDS = 60
 STAGES = ("decode", "engine", "write", "publish")
 
 
@@ -18,21 +25,47 @@ class WorkerMetrics:
     def __init__(self) -> None:
         """Every series exists from the start."""
         self.registry = CollectorRegistry()
-        self.readings = self._counter("weir_readings", "Readings in committed steps, repeated ones not counted.")
+        self.readings = self._counter(
+            "weir_readings", "Readings in committed steps, repeated ones not counted."
+        )
         self.steps = self._counter("weir_steps", "Committed steps.")
-        self.seconds = Counter("weir_stage_seconds", "Seconds spent, by stage.", ["stage"], registry=self.registry)
+        self.seconds = Counter(
+            "weir_stage_seconds", "Seconds spent, by stage.", ["stage"], registry=self.registry
+        )
         for stage in STAGES:
             self.seconds.labels(stage)
         self.told = self._counter("weir_outbox_rows", "Rows committed to the outbox.")
         self.published = self._counter("weir_published", "Outbox rows that Kafka acknowledged.")
         self.fetches = self._counter("weir_fetches", "Look-ups for late readings and closed hours.")
-        self.waits = self._counter("weir_fetch_waits", "Look-ups that waited for the write in flight.")
-        self.dead_letters = self._counter("weir_dead_letters", "Records that could not be read, kept in `refused`. Any: look at them.")
-        self.holes = self._counter("weir_door_holes", "Sequence numbers of doors that never came. Any: records were lost at a door.")
-        self.owned = Gauge("weir_partitions_owned", "Partitions this worker owns.", registry=self.registry)
-        self.lag = Gauge("weir_lag_records", "Records in Kafka beyond what is committed, all owned partitions.", registry=self.registry)
-        self.last_write = Gauge("weir_last_write_timestamp_seconds", "When the last step was committed.", registry=self.registry)
-        self.watermark = Gauge("weir_watermark_timestamp_seconds", "Least last tick of the owned partitions (data time). Old: the clock, or a partition, stands.", registry=self.registry)
+        self.waits = self._counter(
+            "weir_fetch_waits", "Look-ups that waited for the write in flight."
+        )
+        self.dead_letters = self._counter(
+            "weir_dead_letters",
+            "Records that could not be read, kept in `refused`. Any: look at them.",
+        )
+        self.holes = self._counter(
+            "weir_door_holes",
+            "Sequence numbers of doors that never came. Any: records were lost at a door.",
+        )
+        self.owned = Gauge(
+            "weir_partitions_owned", "Partitions this worker owns.", registry=self.registry
+        )
+        self.lag = Gauge(
+            "weir_lag_records",
+            "Records in Kafka beyond what is committed, all owned partitions.",
+            registry=self.registry,
+        )
+        self.last_write = Gauge(
+            "weir_last_write_timestamp_seconds",
+            "When the last step was committed.",
+            registry=self.registry,
+        )
+        self.watermark = Gauge(
+            "weir_watermark_timestamp_seconds",
+            "Least last tick of the owned partitions (data time). Old: the clock, or a partition, stands.",
+            registry=self.registry,
+        )
         self.progress_at = time.monotonic()
         self._waits_for = ""
 
@@ -66,21 +99,37 @@ class WorkerMetrics:
     def ready(self) -> tuple[bool, dict[str, object]]:
         """Whether the worker does its work, and what it waits for."""
         idle = time.monotonic() - self.progress_at
-        told: dict[str, object] = {"partitions": self.owned._value.get(), "lag_records": self.lag._value.get(), "seconds_since_progress": round(idle, 1), "waits_for": self._waits_for}  # noqa: SLF001
-        return not self._waits_for and self.owned._value.get() > 0 and idle < 60, told  # noqa: SLF001, PLR2004
+        owned, lag = self.value("weir_partitions_owned"), self.value("weir_lag_records")
+        told: dict[str, object] = {
+            "partitions": owned,
+            "lag_records": lag,
+            "seconds_since_progress": round(idle, 1),
+            "waits_for": self._waits_for,
+        }
+        return not self._waits_for and owned > 0 and idle < _STALE_SECONDS, told
+
+    def value(self, name: str) -> float:
+        """What a series without labels stands at."""
+        return self.registry.get_sample_value(name) or 0.0
 
 
 def serve(metrics: WorkerMetrics, port: int) -> ThreadingHTTPServer:
     """Answer /metrics, /healthz and /readyz on loopback from a thread. Port 0 takes a free one."""
 
     class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the base class's name
+        def do_GET(self) -> None:
             answers: dict[str, Callable[[], tuple[int, str, bytes]]] = {
-                "/metrics": lambda: (HTTPStatus.OK, CONTENT_TYPE_LATEST, generate_latest(metrics.registry)),
+                "/metrics": lambda: (
+                    HTTPStatus.OK,
+                    CONTENT_TYPE_LATEST,
+                    generate_latest(metrics.registry),
+                ),
                 "/healthz": lambda: (HTTPStatus.OK, "text/plain", b"alive\n"),
                 "/readyz": lambda: _readiness(metrics),
             }
-            status, kind, body = answers.get(self.path, lambda: (HTTPStatus.NOT_FOUND, "text/plain", b"no such page\n"))()
+            status, kind, body = answers.get(
+                self.path, lambda: (HTTPStatus.NOT_FOUND, "text/plain", b"no such page\n")
+            )()
             self.send_response(status)
             self.send_header("Content-Type", kind)
             self.end_headers()

@@ -20,7 +20,16 @@ _POLL_SECONDS = 1.0
 class Publisher:
     """A thread that moves the outbox to Kafka whenever it is woken."""
 
-    def __init__(self, store: Store, metrics: WorkerMetrics, *, bootstrap: str, topic: str, fatal: Callable[[BaseException], None], at_point: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        metrics: WorkerMetrics,
+        *,
+        bootstrap: str,
+        topic: str,
+        fatal: Callable[[BaseException], None],
+        at_point: Callable[[str], None] = lambda _: None,
+    ) -> None:
         """`fatal` hears of what nobody can mend by waiting; `at_point` is for tests."""
         self._store, self._metrics, self._topic = store, metrics, topic
         self._bootstrap = bootstrap
@@ -53,13 +62,23 @@ class Publisher:
             self._wake.clear()
             try:
                 if producer is None:
-                    producer = KafkaProducer(bootstrap_servers=self._bootstrap, acks="all", linger_ms=5, batch_size=131_072)
-                while any([self._publish(producer, partition) for partition in sorted(self._owned)]):
-                    pass
+                    producer = KafkaProducer(
+                        bootstrap_servers=self._bootstrap,
+                        acks="all",
+                        linger_ms=5,
+                        batch_size=131_072,
+                    )
+                self._publish_all(producer)
             except StoppedError:
                 return
             except Exception as error:  # noqa: BLE001 - a thread's outermost loop: Kafka away is waited for, the rest ends the process
                 producer = self._after(error, producer)
+
+    def _publish_all(self, producer: KafkaProducer) -> None:
+        """Batch by batch, a batch of each partition in turn, until there is no more."""
+        full = True
+        while full and not self._stopped:
+            full = sum(self._publish(producer, partition) for partition in sorted(self._owned)) > 0
 
     def _after(self, error: Exception, producer: KafkaProducer | None) -> KafkaProducer | None:
         if not isinstance(error, KafkaError):
@@ -78,7 +97,12 @@ class Publisher:
         if not rows:
             return False
         started = time.perf_counter()
-        sent = [producer.send(self._topic, value=row.payload, key=row.key.encode() or None, partition=partition) for row in rows]
+        sent = [
+            producer.send(
+                self._topic, value=row.payload, key=row.key.encode() or None, partition=partition
+            )
+            for row in rows
+        ]
         producer.flush()
         for future in sent:
             future.get(timeout=30)

@@ -26,7 +26,8 @@ HOUR_FIELDS = (
 )
 """Columns of an hour row, all int64 and additive over pieces (amounts in 10⁻⁶ of the unit of measure).
 
-`best`: best amount of everything but open ends. `unknown_best`, `unknown_high`: the part of it that is under unknown pieces, and their high, lifts included.
+`best`: best amount of everything but open ends.
+`unknown_best`, `unknown_high`: the part of it that is under unknown pieces, and their high, lifts included.
 `measured_ms`: point-time under exact pieces. `inexact`: point-milliseconds under whatever makes the hour inexact, and 1 a lift (0 = exact).
 `before_*`, `after_*`: for pieces that cross the *beginning* of this hour and are not in the gap table, their bounds before (after) that edge less their best there, summed.
 `fingerprint`: sum over the known pieces that touch the hour of a 64-bit hash of each: equal rows come of equal pieces.
@@ -219,7 +220,9 @@ class Step:
     refused: tuple[RefusedRow, ...] = ()
     hours: tuple[tuple[str, str, int], ...] = ()
     """(unit, quantity, hour) of each row of `hour_numbers`."""
-    hour_numbers: Ints = field(default_factory=lambda: np.empty((0, len(HOUR_FIELDS)), dtype=np.int64))
+    hour_numbers: Ints = field(
+        default_factory=lambda: np.empty((0, len(HOUR_FIELDS)), dtype=np.int64)
+    )
     """Hour rows as they now are (not differences)."""
     gaps_ended: tuple[Gap, ...] = ()
     """Gaps to delete, by (unit, point, start)."""

@@ -17,7 +17,9 @@ from schemas.wire import from_line
 class Replay:
     """An engine over a store in memory, fed line by line."""
 
-    def __init__(self, pack: FactorPack, *, partitions: int = PARTITIONS, step_readings: int = 20_000) -> None:
+    def __init__(
+        self, pack: FactorPack, *, partitions: int = PARTITIONS, step_readings: int = 20_000
+    ) -> None:
         """`step_readings`: about how many readings make a step."""
         self.store = MemoryStore()
         self.configurations: dict[int, Configuration] = {}
@@ -75,4 +77,6 @@ def run(replay: Replay, source: Iterable[str]) -> None:
 
 def windows_of(store: MemoryStore, unit: str) -> list[dict[str, object]]:
     """A unit's days, months and years as last told."""
-    return [orjson.loads(row.judged) for key, row in sorted(store.windows.items()) if key[0] == unit]
+    return [
+        orjson.loads(row.judged) for key, row in sorted(store.windows.items()) if key[0] == unit
+    ]

@@ -32,13 +32,33 @@ def _next(parts: Parts, place: Place) -> int:
 
 def unreadable(place: Place, part: Unreadable, parts: Parts) -> RefusedRow:
     """A payload that could not be read, kept."""
-    return RefusedRow(part.unit, part.received_at, *place, _next(parts, place), "unreadable", part.reason, part.payload, part.length, part.sha256)
+    return RefusedRow(
+        part.unit,
+        part.received_at,
+        *place,
+        _next(parts, place),
+        "unreadable",
+        part.reason,
+        part.payload,
+        part.length,
+        part.sha256,
+    )
 
 
 def refused(place: Place, part: Section, parts: Parts) -> list[RefusedRow]:
     """Single readings that the door refused, kept."""
     return [
-        RefusedRow(part.unit, part.received_at, *place, _next(parts, place), "refused", item.reason, item.original.encode(), len(item.original), "")
+        RefusedRow(
+            part.unit,
+            part.received_at,
+            *place,
+            _next(parts, place),
+            "refused",
+            item.reason,
+            item.original.encode(),
+            len(item.original),
+            "",
+        )
         for item in part.refused
     ]
 
@@ -47,7 +67,19 @@ def unknown_unit(place: Place, part: Section, kept: list[RefusedRow], parts: Par
     """Readings of a unit that no configuration of the partition names: kept whole."""
     if len(part):
         original = json.dumps(part_json(part), separators=(",", ":"), ensure_ascii=False).encode()
-        kept.append(RefusedRow(part.unit, part.received_at, *place, _next(parts, place), "unknown unit", "unknown point", original, len(original), ""))
+        kept.append(
+            RefusedRow(
+                part.unit,
+                part.received_at,
+                *place,
+                _next(parts, place),
+                "unknown unit",
+                "unknown point",
+                original,
+                len(original),
+                "",
+            )
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +93,41 @@ class _Columns:
 
 
 def make(
-    state: State, sections: Sequence[tuple[int, int, Section]], readings: Readings, decided: tuple[Ints, Ints],
-    kept: list[ReadingRow], rejected: list[ReadingRow], parts: Parts,
+    state: State,
+    sections: Sequence[tuple[int, int, Section]],
+    readings: Readings,
+    decided: tuple[Ints, Ints],
+    kept: list[ReadingRow],
+    rejected: list[ReadingRow],
+    parts: Parts,
 ) -> None:
     """Rows of all sections; `decided`: reason code and class of each reading."""
     r, (code, classes) = readings, decided
     if not len(r.at):
         return
     lengths = [len(section) for _, _, section in sections]
-    columns = _Columns(np.repeat(np.arange(len(sections)), lengths), (r.at + OFFSET_MS) // DAY_MS, code, _messages(sections, lengths))
+    columns = _Columns(
+        np.repeat(np.arange(len(sections)), lengths),
+        (r.at + OFFSET_MS) // DAY_MS,
+        code,
+        _messages(sections, lengths),
+    )
     bad = classes == REJECTED
     some = np.flatnonzero(bad | (classes == ACCEPTED) | (classes == SUPERSEDED))
     if not len(some):
         return
     # Least significant first. A key that never varies decides nothing.
-    keys = (r.statement, r.rank, r.revision, r.flags, columns.message, columns.day, code, bad, columns.of)
+    keys = (
+        r.statement,
+        r.rank,
+        r.revision,
+        r.flags,
+        columns.message,
+        columns.day,
+        code,
+        bad,
+        columns.of,
+    )
     varying = [key[some] for key in keys if (key != key[0]).any()] or [columns.of[some]]
     order = np.lexsort(varying)
     change = np.zeros(len(some), np.bool_)
@@ -92,7 +144,10 @@ def _messages(sections: Sequence[tuple[int, int, Section]], lengths: list[int]) 
     """Each reading's index into its section's messages."""
     if all(isinstance(section.message, int) for _, _, section in sections):
         return np.zeros(sum(lengths), np.int64)
-    columns = [np.broadcast_to(np.asarray(section.message, np.int64), n) for (_, _, section), n in zip(sections, lengths, strict=True)]
+    columns = [
+        np.broadcast_to(np.asarray(section.message, np.int64), n)
+        for (_, _, section), n in zip(sections, lengths, strict=True)
+    ]
     return np.concatenate(columns)
 
 
@@ -106,26 +161,66 @@ def _cut(first: Ints, end: int) -> Ints:
 
 
 def _rows(
-    state: State, sections: Sequence[tuple[int, int, Section]], readings: Readings, some: Ints, first: Ints, columns: _Columns, parts: Parts
+    state: State,
+    sections: Sequence[tuple[int, int, Section]],
+    readings: Readings,
+    some: Ints,
+    first: Ints,
+    columns: _Columns,
+    parts: Parts,
 ) -> Iterator[ReadingRow]:
     """A row for each run of readings (indices, in order) that begins at one of `first`."""
     r, head = readings, some[first]
     at, value = r.at[some], r.value[some]
-    point = np.where(columns.code[some] == UNKNOWN_POINT, -1, state.p_number[r.point[some]] if len(state.p_unit) else -1).astype(np.int16)
+    point = np.where(
+        columns.code[some] == UNKNOWN_POINT,
+        -1,
+        state.p_number[r.point[some]] if len(state.p_unit) else -1,
+    ).astype(np.int16)
     begun = np.cumsum([0, *(len(section) for _, _, section in sections)]).tolist()
-    scalars = (columns.of, columns.day, columns.message, columns.code, r.statement, r.rank, r.revision, r.flags)
-    first_at, last_at = np.minimum.reduceat(at, first).tolist(), np.maximum.reduceat(at, first).tolist()
+    scalars = (
+        columns.of,
+        columns.day,
+        columns.message,
+        columns.code,
+        r.statement,
+        r.rank,
+        r.revision,
+        r.flags,
+    )
+    first_at, last_at = (
+        np.minimum.reduceat(at, first).tolist(),
+        np.maximum.reduceat(at, first).tolist(),
+    )
     bounds = pairwise([*first.tolist(), len(some)])
-    for (begin, end), least, greatest, of, day, message, code, statement, rank, revision, flags in zip(
+    for (
+        begin,
+        end,
+    ), least, greatest, of, day, message, code, statement, rank, revision, flags in zip(
         bounds, first_at, last_at, *(column[head].tolist() for column in scalars), strict=True
     ):
         partition, offset, section = sections[of]
         mine = slice(begin, end)
         yield ReadingRow(
-            section.unit, day, least, greatest, partition, offset, _next(parts, (partition, offset)), section.received_at,
-            statement, rank, revision, flags, section.messages[message] if message < len(section.messages) else "",
+            section.unit,
+            day,
+            least,
+            greatest,
+            partition,
+            offset,
+            _next(parts, (partition, offset)),
+            section.received_at,
+            statement,
+            rank,
+            revision,
+            flags,
+            section.messages[message] if message < len(section.messages) else "",
             section.sent_at if isinstance(section.sent_at, int) else r.sent_at[some[mine]],
-            point[mine], at[mine], value[mine], REASONS[code], _names(section, some[mine] - begun[of]) if code == UNKNOWN_POINT else (),
+            point[mine],
+            at[mine],
+            value[mine],
+            REASONS[code],
+            _names(section, some[mine] - begun[of]) if code == UNKNOWN_POINT else (),
         )
 
 

@@ -5,6 +5,7 @@ Rules: schemas/RULES.md, section 3. In columns for readings that come in order, 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +34,9 @@ def period_ends(statement: Ints, length: Ints, at: Instants) -> Ints:
     return ends
 
 
-def register_amounts(state: State, point: Ints, between: tuple[Ints, Ints], registers: tuple[Ints, Ints]) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
+def register_amounts(
+    state: State, point: Ints, between: tuple[Ints, Ints], registers: tuple[Ints, Ints]
+) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
     """D of register segments: (low, high, whether no value is allowed: an event)."""
     (start, end), (earlier, later) = between, registers
     multiplier, dial = state.multiplier[point], state.dial[point]
@@ -86,7 +89,13 @@ def _rows(part: Pieces, mask: npt.NDArray[np.bool_]) -> list[Piece]:
     return list(zip(*columns, strict=True))
 
 
-def _continued_registers(state: State, new: Ordered, point: Ints, first: npt.NDArray[np.bool_], mask: npt.NDArray[np.bool_]) -> Pieces:
+def _continued_registers(
+    state: State,
+    new: Ordered,
+    point: Ints,
+    first: npt.NDArray[np.bool_],
+    mask: npt.NDArray[np.bool_],
+) -> Pieces:
     """One piece a reading, from its predecessor or from the beginning of validity."""
     head_at, head_value = state.last_at[new.series], state.last_value[new.series]
     begins = state.p_begins[point]
@@ -98,7 +107,9 @@ def _continued_registers(state: State, new: Ordered, point: Ints, first: npt.NDA
     unknown = event | leading
     kind = np.where(unknown, UNKNOWN, KNOWN)
     zero = np.zeros(len(p), np.int64)
-    part = Pieces(p, start, end, kind, np.where(unknown, zero, low), np.where(unknown, zero, high), end)
+    part = Pieces(
+        p, start, end, kind, np.where(unknown, zero, low), np.where(unknown, zero, high), end
+    )
     return part if not (leading & (start == end)).any() else _where(part, start < end)
 
 
@@ -142,7 +153,13 @@ def long_gap(state: State, piece: Piece) -> Gap:
     return Gap(unit, int(state.p_number[p]), start, end, "known", low, high, None, None)
 
 
-def _continued_periods(state: State, new: Ordered, point: Ints, first: npt.NDArray[np.bool_], mask: npt.NDArray[np.bool_]) -> Pieces:
+def _continued_periods(
+    state: State,
+    new: Ordered,
+    point: Ints,
+    first: npt.NDArray[np.bool_],
+    mask: npt.NDArray[np.bool_],
+) -> Pieces:
     """A known piece a reading, and an unknown one before it where time is missing."""
     end = period_ends(state.statement[point], state.length[point], new.at)
     before = np.where(first, state.end[point], np.roll(end, 1))[mask]
@@ -169,7 +186,9 @@ def _move_heads(state: State, new: Ordered, point: Ints, registers: npt.NDArray[
 # One by one.
 
 
-def register_chain(state: State, point: int, winners: Sequence[tuple[int, int]], *, leading: bool) -> tuple[list[Piece], list[Gap]]:
+def register_chain(
+    state: State, point: int, winners: Sequence[tuple[int, int]], *, leading: bool
+) -> tuple[list[Piece], list[Gap]]:
     """Pieces and gaps between neighbouring winners (instant, register); with `leading`, also what lies before the first."""
     found: list[Piece] = []
     gaps: list[Gap] = []
@@ -178,7 +197,7 @@ def register_chain(state: State, point: int, winners: Sequence[tuple[int, int]],
         piece = (point, begins, winners[0][0], UNKNOWN, 0, 0, winners[0][0])
         found.append(piece)
         gaps.append(register_gap(state, piece, None, winners[0][1]))
-    for (start, earlier), (end, later) in zip(winners, winners[1:], strict=False):
+    for (start, earlier), (end, later) in pairwise(winners):
         piece, has_gap = _between(state, point, (start, end), (earlier, later))
         found.append(piece)
         if has_gap:
@@ -186,7 +205,9 @@ def register_chain(state: State, point: int, winners: Sequence[tuple[int, int]],
     return found, gaps
 
 
-def _between(state: State, point: int, times: tuple[int, int], registers: tuple[int, int]) -> tuple[Piece, bool]:
+def _between(
+    state: State, point: int, times: tuple[int, int], registers: tuple[int, int]
+) -> tuple[Piece, bool]:
     """The piece between two registers, and whether it is a gap."""
     (start, end), (earlier, later) = times, registers
     multiplier, dial = int(state.multiplier[point]), int(state.dial[point])
@@ -220,7 +241,9 @@ def period_lengths(state: State, point: int, starts: Iterable[int]) -> dict[int,
     return dict(zip(at.tolist(), ends.tolist(), strict=True))
 
 
-def timeline(point: int, winners: dict[int, int], ends: dict[int, int], between: tuple[int, int]) -> list[Piece]:
+def timeline(
+    point: int, winners: dict[int, int], ends: dict[int, int], between: tuple[int, int]
+) -> list[Piece]:
     """Periods that begin in [from, to), and the holes before, between and after them."""
     at, to = between
     found: list[Piece] = []
@@ -239,4 +262,12 @@ def timeline(point: int, winners: dict[int, int], ends: dict[int, int], between:
 def lift_piece(state: State, point: int, times: tuple[int, int], claimed: int) -> Piece:
     """What a claim rejected as too fast adds to high while nothing covers its period."""
     start, end = times
-    return (point, start, start + 1, LIFT, 0, claimed - most_allowed(state, point, start, end), start + 1)
+    return (
+        point,
+        start,
+        start + 1,
+        LIFT,
+        0,
+        claimed - most_allowed(state, point, start, end),
+        start + 1,
+    )

@@ -18,7 +18,9 @@ def shown(unit: str, windows: Iterable[tuple[int, bytes]]) -> dict[str, object]:
     told = [{"as_of": rfc3339(as_of), **orjson.loads(judged)} for as_of, judged in windows]
     told.sort(key=lambda window: (list(_RECENT).index(window["window"]), -window["start"]))
     recent = [
-        window for kind, count in _RECENT.items() for window in [w for w in told if w["window"] == kind][:count]
+        window
+        for kind, count in _RECENT.items()
+        for window in [w for w in told if w["window"] == kind][:count]
     ]
     return {"unit": unit, "windows": [_window(window) for window in recent]}
 
@@ -84,7 +86,10 @@ def _sentence(window: Json) -> str:
 
 
 def _row(name: str, figure: Json) -> str:
-    amounts = " ".join(f"{'unknown' if figure[key] is None else figure[key]!s:>18}" for key in ("low", "best", "high"))
+    amounts = " ".join(
+        f"{'unknown' if figure[key] is None else figure[key]!s:>18}"
+        for key in ("low", "best", "high")
+    )
     mark = "  unverified factor" if figure.get("unverified") else ""
     share = 100 * float(str(figure["share_measured"]))
     return f"{name:12} {amounts} {share:8.2f}% {figure['unit_of_measure']}{mark}"

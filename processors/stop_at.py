@@ -33,7 +33,8 @@ class StopAt:
         self._left -= 1
         if self._left > 0 or not (point == _WITHOUT_STEPS or self._comes_ahead()):
             return
-        print(f"stopped at: {point}; step prepared ahead: {self._is_ahead()}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"stopped at: {point}; step prepared ahead: {self._is_ahead()}\n")
+        sys.stderr.flush()
         os.kill(os.getpid(), signal.SIGSTOP)
 
     def _comes_ahead(self) -> bool:

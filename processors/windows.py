@@ -91,12 +91,6 @@ def is_gap(state: State, part: Pieces) -> Mask:
 # Hour rows in memory.
 
 
-def hours_of(state: State, part: Pieces) -> Ints:
-    """Keys of the hour rows that these pieces add to."""
-    index, hours = _by_hour(part)
-    return np.unique(state.p_carrier[part.point[index]] << KEY_BITS | hours)
-
-
 def _by_hour(part: Pieces) -> tuple[Ints, Ints]:
     """Each piece once for every hour it touches: (index of the piece, hour)."""
     first = part.start // HOUR_MS
@@ -203,48 +197,54 @@ def evict(state: State) -> None:
 # Adding pieces.
 
 
-def apply(state: State, part: Pieces, sign: int = 1, *, quiet: bool = False) -> None:
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Pieces, and what they add to each hour that they touch: keys in order, and rows."""
+
+    part: Pieces
+    keys: Ints
+    rows: Ints
+
+
+def apply(state: State, change: Change, sign: int = 1, *, quiet: bool = False) -> None:
     """Add (sign 1) or take out (sign −1) pieces. Their hour rows must be in memory (`ensure`).
 
     `quiet`: a passing cut, after which the same is put back; hours are not noted as changed.
     """
-    if not len(part):
+    keys = change.keys
+    if not len(keys):
         return
-    keys, deltas = _grouped(*_hour_deltas(state, part))
     at = np.searchsorted(state.hot_keys, keys)
     before = state.hot_rows[at]
-    after = before + sign * deltas
+    after = before + sign * change.rows
     state.hot_rows[at] = after
     state.hot_dirty[at] = True
     carrier, hour = keys >> KEY_BITS, keys & HOUR_MASK
     np.maximum.at(state.max_hour, carrier, hour)
     _add_to_windows(state, carrier, hour, before, after)
-    _add_cuts(state, part, sign)
+    _add_cuts(state, change.part, sign)
     if not quiet:
         _note_earlier(state, carrier, hour, before)
 
 
-def _hour_deltas(state: State, part: Pieces) -> tuple[Ints, Ints]:
-    """What the pieces add to each hour: keys (not unique) and rows."""
+def change_of(state: State, part: Pieces) -> Change:
+    """What these pieces add to the hours."""
     index, hour = _by_hour(part)
-    p = part.point[index]
-    x = np.maximum(part.start[index], hour * HOUR_MS)
-    y = np.minimum(part.until[index], (hour + 1) * HOUR_MS)
-    rows = np.zeros((len(index), len(HOUR_FIELDS)), np.int64)
-    for kind, fill in ((KNOWN, _fill_known), (UNKNOWN, _fill_unknown), (LIFT, _fill_lift)):
-        mask = part.kind[index] == kind
+    keys = state.p_carrier[part.point[index]] << KEY_BITS | hour
+    columns: dict[int, Ints] = {H_FINGERPRINT: _fingerprints(state, part)[index]}
+    x, y = np.maximum(part.start[index], hour * HOUR_MS), np.minimum(part.until[index], (hour + 1) * HOUR_MS)
+    kinds = part.kind[index]
+    for kind, told in ((KNOWN, _of_known), (UNKNOWN, _of_unknown), (LIFT, _of_lift)):
+        mask = kinds == kind
         if mask.all():
-            fill(state, rows, part, index, (x, y))
+            columns |= told(state, part, index, (x, y))
         elif mask.any():
-            some = rows[mask]
-            fill(state, some, part, index[mask], (x[mask], y[mask]))
-            rows[mask] = some
-    rows[:, H_FINGERPRINT] = _fingerprints(state, part)[index]
-    keys = state.p_carrier[p] << KEY_BITS | hour
-    edge_keys, edge_rows = _edges(state, part)
+            for column, values in told(state, part, index[mask], (x[mask], y[mask])).items():
+                columns.setdefault(column, np.zeros(len(index), np.int64))[mask] += values
+    edge_keys, edges = _edges(state, part)
     if len(edge_keys):
-        return np.concatenate([keys, edge_keys]), np.concatenate([rows, edge_rows])
-    return keys, rows
+        keys = np.concatenate([keys, edge_keys])
+    return Change(part, *_grouped(keys, columns, edges))
 
 
 def _fingerprints(state: State, part: Pieces) -> Ints:
@@ -262,62 +262,65 @@ def _mixed(columns: Iterable[Ints]) -> Ints:
     return mixed.view(np.int64)
 
 
-def _fill_known(state: State, rows: Ints, part: Pieces, index: Ints, between: tuple[Ints, Ints]) -> None:
+def _of_known(state: State, part: Pieces, index: Ints, between: tuple[Ints, Ints]) -> dict[int, Ints]:
     del state
     x, y = between
     start, end, low = part.start[index], part.end[index], part.low[index]
     exact = low == part.high[index]
     whole = (x == start) & (y == end)
-    best = low.copy()
+    best = low
     if not whole.all():
         cut = ~whole
-        where = (low[cut], start[cut], end[cut])
+        best, where = low.copy(), (low[cut], start[cut], end[cut])
         best[cut] = spread(*where, y[cut]) - spread(*where, x[cut])
-    rows[:, H_BEST] = best
-    rows[:, H_MEASURED] = np.where(exact, y - x, 0)
-    rows[:, H_INEXACT] = np.where(exact & whole, 0, y - x)
+    return {H_BEST: best, H_MEASURED: np.where(exact, y - x, 0), H_INEXACT: np.where(exact & whole, 0, y - x)}
 
 
-def _fill_unknown(state: State, rows: Ints, part: Pieces, index: Ints, between: tuple[Ints, Ints]) -> None:
+def _of_unknown(state: State, part: Pieces, index: Ints, between: tuple[Ints, Ints]) -> dict[int, Ints]:
     x, y = between
     rated = state.rated[part.point[index]]
     before, after = staircase(rated, x), staircase(rated, y)
     best = (after >> 1) - (before >> 1)
-    rows[:, H_BEST] = best
-    rows[:, H_UNKNOWN_BEST] = best
-    rows[:, H_UNKNOWN_HIGH] = after - before
-    rows[:, H_INEXACT] = y - x
+    return {H_BEST: best, H_UNKNOWN_BEST: best, H_UNKNOWN_HIGH: after - before, H_INEXACT: y - x}
 
 
-def _fill_lift(state: State, rows: Ints, part: Pieces, index: Ints, between: tuple[Ints, Ints]) -> None:
+def _of_lift(state: State, part: Pieces, index: Ints, between: tuple[Ints, Ints]) -> dict[int, Ints]:
     del state, between
-    rows[:, H_UNKNOWN_HIGH] = part.high[index]
-    rows[:, H_INEXACT] = 1
+    return {H_UNKNOWN_HIGH: part.high[index], H_INEXACT: np.ones(len(index), np.int64)}
 
 
-def _edges(state: State, part: Pieces) -> tuple[Ints, Ints]:
+def _edges(state: State, part: Pieces) -> tuple[Ints, dict[int, Ints]]:
     """Short known pieces that cross the beginning of an hour: their bounds there, less their best."""
     hour = (part.end - 1) // HOUR_MS
     crossing = (part.kind == KNOWN) & (part.start // HOUR_MS != hour) & (part.until == part.end)
     if not crossing.any():
-        return np.empty(0, np.int64), np.empty((0, len(HOUR_FIELDS)), np.int64)
+        return np.empty(0, np.int64), {}
     crossing &= ~is_gap(state, part)
     p, a, b, low, high = (column[crossing] for column in (part.point, part.start, part.end, part.low, part.high))
     rated, edge = state.rated[p], hour[crossing] * HOUR_MS
     first = spread(low, a, b, edge)
-    rows = np.zeros((len(p), len(HOUR_FIELDS)), np.int64)
+    columns: dict[int, Ints] = {}
     for column, (x, y), best in ((H_BEFORE_LOW, (a, edge), first), (H_AFTER_LOW, (edge, b), low - first)):
         part_low, part_high = bounds_of_part(low, high, rated, (a, b), (x, y))
-        rows[:, column], rows[:, column + 1] = part_low - best, part_high - best
-    return state.p_carrier[p] << KEY_BITS | hour[crossing], rows
+        columns |= {column: part_low - best, column + 1: part_high - best}
+    return state.p_carrier[p] << KEY_BITS | hour[crossing], columns
 
 
-def _grouped(keys: Ints, rows: Ints) -> tuple[Ints, Ints]:
-    """Rows summed by key."""
-    order = np.argsort(keys, kind="stable")
+def _grouped(keys: Ints, columns: dict[int, Ints], edges: dict[int, Ints]) -> tuple[Ints, Ints]:
+    """Rows summed by key. The values of `edges` belong to the last keys, those of `columns` to the others."""
+    order = np.argsort(keys)
     keys = keys[order]
-    first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]]))
-    return keys[first], np.add.reduceat(rows[order], first, axis=0)
+    first = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])) if len(keys) else keys
+    rows = np.zeros((len(first), len(HOUR_FIELDS)), np.int64)
+    whole = np.zeros(len(keys), np.int64)
+    for column, values in columns.items():
+        whole[: len(values)] = values
+        rows[:, column] = np.add.reduceat(whole[order], first) if len(first) else 0
+    whole[:] = 0
+    for column, values in edges.items():
+        whole[len(keys) - len(values) :] = values
+        rows[:, column] = np.add.reduceat(whole[order], first)
+    return keys[first], rows
 
 
 def years_of_hours(hour: Ints) -> Ints:

@@ -39,7 +39,16 @@ class Prepared:
 class Worker:
     """Digests the partitions it owns."""
 
-    def __init__(self, store: Store, metrics: WorkerMetrics, *, partitions: int, generation: int = 1, published: Callable[[], Iterable[Configuration]] = tuple, at_point: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        metrics: WorkerMetrics,
+        *,
+        partitions: int,
+        generation: int = 1,
+        published: Callable[[], Iterable[Configuration]] = tuple,
+        at_point: Callable[[str], None] = lambda _: None,
+    ) -> None:
         """`published` reads the configurations of the log; `at_point` is for tests: it hears where the worker is."""
         self.store = store
         self.next_offsets: dict[int, int] = {}
@@ -62,21 +71,31 @@ class Worker:
         self.release()
         owned = self.store.take(beginnings)
         self._configurations.update(self.store.configurations())
-        units = {unit.code: unit for one in self._configurations.values() for unit in one.registry.units}
+        units = {
+            unit.code: unit for one in self._configurations.values() for unit in one.registry.units
+        }
         for partition in owned:
             states = self.store.load(partition)
-            self._engine.state.restore([(units[state.unit], state.partition, state.blob) for state in states])
+            self._engine.state.restore(
+                [(units[state.unit], state.partition, state.blob) for state in states]
+            )
             memory = self.store.memory(partition)
             if memory.last_tick is not None:
                 self._engine.partition_ticks[partition] = memory.last_tick
             self._doors.last |= {(partition, door): place for door, place in memory.doors.items()}
-        self.next_offsets = {partition: ownership.next_offset for partition, ownership in owned.items()}
+        self.next_offsets = {
+            partition: ownership.next_offset for partition, ownership in owned.items()
+        }
         self.metrics.owned.set(len(owned))
         return dict(self.next_offsets)
 
     def release(self) -> None:
         """Own nothing."""
-        self._engine.drop(set(self.next_offsets) | set(self._engine.partition_ticks) | set(self._engine.state.partition.tolist()))
+        self._engine.drop(
+            set(self.next_offsets)
+            | set(self._engine.partition_ticks)
+            | set(self._engine.state.partition.tolist())
+        )
         self._doors.forget(self.next_offsets)
         self._in_flight = None
         self.next_offsets = {}
@@ -97,9 +116,19 @@ class Worker:
         positions = _positions(messages)
         for partition, (_, after) in positions.items():
             self.next_offsets[partition] = after
-        step = replace(step, positions=positions, doors=rows, holes=holes, refused=step.refused + unreadable)
-        units = frozenset(state.unit for state in step.states) | {row.unit for row in step.readings} | {row.unit for row in step.rejections}
-        prepared = Prepared(step, sum(len(row.at) for row in step.readings) + sum(len(row.at) for row in step.rejections), units)
+        step = replace(
+            step, positions=positions, doors=rows, holes=holes, refused=step.refused + unreadable
+        )
+        units = (
+            frozenset(state.unit for state in step.states)
+            | {row.unit for row in step.readings}
+            | {row.unit for row in step.rejections}
+        )
+        prepared = Prepared(
+            step,
+            sum(len(row.at) for row in step.readings) + sum(len(row.at) for row in step.rejections),
+            units,
+        )
         self._in_flight = prepared
         self.metrics.stage("decode", decoded - started)
         self.metrics.stage("engine", time.perf_counter() - decoded)
@@ -116,8 +145,15 @@ class Worker:
                 placed.append((partition, offset, decode(value)))
             except LayoutError as error:
                 self.metrics.dead_letters.inc()
-                logger.warning("record cannot be read", extra={"partition": partition, "offset": offset, "reason": str(error)})
-                refused.append(RefusedRow("", 0, partition, offset, 0, "no record", str(error), value, len(value), ""))
+                logger.warning(
+                    "record cannot be read",
+                    extra={"partition": partition, "offset": offset, "reason": str(error)},
+                )
+                refused.append(
+                    RefusedRow(
+                        "", 0, partition, offset, 0, "no record", str(error), value, len(value), ""
+                    )
+                )
         return placed, tuple(refused)
 
     def _wait_for_configurations(self, placed: Iterable[Placed]) -> None:
@@ -128,7 +164,9 @@ class Worker:
             while version not in self._configurations:
                 self._learn_configurations()
                 if version not in self._configurations:
-                    self.metrics.waiting(f"configuration {version} is applied and not published yet")
+                    self.metrics.waiting(
+                        f"configuration {version} is applied and not published yet"
+                    )
                     time.sleep(0.5)
             self.metrics.waiting("")
 
@@ -170,7 +208,9 @@ class Worker:
         ticks = [self._ticks.get(partition) for partition in self.next_offsets]
         if ticks and None not in ticks:
             self.metrics.watermark.set(min(tick for tick in ticks if tick is not None) / 1_000)
-        self.metrics.wrote(prepared.readings, len(prepared.step.positions), len(prepared.step.outbox))
+        self.metrics.wrote(
+            prepared.readings, len(prepared.step.positions), len(prepared.step.outbox)
+        )
         self._at_point("before acknowledge")
 
 

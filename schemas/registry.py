@@ -9,7 +9,15 @@ from decimal import Decimal
 from hashlib import sha256
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
 from schemas.calendar import DAY_MS, HOUR_MS, OFFSET_MS, instant
 from schemas.scale import LARGEST, scaled

@@ -108,22 +108,21 @@ def test_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "environment", "code", "word"),
+    ("command", "environment", "expected"),
     [
-        (["list"], {}, 2, "WEIR_DATABASE_URL"),
-        (["run"], {}, 2, "WEIR_DATABASE_URL"),
-        (["run"], {"WEIR_KAFKA": "nowhere"}, 2, "nowhere"),
-        (["run", "--alertmanager", "nowhere"], {}, 2, "no address"),
-        (["run", "--webhook", "ftp://host/x"], {}, 2, "no address"),
-        (["run", "--rules", "none.toml"], {}, 2, "none.toml"),
-        (["list"], {"WEIR_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}, 1, "does not answer"),
+        ("list", {}, (2, "WEIR_DATABASE_URL")),
+        ("run", {}, (2, "WEIR_DATABASE_URL")),
+        ("run", {"WEIR_KAFKA": "nowhere"}, (2, "nowhere")),
+        ("run --alertmanager nowhere", {}, (2, "no address")),
+        ("run --webhook ftp://host/x", {}, (2, "no address")),
+        ("run --rules none.toml", {}, (2, "none.toml")),
+        ("list", {"WEIR_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}, (1, "does not answer")),
     ],
 )
 def test_what_is_not_given_right_is_named(
-    arguments: list[str],
+    command: str,
     environment: dict[str, str],
-    code: int,
-    word: str,
+    expected: tuple[int, str],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -132,7 +131,8 @@ def test_what_is_not_given_right_is_named(
         monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert main(arguments) == code
+    code, word = expected
+    assert main(command.split()) == code
     assert word in capsys.readouterr().err
 
 

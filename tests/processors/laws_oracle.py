@@ -48,12 +48,14 @@ class Message(NamedTuple):
     silent: dict[str, int]
     previous: Verdict | None
     history: bool
+    configuration: int
 
 
 @dataclass
 class Listener:
     """What one unit was told so far."""
 
+    configuration: int
     year: int = 0
     standing: Standing = UNTOLD
     silent: dict[str, int] = field(default_factory=dict)
@@ -64,9 +66,9 @@ class Listener:
     """Windows that ended between two ticks since then."""
 
 
-def messages(outcome: Outcome) -> dict[Place, Message]:
-    """Everything that is told of a log, and nothing else."""
-    listeners = {unit: Listener() for unit in outcome.units}
+def messages(outcome: Outcome, registered: Mapping[str, int]) -> dict[Place, Message]:
+    """Everything that is told of a log, and nothing else; `registered`: by which configuration."""
+    listeners = {unit: Listener(registered[unit]) for unit in outcome.units}
     found: dict[Place, Message] = {}
     for i, tick in enumerate(outcome.ticks):
         for unit in outcome.told_at(i):
@@ -92,7 +94,8 @@ def hear(outcome: Outcome, listener: Listener, unit: str, i: int) -> Message | N
         if full:
             windows |= earlier_windows(world, listener, tick.at)
             listener.full, listener.ended = world, set()
-        message = Message(tick.at, windows, silent, before.verdict, tick.unit is not None)
+        history, version = tick.unit is not None, listener.configuration
+        message = Message(tick.at, windows, silent, before.verdict, history, version)
     listener.year, listener.standing, listener.silent = year, standing, silent
     listener.tick = tick.at
     return message
@@ -225,7 +228,7 @@ def differences(mine: Mapping[Place, Message], oracle: Mapping[Place, Message]) 
 
 def unequal(mine: Message, oracle: Message) -> Iterator[str]:
     """Where two messages differ."""
-    for name in ("as_of", "silent", "previous", "history"):
+    for name in ("as_of", "silent", "previous", "history", "configuration"):
         if getattr(mine, name) != getattr(oracle, name):
             yield f"{name} {getattr(mine, name)}, oracle {getattr(oracle, name)}"
     for key in mine.windows.keys() | oracle.windows.keys():

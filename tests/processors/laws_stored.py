@@ -40,7 +40,12 @@ def told(store: MemoryStore) -> dict[Place, Message]:
             place = (line.version.partition, line.version.offset, line.version.position, line.unit)
             silent = {silent.point: silent.since for silent in line.silent}
             found[place] = Message(
-                line.as_of, as_told(line.windows), silent, line.previous_verdict, line.history
+                line.as_of,
+                as_told(line.windows),
+                silent,
+                line.previous_verdict,
+                line.history,
+                line.configuration,
             )
     return found
 

@@ -78,6 +78,16 @@ class World:
         }
         return list(named.values())
 
+    def registered(self) -> dict[str, int]:
+        """Of each unit the configuration that registers it: the first that is applied."""
+        found: dict[str, int] = {}
+        for _, _, record in self.log:
+            if isinstance(record.body, ApplyConfiguration):
+                version = record.body.version
+                for unit in self.configurations[version].registry.units:
+                    found.setdefault(unit.code, version)
+        return found
+
     def __repr__(self) -> str:
         """Short: hypothesis prints the call that drew it."""
         return f"<World: {len(self.configurations)} configurations, {len(self.log)} records>"
@@ -220,8 +230,9 @@ def draw_point(rng: random.Random, name: str, start: int) -> Point:
 def draw_readings(rng: random.Random, unit: str, point: Point, size: int) -> list[Said]:
     """What a point says in time, and then a few mishaps of every kind."""
     said = registers if point.statement == "register" else periods
-    readings = said(rng, unit, point, size)
-    mishaps = (repeat, revise, revise, withdraw, lose, spoil, other)
+    rank = rng.choice([RANKS["measured"], RANKS["measured"], RANKS["supplier"]])
+    readings = [replace(one, rank=rank) for one in said(rng, unit, point, size)]
+    mishaps = (repeat, revise, revise, withdraw, retract, lose, spoil, other)
     for _ in range(rng.randint(0, 1 + size // 2)):
         if readings:
             rng.choice(mishaps)(rng, readings, point)
@@ -257,7 +268,7 @@ def registers(rng: random.Random, unit: str, point: Point, size: int) -> list[Sa
         if before is not None:
             most = point.rated * (at - before) / HOUR_MS
             register += int(most * load * rng.choice([1, 1, 0.3])) // point.multiplier
-            if rng.random() < 0.06:
+            if rng.random() < 0.08:
                 register -= rng.choice([1, 300]) * 10**6
         before = at
         readings.append(
@@ -298,7 +309,7 @@ def repeat(rng: random.Random, readings: list[Said], point: Point) -> None:
 
 def revise(rng: random.Random, readings: list[Said], point: Point) -> None:
     """Say something else of the same: by another rank, revision, time of sending, or none."""
-    old = rng.choice([readings[-1], *readings])
+    old = rng.choice([readings[-1], rng.choice(readings)])
     value = max(0, old.value + rng.choice([-20, -5, 0, 3, 40]) * 10**5)
     if point.statement == "register":
         value %= dial(point)
@@ -317,9 +328,17 @@ def revise(rng: random.Random, readings: list[Said], point: Point) -> None:
 def withdraw(rng: random.Random, readings: list[Said], point: Point) -> None:
     """Take something back, or nothing."""
     del point
-    old = rng.choice([readings[-1], *readings])
+    old = rng.choice([readings[-1], rng.choice(readings)])
     revision = old.revision + rng.choice([0, 0, 1])
     readings.append(replace(old, flags=WITHDRAWN, value=0, revision=revision))
+
+
+def retract(rng: random.Random, readings: list[Said], point: Point) -> None:
+    """Say something else of greater rank, and take it back."""
+    old = rng.choice(readings)
+    wrong = replace(old, rank=min(RANKS["measured"], old.rank + 1), value=old.value // 2, flags=0)
+    readings += [wrong, replace(wrong, flags=WITHDRAWN, value=0)]
+    del point
 
 
 def lose(rng: random.Random, readings: list[Said], point: Point) -> None:
@@ -365,10 +384,12 @@ def other(rng: random.Random, readings: list[Said], point: Point) -> None:
 def in_order(rng: random.Random, readings: list[Said]) -> list[Said]:
     """In the order in which they come: by their ends, some of them late."""
     lateness = rng.choice([0.0, 0.05, 0.3, 1.0])
+    as_said = rng.random() < 0.5
 
     def arrival(reading: Said) -> tuple[int, float]:
         late = rng.choice([20 * MINUTE, 3 * HOUR_MS, 40 * HOUR_MS])
-        return reading.end + (late if rng.random() < lateness else 0), rng.random()
+        moment = reading.end + (late if rng.random() < lateness else 0)
+        return moment, 0 if as_said else rng.random()
 
     return sorted(readings, key=arrival)
 
