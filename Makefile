@@ -46,7 +46,6 @@ bench: $(READY) ## rates against the yardstick; writes build/bench.json
 
 plant-year: $(READY) ## FILE=... [QUOTA_TCE=...]: a plant's year, streamed as history
 	@test -n "$(FILE)" || { echo 'say which file: make plant-year FILE=... [QUOTA_TCE=...]' >&2; exit 2; }
-	@$(LOCAL) up
 	@$(PY) -m deploy.plant_year "$(FILE)" $(if $(QUOTA_TCE),--quota-tce "$(QUOTA_TCE)")
 
 up: ## start the services on this machine

@@ -43,6 +43,8 @@ TAKE = 1_000
 """Records of one batch at most."""
 HEARTBEAT_S = 1.0
 LAG_S = 2.0
+ANSWER_S = 10.0
+"""A broker that has not said so long how far the log goes is away."""
 BLOCKED_S = 60.0
 """An event loop without a heartbeat for so long is blocked."""
 
@@ -282,11 +284,16 @@ class App(faust.App):
         """First and next offset of each partition assigned to us."""
         ours = self.assigned()
         first = await self.consumer.earliest_offsets(*ours) if ours else {}
+        return {tp.partition: offset for tp, offset in first.items()}, await self.log_ends()
+
+    async def log_ends(self) -> dict[int, int]:
+        """Next offset of each partition assigned to us.
+
+        It waits behind the fetch that waits for records on the same connection: up to 1.5 s.
+        """
+        ours = self.assigned()
         following = await self.consumer.highwaters(*ours) if ours else {}
-        return (
-            {tp.partition: offset for tp, offset in first.items()},
-            {tp.partition: offset for tp, offset in following.items()},
-        )
+        return {tp.partition: offset for tp, offset in following.items()}
 
 
 def create_app(settings: AlertSettings, worker: Worker) -> App:
@@ -315,14 +322,14 @@ def create_app(settings: AlertSettings, worker: Worker) -> App:
     async def beat() -> None:
         worker.beat_at = time.monotonic()
 
-    @app.timer(LAG_S)
+    @app.task
     async def measure() -> None:
-        try:
-            _, ends = await asyncio.wait_for(app.log_range(), LAG_S / 2)
-        except Exception:  # noqa: BLE001 - what leaves a timer would end the process
-            worker.know_ends(None)
-        else:
-            worker.know_ends(ends)
+        while not app.should_stop:
+            try:
+                worker.know_ends(await asyncio.wait_for(app.log_ends(), ANSWER_S))
+            except Exception:  # noqa: BLE001 - what leaves a task would end the process
+                worker.know_ends(None)
+            await asyncio.sleep(LAG_S)
 
     return app
 

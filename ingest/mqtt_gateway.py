@@ -59,6 +59,7 @@ _KEEPALIVE_S = 120
 """Longer than the producer's patience: a gateway that waits for Kafka is not cut off meanwhile."""
 _STALLED_S = 30.0
 _DRAIN_S = 30.0
+_SETTLE_S = 5.0
 _RECEIPTS_AT_ONCE = 500
 
 is_unit = re.compile(r"[0-9A-Z]{18}").fullmatch
@@ -204,6 +205,8 @@ class Gateway:
         self._connecting = threading.Lock()
         self._connection = 0
         self._subscribed = False
+        self._answered = threading.Event()
+        """The broker has answered the subscription."""
         self._was_connected = False
         self._progress_at = time.monotonic()
         self._stopped = threading.Event()
@@ -237,10 +240,21 @@ class Gateway:
         with suppress(KafkaTimeoutError):  # what is left comes back
             self._producer.flush(timeout=_DRAIN_S)
         empty = self.room.wait_empty(_DRAIN_S)
+        self._settle()
         self._stopped.set()
         self._client.disconnect()
         self._client.loop_stop()
         return empty
+
+    def _settle(self) -> None:
+        """Wait until the broker has read all that we said: closing at once may throw some of it away.
+
+        A subscription made again changes nothing, and its answer comes after what was said before.
+        """
+        self._answered.clear()
+        if self._subscribed:
+            self._subscribe()
+            self._answered.wait(_SETTLE_S)
 
     def readiness(self) -> tuple[bool, dict[str, object]]:
         """Whether messages go through, and what is in the way."""
@@ -272,7 +286,7 @@ class Gateway:
 
     def _on_connect(
         self,
-        client: mqtt.Client,
+        _client: mqtt.Client,
         _userdata: object,
         flags: mqtt.ConnectFlags,
         reason: ReasonCode,
@@ -286,7 +300,10 @@ class Gateway:
         self._was_connected = True
         self.metrics.connected.set(1)
         logger.info("connected", extra={"session_present": flags.session_present})
-        client.subscribe(f"$share/{self.options.share}/{self.options.filter}", qos=1)
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        self._client.subscribe(f"$share/{self.options.share}/{self.options.filter}", qos=1)
 
     def _refused(self, reason: str) -> None:
         """At the start a person is there to read it; later the broker may come to its senses."""
@@ -304,8 +321,10 @@ class Gateway:
     ) -> None:
         if reasons[0].is_failure:
             self._end(f"the broker refuses the subscription to {self.options.filter}: {reasons[0]}")
+        if not self._subscribed:
+            logger.info("subscribed", extra={"filter": self.options.filter})
         self._subscribed = True
-        logger.info("subscribed", extra={"filter": self.options.filter})
+        self._answered.set()
 
     def _on_disconnect(
         self,
@@ -385,9 +404,13 @@ class Gateway:
             self._end(f"messages could not be acknowledged: {error!r}")
 
     def _written(self, ready: Ready[Taken], sent_at: float) -> None:
-        """Kafka has a record: acknowledge its messages, receipt them, make room."""
-        self._acknowledge(ready.tokens)
+        """Kafka has a record: receipt its messages, acknowledge them, make room.
+
+        In this order: killed between the two, the broker sends again, and the receipt comes twice.
+        The other way round it would never come.
+        """
         self._receipt(ready.tokens)
+        self._acknowledge(ready.tokens)
         now = time.monotonic()
         self._progress_at = now
         self.metrics.count(ready.record, messages=len(ready.tokens), seconds=now - sent_at)

@@ -13,7 +13,7 @@ from processors.gaps import gaps_around
 from processors.ports import Fetched, GapSpan, Ints, Needs, Span
 from processors.segments import Piece, lift_piece, period_lengths, register_chain, timeline
 from processors.state import FOREVER, State
-from processors.windows import Pieces, apply, ensure, hours_of, pieces
+from processors.windows import Change, apply, change_of, ensure, pieces
 from schemas.calendar import HOUR_MS
 
 _MONTH_MS = 31 * 24 * HOUR_MS

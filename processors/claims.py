@@ -3,7 +3,7 @@
 Rules: schemas/RULES.md, sections 2 and 3. One series at a time; the readings that come in order never get here (`segments.continued`).
 """
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -12,14 +12,12 @@ import numpy as np
 from processors.gaps import change_gaps, gaps_around
 from processors.ports import Fetched, Gap, GapSpan, Needs, Span
 from processors.segments import Piece, lift_piece, long_gap, period_lengths, period_piece, register_chain, timeline
-from processors.state import State
+from processors.state import State, ranges
 from schemas.calendar import HOUR_MS
 from schemas.section import NEVER
 
 ACCEPTED, REPEATED, SUPERSEDED, REJECTED = range(4)
 """Classes on arrival, in the order of ports.ACCOUNT_CLASSES."""
-
-CLAIM_FIELDS = ("series", "at", "rank", "revision", "sent_at", "value", "withdrawn", "too_fast")
 
 
 class Arrival(NamedTuple):
@@ -47,8 +45,13 @@ class Identity:
 
     def winner(self) -> int | None:
         """Value of the winning claim, or None."""
-        best = max((claim for claim in self.claims if not self._is_withdrawn(claim)), default=None)
+        best = self._best()
         return None if best is None else best[3]
+
+    def _best(self) -> tuple[int, int, int, int] | None:
+        if not self.withdrawals:
+            return max(self.claims, default=None)
+        return max((claim for claim in self.claims if not self._is_withdrawn(claim)), default=None)
 
     def _is_withdrawn(self, claim: tuple[int, int, int, int]) -> bool:
         return any(rank == claim[0] and (revision, sent) >= claim[1:3] for rank, revision, sent in self.withdrawals)
@@ -68,8 +71,7 @@ class Identity:
         if claim in self.claims:
             return REPEATED
         self.claims.add(claim)
-        wins = claim == max((known for known in self.claims if not self._is_withdrawn(known)), default=None)
-        return ACCEPTED if wins else SUPERSEDED
+        return ACCEPTED if claim == self._best() else SUPERSEDED
 
     def lift(self) -> int | None:
         """What was claimed too fast, while no winner covers the identity."""
@@ -147,20 +149,21 @@ def identities(state: State, spans: dict[int, Span]) -> Generator[Needs, Fetched
         series = series_of[claim[:3]]
         new = Arrival(claim.at, claim.rank, claim.revision, claim.sent_at, claim.value, claim.withdrawn, claim.rejected)
         known[series].setdefault(claim.at, Identity()).take(new)
-    for series, span in spans.items():
-        for new in claims_of_step(state, series, span.from_at, span.to_at):
-            known[series].setdefault(new.at, Identity()).take(new)
+    for series, new in claims_of_step(state, spans):
+        known[series].setdefault(new.at, Identity()).take(new)
     return known
 
 
-def claims_of_step(state: State, series: int, from_at: int, to_at: int) -> Iterable[Arrival]:
-    """Claims that this step took before, which the database does not have yet."""
-    for columns in state.step_claims:
-        first, last = np.searchsorted(columns[0], [series, series + 1])
-        for row in columns[:, first:last].T.tolist():
-            if from_at <= row[1] < to_at:
-                at, rank, revision, sent_at, value, withdrawn, too_fast = row[1:]
-                yield Arrival(at, rank, revision, sent_at, value, bool(withdrawn), bool(too_fast))
+def claims_of_step(state: State, spans: dict[int, Span]) -> Iterator[tuple[int, Arrival]]:
+    """Claims in the spans of series that this step took before, which the database does not have yet."""
+    wanted = np.array(sorted(spans), np.int64)
+    for claims in state.step_claims:
+        some = ranges(np.searchsorted(claims.series, wanted), np.searchsorted(claims.series, wanted, side="right"))
+        entries = claims.entries[some]
+        for series, *row in zip(claims.series[some].tolist(), *(column[entries].tolist() for column in claims.columns), strict=True):
+            new = Arrival._make(row)
+            if spans[series].from_at <= new.at < spans[series].to_at:
+                yield series, new
 
 
 def _gaps(state: State, groups: list[Group]) -> Generator[Needs, Fetched, list[Gap]]:
@@ -192,9 +195,9 @@ def _merge(state: State, group: Group, known: dict[int, Identity], gaps: list[Ga
         change.classes.append(identity.take(arrival))
         change.late |= arrival.at < reached and identity.winner() != before_it  # even where another undoes it: steps change nothing
     state.ahead[group.series] = max(int(state.ahead[group.series]), touched[-1] + 1)
-    if not primary:
+    if not primary or all(one == REPEATED for one in change.classes):
         return change
-    after = {at: identity.winner() for at, identity in known.items()}
+    after = before | {at: known[at].winner() for at in touched}
     code = state.units[int(state.p_unit[p])].code
     mine = [gap for gap in gaps if gap.unit == code and gap.point == state.p_number[p]]
     if state.is_register[p]:

@@ -7,20 +7,21 @@ Between two ticks of a unit the order of its records decides nothing but the acc
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from operator import itemgetter
 
 import numpy as np
 
 from processors import rows as row_making
-from processors.claims import ACCEPTED, CLAIM_FIELDS, REJECTED, Arrival, Group, merge
+from processors.claims import ACCEPTED, REJECTED, Arrival, Group, merge
 from processors.gaps import change_gaps
 from processors.ports import ACCOUNT_CLASSES, Fetched, Gap, Ints, Needs, OutboxRow, ReadingRow, RefusedRow, Step
 from processors.segments import Ordered, continued
-from processors.state import KEY_BITS, QUANTITIES, Factors, State, factor_tables
+from processors.state import KEY_BITS, QUANTITIES, Factors, State, StepClaims, factor_tables
 from processors.ticks import Moment, Stand, Told, judge, numbered, tick_message
 from processors.validation import TOO_FAST, Readings, reasons
 from processors.windows import Pieces, apply, change_of, ensure, evict, pieces, together
-from schemas.calendar import business_day
+from schemas.calendar import DAY_MS, OFFSET_MS, business_day
 from schemas.factors import FactorPack
 from schemas.registry import UNIT_OF_MEASURE, Configuration
 from schemas.section import (
@@ -175,7 +176,7 @@ class Engine:
             if u is None or self.state.partition[u] != place[0]:
                 position += len(part.ticks)
                 row_making.unknown_unit(place, part, outcome.refused, outcome.parts)
-                outcome.account[part.unit, business_day(part.received_at)][REJECTED] += len(part)
+                outcome.account[part.unit, _received_on(part)][REJECTED] += len(part)
                 continue
             if self.state.live[u]:
                 position += len(part.ticks)
@@ -216,12 +217,12 @@ class Engine:
     def _unreadable(self, place: tuple[int, int], part: Unreadable, outcome: _Outcome) -> None:
         row = row_making.unreadable(place, part, outcome.parts)
         outcome.refused.append(row)
-        outcome.account[part.unit, business_day(part.received_at)][ACCOUNT_CLASSES.index("unreadable")] += 1
+        outcome.account[part.unit, _received_on(part)][ACCOUNT_CLASSES.index("unreadable")] += 1
 
     def _refused(self, place: tuple[int, int], part: Section, outcome: _Outcome) -> None:
         if part.refused:
             outcome.refused.extend(row_making.refused(place, part, outcome.parts))
-            outcome.account[part.unit, business_day(part.received_at)][REJECTED] += len(part.refused)
+            outcome.account[part.unit, _received_on(part)][REJECTED] += len(part.refused)
 
     # Digesting.
 
@@ -291,7 +292,7 @@ class Engine:
         odd = np.zeros(int(group[-1]) + 1, np.bool_)
         odd[group[~fine]] = True
         plain = ~odd[group]
-        units = np.unique(readings.unit[some])
+        units = _distinct(readings.unit[some], len(self.state.units))
         self.state.changed[units] = np.maximum(self.state.changed[units], 1)
         outcome.told.units.update(units.tolist())
         parts: list[Pieces] = []
@@ -302,8 +303,7 @@ class Engine:
             merged = yield from self._merge(readings, series, np.sort(some[~plain]), code, classes)
             taken_out, put_in = merged
             parts += put_in
-        kept = some[(classes[some] != REJECTED) | (code[some] == TOO_FAST)]
-        self._remember(readings, series, kept, code)
+        self.state.step_claims.append(StepClaims(s, some, _claims(readings, code)))
         out, new = change_of(self.state, together(taken_out)), change_of(self.state, together(parts))
         yield from ensure(self.state, np.union1d(out.keys, new.keys) if len(out.keys) else new.keys)
         apply(self.state, out, -1)
@@ -328,10 +328,13 @@ class Engine:
         self, readings: Readings, series: Ints, some: Ints, code: Ints, classes: Ints
     ) -> Generator[Needs, Fetched, tuple[list[Pieces], list[Pieces]]]:
         """Readings that do not simply continue their series; `some` is in order of arrival."""
+        arrivals: dict[int, list[Arrival]] = defaultdict(list)
         places: dict[int, list[int]] = defaultdict(list)
-        for i in some.tolist():
-            places[int(series[i])].append(i)
-        groups = [Group(s, [_arrival(readings, i, code) for i in mine]) for s, mine in sorted(places.items())]
+        columns = (column[some].tolist() for column in (series, *_claims(readings, code)))
+        for i, s, *claim in zip(some.tolist(), *columns, strict=True):
+            arrivals[s].append(Arrival._make(claim))
+            places[s].append(i)
+        groups = [Group(s, mine) for s, mine in sorted(arrivals.items())]
         changes = yield from merge(self.state, groups)
         for group, change in zip(groups, changes, strict=True):
             classes[places[group.series]] = change.classes
@@ -340,24 +343,11 @@ class Engine:
         out = pieces(piece for change in changes for piece in change.taken_out)
         return [out], [pieces(piece for change in changes for piece in change.put_in)]
 
-    def _remember(self, readings: Readings, series: Ints, kept: Ints, code: Ints) -> None:
-        """Keep the round's claims for look-ups later in this step."""
-        if not len(kept):
-            return
-        order = kept[np.argsort(series[kept], kind="stable")]
-        columns = (
-            series[order], readings.at[order], readings.rank[order], readings.revision[order], readings.sent_at[order],
-            readings.value[order], readings.flags[order] & WITHDRAWN, code[order] == TOO_FAST,
-        )
-        matrix = np.stack([column.astype(np.int64) for column in columns])
-        assert len(matrix) == len(CLAIM_FIELDS)  # noqa: S101
-        self.state.step_claims.append(matrix)
-
     def _count(self, chunk: _Chunk, lengths: Ints, classes: Ints, outcome: _Outcome) -> None:
         section = np.repeat(np.arange(len(lengths)), lengths)
         table = np.bincount(section * 4 + classes, minlength=4 * len(lengths)).reshape(-1, 4).tolist() if len(lengths) else []
         for (_, _, part), counted in zip(chunk.sections, table, strict=True):
-            entry = outcome.account[part.unit, business_day(part.received_at)]
+            entry = outcome.account[part.unit, _received_on(part)]
             for number, count in enumerate(counted):
                 entry[number] += count
 
@@ -406,11 +396,27 @@ def _gap_changes(changed: Mapping[tuple[str, int, int], Gap | None]) -> tuple[tu
     return ended, tuple(gap for gap in changed.values() if gap is not None)
 
 
-def _arrival(readings: Readings, i: int, code: Ints) -> Arrival:
-    return Arrival(
-        int(readings.at[i]), int(readings.rank[i]), int(readings.revision[i]), int(readings.sent_at[i]), int(readings.value[i]),
-        bool(readings.flags[i] & WITHDRAWN), bool(code[i] == TOO_FAST),
-    )
+def _claims(readings: Readings, code: Ints) -> tuple[Ints, ...]:
+    """The columns of claims.Arrival."""
+    r = readings
+    return r.at, r.rank, r.revision, r.sent_at, r.value, (r.flags & WITHDRAWN) != 0, code == TOO_FAST
+
+
+def _distinct(numbers: Ints, count: int) -> Ints:
+    """Which numbers below `count` occur, in order."""
+    occurs = np.zeros(count, np.bool_)
+    occurs[numbers] = True
+    return np.flatnonzero(occurs)
+
+
+@lru_cache(maxsize=1_024)
+def _day_name(day: int) -> str:
+    return business_day(day * DAY_MS - OFFSET_MS)
+
+
+def _received_on(part: Section | Unreadable) -> str:
+    """Business day of the account."""
+    return _day_name((part.received_at + OFFSET_MS) // DAY_MS)
 
 
 def _unit_codes(section: Section) -> Ints:

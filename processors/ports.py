@@ -169,8 +169,7 @@ class RefusedRow:
     sha256: str
 
 
-@dataclass(frozen=True, slots=True)
-class WindowRow:
+class WindowRow(NamedTuple):
     """A day, month or year as last told. `figures` is the JSON of `indicator.Judged`."""
 
     unit: str
@@ -183,8 +182,7 @@ class WindowRow:
     judged: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
+class OutboxRow(NamedTuple):
     """One message for `weir.indicators.v1`, in the order of (offset, position, number)."""
 
     partition: int
@@ -195,8 +193,7 @@ class OutboxRow:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class UnitState:
+class UnitState(NamedTuple):
     """A unit's state after the step. `ends` is per point (in order of point numbers) the end of what is covered."""
 
     unit: str

@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from processors.amounts import allowed, staircase
+from processors.amounts import allowed
 from processors.ports import Gap, Ints
 from processors.state import State
 from processors.windows import KNOWN, LIFT, UNKNOWN, Pieces, is_gap
@@ -222,8 +222,8 @@ def _between(
 
 def most_allowed(state: State, point: int, start: int, end: int) -> int:
     """allowed(start, end) of one point."""
-    stairs = staircase(state.rated[[point, point]], np.array([start, end]))
-    return int(stairs[1] - stairs[0])
+    rated = int(state.rated[point])
+    return rated * end // HOUR_MS - rated * start // HOUR_MS
 
 
 def period_piece(point: int, start: int, end: int, value: int | None) -> Piece:
@@ -235,6 +235,9 @@ def period_piece(point: int, start: int, end: int, value: int | None) -> Piece:
 
 def period_lengths(state: State, point: int, starts: Iterable[int]) -> dict[int, int]:
     """Ends of a point's periods by their starts."""
+    length = int(state.length[point])
+    if length or state.is_register[point]:
+        return {at: at + length for at in starts}
     at = np.array(sorted(starts), np.int64)
     points = np.full(len(at), point)
     ends = period_ends(state.statement[points], state.length[points], at)

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import NamedTuple
 from functools import lru_cache
 
 import numpy as np
@@ -91,6 +92,15 @@ def factor_tables(pack: FactorPack) -> Factors:
                 numerator[q, t, year - FIRST_YEAR] = factor.numerator
                 denominator[q, t, year - FIRST_YEAR] = factor.denominator
     return Factors(pack, numerator, denominator)
+
+
+class StepClaims(NamedTuple):
+    """Claims of one round: their series, ascending, and where their columns have them."""
+
+    series: Ints
+    entries: Ints
+    columns: tuple[Ints, ...]
+    """at, rank, revision, sent_at, value, whether withdrawn, whether too fast."""
 
 
 def _empty() -> Ints:
@@ -186,8 +196,8 @@ class State:
 
     step_gaps: dict[tuple[str, int, int], Gap | None] = field(default_factory=dict)
     """(unit, point number, start) → the gap as this step leaves it, None where it ended; laid over the stored ones."""
-    step_claims: list[Ints] = field(default_factory=list)
-    """Claims of this step, a matrix a round: rows as claims.CLAIM_FIELDS, columns sorted by series."""
+    step_claims: list[StepClaims] = field(default_factory=list)
+    """Claims of this step, a round after the other."""
 
     def register(self, units: Iterable[Unit], partition: dict[str, int], configuration: int) -> list[int]:
         """Take new units; those that are known are left alone. Returns the new indices."""

@@ -5,7 +5,7 @@ Rules: schemas/RULES.md, section 7. What is told depends on the log alone, never
 
 from collections import defaultdict
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import compress, groupby
 from operator import attrgetter
 from typing import cast
@@ -229,7 +229,7 @@ def numbered(outbox: list[OutboxRow]) -> tuple[OutboxRow, ...]:
     """The messages in their order, each with its number within its tick."""
     rows = sorted(outbox, key=lambda row: (row.partition, row.offset, row.position, row.number, row.key))
     ticks = groupby(rows, key=lambda row: (row.partition, row.offset, row.position))
-    return tuple(replace(row, number=number) for _, told in ticks for number, row in enumerate(told))
+    return tuple(row._replace(number=number) for _, told in ticks for number, row in enumerate(told))
 
 
 # Windows.

@@ -24,6 +24,14 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=SUPPRESSED,
 )
+# Enough to bring each mutation down; what is not found here is not held.
+settings.register_profile(
+    "mutants",
+    max_examples=300,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=SUPPRESSED,
+)
 PROFILE = os.environ.get("WEIR_LAWS") or "test"
 settings.load_profile(PROFILE)
 

@@ -16,7 +16,9 @@ from deploy.local.wire import mqtt_reason
 GATEWAY = "gateway"
 
 _SETTINGS = """\
-per_listener_settings true
+# Not true: a client that is away then has no listener, so no access list lets it read, and what is
+# published meanwhile is acknowledged and dropped instead of queued (seen with 2.0.21).
+per_listener_settings false
 
 # What was acknowledged but not yet saved is gone after SIGKILL; save often, count on nothing.
 persistence true

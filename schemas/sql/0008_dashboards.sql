@@ -57,7 +57,8 @@ JOIN unit u ON u.id = w.unit
 WHERE w.kind = 'year';
 COMMENT ON COLUMN unit_verdict.as_of IS 'Instant that the figures were told for: a full hour, or when the verdict changed.';
 
--- A registered unit: its newest year, and its points.
+-- A registered unit: its newest year, and its points. Looked up unit by unit: how many rows the
+-- parts have is beyond what the planner can guess, and a wrong guess would cost minutes.
 CREATE VIEW unit_standing WITH (security_barrier) AS
 SELECT n.unit,
        n.name,
@@ -73,10 +74,12 @@ SELECT n.unit,
        CASE WHEN n.live OR n.last_tick IS NULL THEN 'now-7d' ELSE (ms_of(n.last_tick) - 7 * 86400000)::text END AS link_from,
        CASE WHEN n.live OR n.last_tick IS NULL THEN 'now' ELSE ms_of(n.last_tick)::text END AS link_to
 FROM unit_now n
-JOIN region r ON r.code = n.region
-JOIN industry i ON i.code = n.industry
-LEFT JOIN unit_verdict v ON v.unit = n.unit AND v.year = n.year
-JOIN (SELECT unit, count(*) FILTER (WHERE silent) AS silent_points FROM point_standing GROUP BY unit) p ON p.unit = n.unit;
+LEFT JOIN region r ON r.code = n.region
+LEFT JOIN industry i ON i.code = n.industry
+LEFT JOIN LATERAL (SELECT * FROM unit_verdict WHERE unit_verdict.unit = n.unit AND unit_verdict.year = n.year) v ON true
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE silent) AS silent_points FROM point_standing WHERE point_standing.unit = n.unit
+) p;
 COMMENT ON COLUMN unit_standing.watermark IS 'The unit''s last tick: its standing and its silent points hold at this instant.';
 COMMENT ON COLUMN unit_standing.link_from IS 'With link_to: the week that the unit''s dashboard opens on, in the unit''s own time.';
 
@@ -101,11 +104,12 @@ SELECT u.code AS unit,
 FROM account a
 JOIN unit u ON u.id = a.unit;
 
--- How far time has come. No value where a unit never had a tick.
+-- How far time has come, in the units that had a tick.
 CREATE VIEW watermark WITH (security_barrier) AS
 SELECT CASE WHEN live THEN 'live units' ELSE 'units in history' END AS scope,
        count(*) AS units,
-       CASE WHEN bool_and(last_tick IS NOT NULL) THEN instant(min(last_tick)) END AS oldest,
+       count(*) FILTER (WHERE last_tick IS NULL) AS without_tick,
+       instant(min(last_tick)) AS oldest,
        instant(max(last_tick)) AS newest,
        (SELECT committed_at FROM step ORDER BY id DESC LIMIT 1) AS last_write
 FROM unit_state
@@ -124,6 +128,7 @@ CREATE FUNCTION energy_by_hour(unit text, from_at timestamptz, till timestamptz)
 RETURNS TABLE (starts timestamptz, low numeric, best numeric, high numeric, share_measured numeric)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = public, pg_temp
+SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -170,11 +170,10 @@ def counts(some: Iterable[Standing]) -> tuple[Row, Row]:
         for word in ("confirmed breach", "suspected breach", "cannot be judged", "within quota")
     )
     shares = [one.share for one in units if one.share is not None]
-    whole = all(one.watermark for one in units)
     return (*told, words.count("no quota") + words.count("nothing told yet")), (
         sum(len(one.silent) for one in units) if units else None,
         min(shares, default=None),
-        at(END) if units and whole else None,
+        at(END) if any(one.watermark for one in units) else None,
     )
 
 
@@ -187,7 +186,7 @@ def how_far(_: list[Standing], expected: Expected) -> Rows:
     live = [one for one in expected.standings() if not one.unit.history]
     history = [one for one in expected.standings() if one.unit.history]
     return [
-        (word, len(units), at(END) if all(one.watermark for one in units) else None, at(END), ANY)
+        (word, len(units), sum(one.watermark is None for one in units), at(END), at(END), ANY)
         for word, units in (("live units", live), ("units in history", history))
     ]
 

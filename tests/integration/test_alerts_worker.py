@@ -184,7 +184,7 @@ def test_everything_is_heard_stored_and_told(
     assert len(receiver.posts) == len(told_live(expected))
 
     pages = alerts.environment["WEIR_ALERTS_HTTP"]
-    wait_until(lambda: get(pages, "/readyz")[0] == 200, "ready")
+    wait_until(lambda: get(pages, "/readyz")[0] == 200, "ready", seconds=15)
     assert get(pages, "/healthz") == (200, '{"ok": true}\n')
     assert get(pages, "/other")[0] == 404
     metrics = get(pages, "/metrics")[1]

@@ -57,8 +57,8 @@ CODES = ("91510100LAW0000000", "91510100LAW0000004", "91510100LAW0000001", "9151
 """By turns of one partition and the other."""
 STRANGER = "91510100NOBODY0001"
 """A unit that no configuration names."""
-STARTS = ("2026-01-30T20:00", "2025-12-31T21:00", "2026-03-10T09:30", "2026-02-28T15:00")
-"""On the business calendar: before a month's end, a year's end, nothing, both ends of a day."""
+STARTS = ("2026-01-30T20:00", "2025-12-31T21:00", "2026-03-10T22:30", "2026-02-28T15:00")
+"""On the business calendar: before the end of a month, a year, a day, and another month."""
 
 Entry = tuple[int, int, Record]
 
@@ -121,7 +121,7 @@ def end_of(statement: str, at: int) -> int:
     return at + LENGTH_MS.get(statement, 0)
 
 
-def worlds(largest: int = 12) -> st.SearchStrategy[World]:
+def worlds(largest: int = 10) -> st.SearchStrategy[World]:
     """Worlds of up to this size.
 
     24 bits: of a wider range hypothesis draws mostly small numbers, the same ones again and again.
@@ -249,12 +249,12 @@ def instants(rng: random.Random, point: Point, size: int) -> Iterator[int]:
         at += (point.anchor - at) % length
     elif rng.random() < 0.6:
         at += rng.choice([0, MINUTE, QUARTER_MS, 3 * HOUR_MS])
-    for _ in range(rng.randint(0, 2 + size) if point.statement != "P1M" else 2):
+    for _ in range(rng.randint(1, 3 + size) if point.statement != "P1M" else 2):
         yield at
         if point.statement == "P1M":
             at = end_of("P1M", at)
             continue
-        at += length * (rng.choice([2, 3, 9, 30]) if rng.random() < 0.12 else 1)
+        at += length * (rng.choice([2, 3, 9, 30]) if rng.random() < 0.15 else 1)
         if point.statement == "register" and rng.random() < 0.15:
             at += rng.choice([1, MINUTE, 22 * MINUTE])
 
@@ -268,7 +268,7 @@ def registers(rng: random.Random, unit: str, point: Point, size: int) -> list[Sa
         if before is not None:
             most = point.rated * (at - before) / HOUR_MS
             register += int(most * load * rng.choice([1, 1, 0.3])) // point.multiplier
-            if rng.random() < 0.08:
+            if rng.random() < 0.1:
                 register -= rng.choice([1, 300]) * 10**6
         before = at
         readings.append(
