@@ -111,7 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m deploy.plant_year", description=__doc__)
     parser.add_argument("file", type=Path, help="CSV: date (end of the quarter hour), Usage_kWh")
     parser.add_argument("--quota-tce", type=_tce, help="annual quota: when was it exceeded?")
-    parser.add_argument("--ticks", choices=TICKS, default="P1D", help="how often it is judged (P1D)")
+    parser.add_argument(
+        "--ticks", choices=TICKS, default="P1D", help="how often it is judged (P1D)"
+    )
     parser.add_argument("--keep", action="store_true", help="leave servers and database for a look")
     return parser
 

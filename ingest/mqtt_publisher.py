@@ -365,7 +365,9 @@ class Sender:
         _properties: Properties | None,
     ) -> None:
         if reason.value == NO_MATCHING_SUBSCRIBERS:
-            self._has_problem("the broker has nobody to give the readings to: no gateway ever ran")
+            self._has_problem(
+                "the broker has nobody to give the readings to: does `python -m ingest mqtt` run?"
+            )
         elif reason.is_failure:
             self._has_problem(f"the broker refuses a message of {self.options.user!r}: {reason}")
 

@@ -22,7 +22,8 @@ def staircase(rated: Ints, at: Ints) -> Ints:
         result: Ints = rated * whole + rated * rest // HOUR_MS
         return result
     high, low = np.divmod(rated, HOUR_MS)
-    return rated * whole + high * rest + low * rest // HOUR_MS
+    stairs: Ints = rated * whole + high * rest + low * rest // HOUR_MS
+    return stairs
 
 
 def half_staircase(rated: Ints, at: Ints) -> Ints:

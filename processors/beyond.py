@@ -64,7 +64,12 @@ def cut(state: State, points: Ints, at: dict[int, int]) -> Generator[Needs, Fetc
             old, new = _period(state, p, tick, known[s])
         taken += old
         stand_in += new
-    result = Cut(change_of(state, pieces(taken)), change_of(state, pieces(stand_in)), points, state.end[points].copy())
+    result = Cut(
+        change_of(state, pieces(taken)),
+        change_of(state, pieces(stand_in)),
+        points,
+        state.end[points].copy(),
+    )
     yield from ensure(state, result.taken.keys)
     apply(state, result.taken, -1, quiet=True)
     apply(state, result.stand_in, quiet=True)

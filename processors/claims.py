@@ -11,7 +11,15 @@ import numpy as np
 
 from processors.gaps import change_gaps, gaps_around
 from processors.ports import Fetched, Gap, GapSpan, Needs, Span
-from processors.segments import Piece, lift_piece, long_gap, period_lengths, period_piece, register_chain, timeline
+from processors.segments import (
+    Piece,
+    lift_piece,
+    long_gap,
+    period_lengths,
+    period_piece,
+    register_chain,
+    timeline,
+)
 from processors.state import State, ranges
 from schemas.calendar import HOUR_MS
 from schemas.section import NEVER
@@ -54,7 +62,10 @@ class Identity:
         return max((claim for claim in self.claims if not self._is_withdrawn(claim)), default=None)
 
     def _is_withdrawn(self, claim: tuple[int, int, int, int]) -> bool:
-        return any(rank == claim[0] and (revision, sent) >= claim[1:3] for rank, revision, sent in self.withdrawals)
+        return any(
+            rank == claim[0] and (revision, sent) >= claim[1:3]
+            for rank, revision, sent in self.withdrawals
+        )
 
     def take(self, new: Arrival) -> int:
         """Add a claim; returns its class on arrival."""
@@ -119,14 +130,22 @@ def merge(state: State, groups: list[Group]) -> Generator[Needs, Fetched, list[C
 
 def _span(state: State, series: int, from_at: int, to_at: int) -> Span:
     p = int(state.s_point[series])
-    return Span(state.units[int(state.p_unit[p])].code, int(state.p_number[p]), int(state.s_statement[series]), from_at, to_at)
+    return Span(
+        state.units[int(state.p_unit[p])].code,
+        int(state.p_number[p]),
+        int(state.s_statement[series]),
+        from_at,
+        to_at,
+    )
 
 
 def _is_primary_register(state: State, series: int) -> bool:
     return bool(state.s_statement[series] == 0 and state.is_register[state.s_point[series]])
 
 
-def _stored(state: State, groups: list[Group]) -> Generator[Needs, Fetched, dict[int, dict[int, Identity]]]:
+def _stored(
+    state: State, groups: list[Group]
+) -> Generator[Needs, Fetched, dict[int, dict[int, Identity]]]:
     """Per series the identities around its group's instants: those in the database and those of this step."""
     spans: dict[int, Span] = {}
     for group in groups:
@@ -138,7 +157,9 @@ def _stored(state: State, groups: list[Group]) -> Generator[Needs, Fetched, dict
     return {group.series: {} for group in groups} | known
 
 
-def identities(state: State, spans: dict[int, Span]) -> Generator[Needs, Fetched, dict[int, dict[int, Identity]]]:
+def identities(
+    state: State, spans: dict[int, Span]
+) -> Generator[Needs, Fetched, dict[int, dict[int, Identity]]]:
     """Per series what is known of the identities in its span: in the database and in this step."""
     known: dict[int, dict[int, Identity]] = {series: {} for series in spans}
     if not spans:
@@ -147,7 +168,15 @@ def identities(state: State, spans: dict[int, Span]) -> Generator[Needs, Fetched
     series_of = {span[:3]: series for series, span in spans.items()}
     for claim in fetched.claims:
         series = series_of[claim[:3]]
-        new = Arrival(claim.at, claim.rank, claim.revision, claim.sent_at, claim.value, claim.withdrawn, claim.rejected)
+        new = Arrival(
+            claim.at,
+            claim.rank,
+            claim.revision,
+            claim.sent_at,
+            claim.value,
+            claim.withdrawn,
+            claim.rejected,
+        )
         known[series].setdefault(claim.at, Identity()).take(new)
     for series, new in claims_of_step(state, spans):
         known[series].setdefault(new.at, Identity()).take(new)
@@ -158,9 +187,16 @@ def claims_of_step(state: State, spans: dict[int, Span]) -> Iterator[tuple[int, 
     """Claims in the spans of series that this step took before, which the database does not have yet."""
     wanted = np.array(sorted(spans), np.int64)
     for claims in state.step_claims:
-        some = ranges(np.searchsorted(claims.series, wanted), np.searchsorted(claims.series, wanted, side="right"))
+        some = ranges(
+            np.searchsorted(claims.series, wanted),
+            np.searchsorted(claims.series, wanted, side="right"),
+        )
         entries = claims.entries[some]
-        for series, *row in zip(claims.series[some].tolist(), *(column[entries].tolist() for column in claims.columns), strict=True):
+        for series, *row in zip(
+            claims.series[some].tolist(),
+            *(column[entries].tolist() for column in claims.columns),
+            strict=True,
+        ):
             new = Arrival._make(row)
             if spans[series].from_at <= new.at < spans[series].to_at:
                 yield series, new
@@ -181,7 +217,9 @@ def _gaps(state: State, groups: list[Group]) -> Generator[Needs, Fetched, list[G
 # Deciding.
 
 
-def _merge(state: State, group: Group, known: dict[int, Identity], gaps: list[Gap]) -> Generator[Needs, Fetched, Change]:
+def _merge(
+    state: State, group: Group, known: dict[int, Identity], gaps: list[Gap]
+) -> Generator[Needs, Fetched, Change]:
     change = Change()
     p = int(state.s_point[group.series])
     primary = int(state.s_statement[group.series]) == int(state.statement[p])
@@ -193,7 +231,9 @@ def _merge(state: State, group: Group, known: dict[int, Identity], gaps: list[Ga
         identity = known.setdefault(arrival.at, Identity())
         before_it = identity.winner() if arrival.at < reached else None
         change.classes.append(identity.take(arrival))
-        change.late |= arrival.at < reached and identity.winner() != before_it  # even where another undoes it: steps change nothing
+        change.late |= (
+            arrival.at < reached and identity.winner() != before_it
+        )  # even where another undoes it: steps change nothing
     state.ahead[group.series] = max(int(state.ahead[group.series]), touched[-1] + 1)
     if not primary or all(one == REPEATED for one in change.classes):
         return change
@@ -216,7 +256,13 @@ def _values(winners: dict[int, int | None]) -> dict[int, int]:
 # Registers.
 
 
-def _change_registers(state: State, group: Group, winners: tuple[dict[int, int], dict[int, int]], gaps: list[Gap], change: Change) -> None:
+def _change_registers(
+    state: State,
+    group: Group,
+    winners: tuple[dict[int, int], dict[int, int]],
+    gaps: list[Gap],
+    change: Change,
+) -> None:
     """Take the chain around the changed instants out and put the new one in."""
     before, after = winners
     first, last = group.between()
@@ -237,19 +283,29 @@ def _change_registers(state: State, group: Group, winners: tuple[dict[int, int],
         _set_head(state, group.series, p, chains[1])
 
 
-def _left(state: State, series: int, before: dict[int, int], gaps: list[Gap], first: int) -> list[tuple[int, int]]:
+def _left(
+    state: State, series: int, before: dict[int, int], gaps: list[Gap], first: int
+) -> list[tuple[int, int]]:
     """The winner before `first`: near, or the head, or at the beginning of the gap that reaches it."""
     near = [(at, value) for at, value in before.items() if at < first]
     if NEVER < state.last_at[series] < first:
         near.append((int(state.last_at[series]), int(state.last_value[series])))
-    near.extend((gap.start, gap.from_register) for gap in gaps if gap.from_register is not None and gap.start < first <= gap.end)
+    near.extend(
+        (gap.start, gap.from_register)
+        for gap in gaps
+        if gap.from_register is not None and gap.start < first <= gap.end
+    )
     return [max(near)] if near else []
 
 
 def _right(before: dict[int, int], gaps: list[Gap], last: int) -> list[tuple[int, int]]:
     """The winner after `last`: near, or at the end of the gap that holds it."""
     near = [(at, value) for at, value in before.items() if at > last]
-    near.extend((gap.end, gap.to_register) for gap in gaps if gap.to_register is not None and gap.start <= last < gap.end)
+    near.extend(
+        (gap.end, gap.to_register)
+        for gap in gaps
+        if gap.to_register is not None and gap.start <= last < gap.end
+    )
     return [min(near)] if near else []
 
 
@@ -264,14 +320,20 @@ def _set_head(state: State, series: int, point: int, chain: list[tuple[int, int]
 
 def _without_common(old: list[Piece], new: list[Piece]) -> tuple[list[Piece], list[Piece]]:
     common = set(old) & set(new)
-    return [piece for piece in old if piece not in common], [piece for piece in new if piece not in common]
+    return [piece for piece in old if piece not in common], [
+        piece for piece in new if piece not in common
+    ]
 
 
 # Periods.
 
 
 def _change_periods(
-    state: State, series: int, winners: tuple[dict[int, int | None], dict[int, int | None]], gaps: list[Gap], change: Change
+    state: State,
+    series: int,
+    winners: tuple[dict[int, int | None], dict[int, int | None]],
+    gaps: list[Gap],
+    change: Change,
 ) -> Generator[Needs, Fetched, None]:
     """Swap the changed periods, and move the end of what is covered."""
     before, after = winners
@@ -289,13 +351,21 @@ def _change_periods(
             change.put_in.append(period_piece(p, at, ends[at], after[at]))
     change.taken_out.extend(timeline(p, _values(before), ends, (covered, old_end)))
     change.put_in.extend(timeline(p, _values(after), ends, (covered, new_end)))
-    change.gaps_ended = [gap for gap in gaps if gap.start in changed and before.get(gap.start) is not None]
+    change.gaps_ended = [
+        gap for gap in gaps if gap.start in changed and before.get(gap.start) is not None
+    ]
     if state.length[p] == 0 or state.length[p] > HOUR_MS:
-        change.gaps = [long_gap(state, period_piece(p, at, ends[at], after[at])) for at in changed if after[at] is not None]
+        change.gaps = [
+            long_gap(state, period_piece(p, at, ends[at], after[at]))
+            for at in changed
+            if after[at] is not None
+        ]
     state.end[p] = new_end
 
 
-def _new_end(state: State, series: int, after: dict[int, int | None], ends: dict[int, int]) -> Generator[Needs, Fetched, int]:
+def _new_end(
+    state: State, series: int, after: dict[int, int | None], ends: dict[int, int]
+) -> Generator[Needs, Fetched, int]:
     """Where the series is covered to, now: the end of its last winner."""
     p = int(state.s_point[series])
     old_end = int(state.end[p])
@@ -311,7 +381,9 @@ def _new_end(state: State, series: int, after: dict[int, int | None], ends: dict
     return int(state.p_begins[p]) if found is None else period_lengths(state, p, [found])[found]
 
 
-def _last_winner_before(state: State, series: int, at: int, after: dict[int, int | None]) -> Generator[Needs, Fetched, int | None]:
+def _last_winner_before(
+    state: State, series: int, at: int, after: dict[int, int | None]
+) -> Generator[Needs, Fetched, int | None]:
     """Look back, further each time, for the last period that has a winner."""
     p = int(state.s_point[series])
     begins = int(state.p_begins[p])
@@ -319,14 +391,22 @@ def _last_winner_before(state: State, series: int, at: int, after: dict[int, int
     while True:
         from_at = max(begins, at - reach)
         known = yield from identities(state, {series: _span(state, series, from_at, at)})
-        winners = {start: identity.winner() for start, identity in known[series].items()} | {start: value for start, value in after.items() if from_at <= start < at}
+        winners = {start: identity.winner() for start, identity in known[series].items()} | {
+            start: value for start, value in after.items() if from_at <= start < at
+        }
         last = max((start for start, value in winners.items() if value is not None), default=None)
         if last is not None or from_at == begins:
             return last
         reach *= 8
 
 
-def _change_lifts(state: State, point: int, known: dict[int, Identity], lifts: dict[int, int | None], change: Change) -> None:
+def _change_lifts(
+    state: State,
+    point: int,
+    known: dict[int, Identity],
+    lifts: dict[int, int | None],
+    change: Change,
+) -> None:
     ends = period_lengths(state, point, lifts)
     for at, old in lifts.items():
         new = known[at].lift()

@@ -15,7 +15,17 @@ import numpy as np
 from processors import rows as row_making
 from processors.claims import ACCEPTED, REJECTED, Arrival, Group, merge
 from processors.gaps import change_gaps
-from processors.ports import ACCOUNT_CLASSES, Fetched, Gap, Ints, Needs, OutboxRow, ReadingRow, RefusedRow, Step
+from processors.ports import (
+    ACCOUNT_CLASSES,
+    Fetched,
+    Gap,
+    Ints,
+    Needs,
+    OutboxRow,
+    ReadingRow,
+    RefusedRow,
+    Step,
+)
 from processors.segments import Ordered, continued
 from processors.state import KEY_BITS, QUANTITIES, Factors, State, StepClaims, factor_tables
 from processors.ticks import Moment, Stand, Told, judge, numbered, tick_message
@@ -27,6 +37,7 @@ from schemas.registry import UNIT_OF_MEASURE, Configuration
 from schemas.section import (
     WITHDRAWN,
     ApplyConfiguration,
+    Column,
     HistoryEnds,
     Record,
     Section,
@@ -58,7 +69,9 @@ class _Outcome:
     readings: list[ReadingRow] = field(default_factory=list)
     rejections: list[ReadingRow] = field(default_factory=list)
     refused: list[RefusedRow] = field(default_factory=list)
-    account: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(lambda: [0] * len(ACCOUNT_CLASSES)))
+    account: dict[tuple[str, str], list[int]] = field(
+        default_factory=lambda: defaultdict(lambda: [0] * len(ACCOUNT_CLASSES))
+    )
     told: Told = field(default_factory=Told)
     ticks: list[tuple[int, int, int, int, str]] = field(default_factory=list)
     controls: list[tuple[int, int, str]] = field(default_factory=list)
@@ -81,14 +94,23 @@ class _Chunk:
 class Engine:
     """Digests records of the partitions it holds. One step at a time; a step that was not written must be dropped with its partitions."""
 
-    def __init__(self, pack: FactorPack, configurations: Mapping[int, Configuration], partitions: int, *, generation: int = 1) -> None:
+    def __init__(
+        self,
+        pack: FactorPack,
+        configurations: Mapping[int, Configuration],
+        partitions: int,
+        *,
+        generation: int = 1,
+    ) -> None:
         """`configurations` may grow while the engine lives; `partitions` is the fixed count of the log, `generation` its number."""
         self.state = State(factor_tables(pack), generation)
         self.partition_ticks: dict[int, int] = {}
         self.configurations = configurations
         self._partitions = partitions
         self._maps: dict[tuple[int, tuple[str, ...]], Ints] = {}
-        self._expected = np.array([UNIT_CODES[UNIT_OF_MEASURE[name]] for name in QUANTITIES], np.int64)
+        self._expected = np.array(
+            [UNIT_CODES[UNIT_OF_MEASURE[name]] for name in QUANTITIES], np.int64
+        )
 
     @property
     def factors(self) -> Factors:
@@ -130,7 +152,9 @@ class Engine:
 
     # Placing records into rounds.
 
-    def _control(self, partition: int, offset: int, body: ApplyConfiguration | HistoryEnds, outcome: _Outcome) -> None:
+    def _control(
+        self, partition: int, offset: int, body: ApplyConfiguration | HistoryEnds, outcome: _Outcome
+    ) -> None:
         state = self.state
         if isinstance(body, HistoryEnds):
             outcome.controls.append((partition, offset, f"history ends {body.unit}"))
@@ -142,29 +166,46 @@ class Engine:
         outcome.controls.append((partition, offset, f"apply configuration {body.version}"))
         if body.version not in self.configurations:
             raise UnknownConfigurationError(body.version)
-        units = [u for u in self.configurations[body.version].registry.units if partition_of(u.code, self._partitions) == partition]
-        outcome.told.units.update(state.register(units, {unit.code: partition for unit in units}, body.version))
+        units = [
+            u
+            for u in self.configurations[body.version].registry.units
+            if partition_of(u.code, self._partitions) == partition
+        ]
+        outcome.told.units.update(
+            state.register(units, {unit.code: partition for unit in units}, body.version)
+        )
 
-    def _place_tick(self, chunk: _Chunk, counts: dict[int | str, int], stand: Stand, at: int, outcome: _Outcome) -> None:
+    def _place_tick(
+        self, chunk: _Chunk, counts: dict[int | str, int], stand: Stand, at: int, outcome: _Outcome
+    ) -> None:
         """A partition's tick ends the round of its live units."""
         last = self.partition_ticks.get(stand.partition)
         if last is not None and at <= last:
             return
         self.partition_ticks[stand.partition] = at
         state = self.state
-        mine = np.flatnonzero((state.partition == stand.partition) & state.live & (state.last_tick < at))
+        mine = np.flatnonzero(
+            (state.partition == stand.partition) & state.live & (state.last_tick < at)
+        )
         number = counts[stand.partition]
         counts[stand.partition] += 1
         chunk.moments[number].extend(Moment(int(u), at, stand) for u in mine)
         chunk.last = max(chunk.last, number + 1)
         self._mark(chunk, stand, at, None, outcome)
 
-    def _mark(self, chunk: _Chunk, stand: Stand, at: int, unit: str | None, outcome: _Outcome) -> None:
+    def _mark(
+        self, chunk: _Chunk, stand: Stand, at: int, unit: str | None, outcome: _Outcome
+    ) -> None:
         outcome.ticks.append((stand.partition, stand.offset, stand.position, at, unit or ""))
         chunk.marks.append(tick_message(self.state, stand, at, unit))
 
     def _place_sections(
-        self, chunk: _Chunk, counts: dict[int | str, int], place: tuple[int, int], parts: Sequence[Section | Unreadable], outcome: _Outcome
+        self,
+        chunk: _Chunk,
+        counts: dict[int | str, int],
+        place: tuple[int, int],
+        parts: Sequence[Section | Unreadable],
+        outcome: _Outcome,
     ) -> None:
         position = 0
         for part in parts:
@@ -187,7 +228,12 @@ class Engine:
                 position = self._place_history(chunk, counts, (*place, position), part, outcome)
 
     def _place_history(
-        self, chunk: _Chunk, counts: dict[int | str, int], place: tuple[int, int, int], part: Section, outcome: _Outcome
+        self,
+        chunk: _Chunk,
+        counts: dict[int | str, int],
+        place: tuple[int, int, int],
+        part: Section,
+        outcome: _Outcome,
     ) -> int:
         """A section of a unit in history: its own ticks end its rounds. Returns the next position in the record."""
         partition, offset, position = place
@@ -208,7 +254,9 @@ class Engine:
         counts[part.unit] = first + len(starts)
         chunk.sections.append((partition, offset, part))
         if starts:
-            chunk.rounds.append(first + np.searchsorted(np.array(starts), np.arange(len(part)), side="right"))
+            chunk.rounds.append(
+                first + np.searchsorted(np.array(starts), np.arange(len(part)), side="right")
+            )
         else:
             chunk.rounds.append(first)
         chunk.last = max(chunk.last, counts[part.unit])
@@ -229,9 +277,17 @@ class Engine:
     def _digest(self, chunk: _Chunk, outcome: _Outcome) -> Asking:
         """Validate everything at once, then round by round: readings, then the ticks that end the round."""
         readings, lengths = self._columns(chunk)
-        code, series = reasons(self.state, readings) if len(readings.at) else (np.empty(0, np.int64),) * 2
+        code, series = (
+            reasons(self.state, readings) if len(readings.at) else (np.empty(0, np.int64),) * 2
+        )
         classes = np.where(code == 0, ACCEPTED, REJECTED)
-        rounds = np.concatenate([np.full(n, r) if isinstance(r, int) else r for r, n in zip(chunk.rounds, lengths, strict=True)] or [np.empty(0, np.int64)])
+        rounds = np.concatenate(
+            [
+                np.full(n, r) if isinstance(r, int) else r
+                for r, n in zip(chunk.rounds, lengths, strict=True)
+            ]
+            or [np.empty(0, np.int64)]
+        )
         wanted = np.flatnonzero((code == 0) | (code == TOO_FAST))
         order = wanted[np.lexsort((readings.at[wanted], series[wanted], rounds[wanted]))]
         edges = np.searchsorted(rounds[order], np.arange(chunk.last + 2))
@@ -242,7 +298,15 @@ class Engine:
             if number in chunk.moments:
                 yield from judge(self.state, chunk.moments[number], outcome.told)
         outcome.told.outbox.extend(chunk.marks)
-        row_making.make(self.state, chunk.sections, readings, (code, classes), outcome.readings, outcome.rejections, outcome.parts)
+        row_making.make(
+            self.state,
+            chunk.sections,
+            readings,
+            (code, classes),
+            outcome.readings,
+            outcome.rejections,
+            outcome.parts,
+        )
         self._count(chunk, lengths, classes, outcome)
 
     def _columns(self, chunk: _Chunk) -> tuple[Readings, Ints]:
@@ -250,8 +314,14 @@ class Engine:
         sections = [section for _, _, section in chunk.sections]
         lengths = np.array([len(section) for section in sections], np.int64)
         units = [self.state.index[section.unit] for section in sections]
-        point = _joined([self._points(u, section) for u, section in zip(units, sections, strict=True)])
-        quantity = self.state.c_quantity[self.state.p_carrier[np.maximum(point, 0)]] if len(self.state.p_unit) else point
+        point = _joined(
+            [self._points(u, section) for u, section in zip(units, sections, strict=True)]
+        )
+        quantity = (
+            self.state.c_quantity[self.state.p_carrier[np.maximum(point, 0)]]
+            if len(self.state.p_unit)
+            else point
+        )
         return Readings(
             unit=np.repeat(np.array(units, np.int64), lengths),
             point=point,
@@ -275,13 +345,21 @@ class Engine:
             if len(self._maps) > 100_000:  # noqa: PLR2004 - senders that never repeat themselves must not fill the memory
                 self._maps.clear()
             names = self.state.names[unit]
-            table = self._maps[key] = np.array([*(names.get(name, -1) for name in section.names), -1], np.int64)
+            table = self._maps[key] = np.array(
+                [*(names.get(name, -1) for name in section.names), -1], np.int64
+            )
         if isinstance(section.point, int):
             return np.broadcast_to(table[min(section.point, len(table) - 1)], len(section))
         return table[np.minimum(section.point, len(table) - 1)]
 
     def _take(
-        self, readings: Readings, series: Ints, some: Ints, code: Ints, classes: Ints, outcome: _Outcome
+        self,
+        readings: Readings,
+        series: Ints,
+        some: Ints,
+        code: Ints,
+        classes: Ints,
+        outcome: _Outcome,
     ) -> Asking:
         """Readings of one round, sorted by series and instant: continue what continues, merge the rest."""
         s, at = series[some], readings.at[some]
@@ -304,7 +382,10 @@ class Engine:
             taken_out, put_in = merged
             parts += put_in
         self.state.step_claims.append(StepClaims(s, some, _claims(readings, code)))
-        out, new = change_of(self.state, together(taken_out)), change_of(self.state, together(parts))
+        out, new = (
+            change_of(self.state, together(taken_out)),
+            change_of(self.state, together(parts)),
+        )
         yield from ensure(self.state, np.union1d(out.keys, new.keys) if len(out.keys) else new.keys)
         apply(self.state, out, -1)
         apply(self.state, new)
@@ -320,7 +401,9 @@ class Engine:
         mine = some[primary]
         if not len(mine):
             return []
-        part, gaps = continued(self.state, Ordered(series[mine], readings.at[mine], readings.value[mine]))
+        part, gaps = continued(
+            self.state, Ordered(series[mine], readings.at[mine], readings.value[mine])
+        )
         change_gaps(self.state, (), gaps)
         return [part]
 
@@ -345,7 +428,11 @@ class Engine:
 
     def _count(self, chunk: _Chunk, lengths: Ints, classes: Ints, outcome: _Outcome) -> None:
         section = np.repeat(np.arange(len(lengths)), lengths)
-        table = np.bincount(section * 4 + classes, minlength=4 * len(lengths)).reshape(-1, 4).tolist() if len(lengths) else []
+        table = (
+            np.bincount(section * 4 + classes, minlength=4 * len(lengths)).reshape(-1, 4).tolist()
+            if len(lengths)
+            else []
+        )
         for (_, _, part), counted in zip(chunk.sections, table, strict=True):
             entry = outcome.account[part.unit, _received_on(part)]
             for number, count in enumerate(counted):
@@ -356,10 +443,18 @@ class Engine:
     def _finish(self, records: Sequence[Placed], outcome: _Outcome) -> Step:
         state = self.state
         dirty = np.flatnonzero(state.hot_dirty)
-        carrier, hour = state.hot_keys[dirty] >> KEY_BITS, state.hot_keys[dirty] & ((1 << KEY_BITS) - 1)
+        carrier, hour = (
+            state.hot_keys[dirty] >> KEY_BITS,
+            state.hot_keys[dirty] & ((1 << KEY_BITS) - 1),
+        )
         names = [
             (state.units[u].code, QUANTITIES[q], h)
-            for u, q, h in zip(state.c_unit[carrier].tolist(), state.c_quantity[carrier].tolist(), hour.tolist(), strict=True)
+            for u, q, h in zip(
+                state.c_unit[carrier].tolist(),
+                state.c_quantity[carrier].tolist(),
+                hour.tolist(),
+                strict=True,
+            )
         ]
         numbers = state.hot_rows[dirty]
         state.hot_dirty[:] = False
@@ -391,15 +486,27 @@ def _latest(told: Told) -> list[row_making.WindowRow]:
     return list({(row.unit, row.kind, row.start): row for row in told.windows}.values())
 
 
-def _gap_changes(changed: Mapping[tuple[str, int, int], Gap | None]) -> tuple[tuple[Gap, ...], tuple[Gap, ...]]:
-    ended = tuple(Gap(*key, 0, "known", 0, 0, None, None) for key, gap in changed.items() if gap is None)
+def _gap_changes(
+    changed: Mapping[tuple[str, int, int], Gap | None],
+) -> tuple[tuple[Gap, ...], tuple[Gap, ...]]:
+    ended = tuple(
+        Gap(*key, 0, "known", 0, 0, None, None) for key, gap in changed.items() if gap is None
+    )
     return ended, tuple(gap for gap in changed.values() if gap is not None)
 
 
 def _claims(readings: Readings, code: Ints) -> tuple[Ints, ...]:
     """The columns of claims.Arrival."""
     r = readings
-    return r.at, r.rank, r.revision, r.sent_at, r.value, (r.flags & WITHDRAWN) != 0, code == TOO_FAST
+    return (
+        r.at,
+        r.rank,
+        r.revision,
+        r.sent_at,
+        r.value,
+        (r.flags & WITHDRAWN) != 0,
+        code == TOO_FAST,
+    )
 
 
 def _distinct(numbers: Ints, count: int) -> Ints:
@@ -420,17 +527,26 @@ def _received_on(part: Section | Unreadable) -> str:
 
 
 def _unit_codes(section: Section) -> Ints:
-    codes = np.array([*(UNIT_CODES.get(text, -1) for text in section.units_of_measure), -1], np.int64)
+    codes = np.array(
+        [*(UNIT_CODES.get(text, -1) for text in section.units_of_measure), -1], np.int64
+    )
     index = np.minimum(section.unit_of_measure, len(codes) - 1)
     return np.broadcast_to(codes[index], len(section))
 
 
 def _joined(columns: list[Ints]) -> Ints:
-    return np.concatenate(columns).astype(np.int64, copy=False) if columns else np.empty(0, np.int64)
+    return (
+        np.concatenate(columns).astype(np.int64, copy=False) if columns else np.empty(0, np.int64)
+    )
 
 
-def _column(columns: Sequence[object], lengths: Ints) -> Ints:
+def _column(columns: Sequence[Column], lengths: Ints) -> Ints:
     """Columns of sections, each an array or one value."""
     if all(isinstance(column, int) for column in columns):
         return np.repeat(np.array(columns, np.int64), lengths)
-    return _joined([np.full(n, column, np.int64) if isinstance(column, int) else column for column, n in zip(columns, lengths, strict=True)])  # type: ignore[misc]
+    return _joined(
+        [
+            np.full(n, column, np.int64) if isinstance(column, int) else column.astype(np.int64)
+            for column, n in zip(columns, lengths, strict=True)
+        ]
+    )

@@ -38,7 +38,6 @@ from processors.windows import carriers_of, factors_of, open_ends, open_points
 from schemas.calendar import HOUR_MS, year_of
 from schemas.registry import CARRIERS
 
-
 _FEEDS = np.isin(QUANTITIES, CARRIERS)
 
 
@@ -88,12 +87,28 @@ def figures(sums: Sums, numerator: Ints, denominator: Ints) -> Figures:
     for target in range(len(TARGETS)):
         n, d = numerator[:, target], denominator[:, target]
         hours = sums.inexact_hours
-        low.append(np.maximum(0, sums.exact[:, target] + converted_down(sums.low - sums.exact_native, n, d) - hours))
-        high.append(sums.exact[:, target] + converted_up(sums.high - sums.exact_native, n, d) + hours)
-        best.append(np.clip(sums.all_hours[:, target] + converted(sums.open_best, n, d), low[-1], high[-1]))
+        low.append(
+            np.maximum(
+                0,
+                sums.exact[:, target] + converted_down(sums.low - sums.exact_native, n, d) - hours,
+            )
+        )
+        high.append(
+            sums.exact[:, target] + converted_up(sums.high - sums.exact_native, n, d) + hours
+        )
+        best.append(
+            np.clip(sums.all_hours[:, target] + converted(sums.open_best, n, d), low[-1], high[-1])
+        )
     return Figures(
-        sums.low, np.clip(sums.best + sums.open_best, sums.low, sums.high), sums.high, sums.unknown, sums.measured, sums.expected,
-        np.stack(low, axis=1), np.stack(best, axis=1), np.stack(high, axis=1),
+        sums.low,
+        np.clip(sums.best + sums.open_best, sums.low, sums.high),
+        sums.high,
+        sums.unknown,
+        sums.measured,
+        sums.expected,
+        np.stack(low, axis=1),
+        np.stack(best, axis=1),
+        np.stack(high, axis=1),
     )
 
 
@@ -115,12 +130,17 @@ def open_of(state: State, carriers: Ints, at: Ints) -> Open:
 
 
 def open_sums(state: State, carriers: Ints, kind: int, at: Ints, opens: Open) -> Sums:
-    """Sums of the carriers' open windows of `kind` until their tick `at`. Nothing beyond the tick may be in them (`beyond.cut`),
-    the hours must be settled (`settled_at`) and the row of a cut hour in memory."""
+    """Sums of the carriers' open windows of `kind` until their tick `at`.
+
+    Nothing beyond the tick may be in them (`beyond.cut`), the hours must be settled (`settled_at`) and the row of a cut hour in memory.
+    """
     acc = state.acc[carriers, kind]
     start = state.slot_start[state.c_unit[carriers], kind]
     open_best, open_high = open_ends(state, opens.points, start[opens.owner], opens.until)
-    best, high = _per_carrier(open_best, opens.owner, len(carriers)), _per_carrier(open_high, opens.owner, len(carriers))
+    best, high = (
+        _per_carrier(open_best, opens.owner, len(carriers)),
+        _per_carrier(open_high, opens.owner, len(carriers)),
+    )
     is_open = np.zeros(len(carriers), np.bool_)
     is_open[opens.owner] = True
     native_exact, exact, hours = _tail(state, carriers, acc, (start, at), is_open)
@@ -140,7 +160,13 @@ def open_sums(state: State, carriers: Ints, kind: int, at: Ints, opens: Open) ->
     )
 
 
-def _tail(state: State, carriers: Ints, acc: Ints, between: tuple[Ints, Ints], is_open: npt.NDArray[np.bool_]) -> tuple[Ints, Ints, Ints]:
+def _tail(
+    state: State,
+    carriers: Ints,
+    acc: Ints,
+    between: tuple[Ints, Ints],
+    is_open: npt.NDArray[np.bool_],
+) -> tuple[Ints, Ints, Ints]:
     """Exact sums and the count of inexact hours, with the hours that are not settled yet."""
     start, at = between
     first = np.maximum(state.settled[carriers], start // HOUR_MS)
@@ -155,7 +181,9 @@ def _tail(state: State, carriers: Ints, acc: Ints, between: tuple[Ints, Ints], i
         native[cut] += np.where(whole, row[:, H_BEST], 0)
         for target in range(len(TARGETS)):
             numerator, denominator = factors_of(state, carriers[cut], hour, target)
-            exact[cut, target] += np.where(whole, converted(row[:, H_BEST], numerator, denominator), 0)
+            exact[cut, target] += np.where(
+                whole, converted(row[:, H_BEST], numerator, denominator), 0
+            )
         hours[cut] += ~whole
     return native, exact, hours
 
@@ -167,7 +195,9 @@ def _expected(state: State, carriers: Ints, start: Ints, at: Ints) -> Ints:
     some = np.flatnonzero((start < state.c_begun[carriers]) | (at > state.c_ends[carriers]))
     if len(some):
         points, owner = points_of(state, carriers[some])
-        lasts = np.minimum(at[some][owner], state.p_ends[points]) - np.maximum(start[some][owner], state.p_begins[points])
+        lasts = np.minimum(at[some][owner], state.p_ends[points]) - np.maximum(
+            start[some][owner], state.p_begins[points]
+        )
         total[some] = _per_carrier(np.maximum(0, lasts), owner, len(some))
     return total
 
@@ -208,10 +238,15 @@ def feeding(state: State, carriers: Ints) -> npt.NDArray[np.bool_]:
     return _FEEDS[state.c_quantity[carriers]]
 
 
-def unit_energy(state: State, units: Ints, owner: Ints, carried: Figures, window: tuple[Ints, Ints]) -> Energy:
+def unit_energy(
+    state: State, units: Ints, owner: Ints, carried: Figures, window: tuple[Ints, Ints]
+) -> Energy:
     """Energy of units in the year windows (start, until); `owner` is the position of each carrier's unit."""
     start, until = window
-    low, best, high = (_per_carrier(column[:, 0], owner, len(units)) for column in (carried.target_low, carried.target_best, carried.target_high))
+    low, best, high = (
+        _per_carrier(column[:, 0], owner, len(units))
+        for column in (carried.target_low, carried.target_best, carried.target_high)
+    )
     missing = np.zeros(len(units), np.bool_)
     missing[owner[feeding(state, carriers_of(state, units)) & (carried.unknown > 0)]] = True
     begins = state.begins[units]
@@ -219,14 +254,20 @@ def unit_energy(state: State, units: Ints, owner: Ints, carried: Figures, window
     for i in np.flatnonzero(is_open).tolist():
         declared = state.opening(int(units[i]), year_of(int(start[i])), "energy")
         if declared is not None:
-            low[i], best[i], high[i] = low[i] + declared[0], best[i] + declared[1], high[i] + declared[2]
+            low[i], best[i], high[i] = (
+                low[i] + declared[0],
+                best[i] + declared[1],
+                high[i] + declared[2],
+            )
             is_open[i] = False
     return Energy(low, best, high, is_open, missing)
 
 
 def verdicts(energy: Energy, quota: Ints) -> Ints:
     """Verdict codes against quotas (−1: none)."""
-    undecided = np.where(energy.open, OPENING_UNKNOWN, np.where(energy.missing, MISSING_DATA, AMBIGUOUS_DATA))
+    undecided = np.where(
+        energy.open, OPENING_UNKNOWN, np.where(energy.missing, MISSING_DATA, AMBIGUOUS_DATA)
+    )
     code = np.where(~energy.open & (energy.high <= quota), PASS, undecided)
     code = np.where(energy.low > quota, FAIL, code)
     result: Ints = np.where(quota < 0, NO_VERDICT, code)

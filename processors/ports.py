@@ -29,7 +29,8 @@ HOUR_FIELDS = (
 `best`: best amount of everything but open ends.
 `unknown_best`, `unknown_high`: the part of it that is under unknown pieces, and their high, lifts included.
 `measured_ms`: point-time under exact pieces. `inexact`: point-milliseconds under whatever makes the hour inexact, and 1 a lift (0 = exact).
-`before_*`, `after_*`: for pieces that cross the *beginning* of this hour and are not in the gap table, their bounds before (after) that edge less their best there, summed.
+`before_*`, `after_*`: for pieces that cross the *beginning* of this hour and are not in the gap table,
+their bounds before (after) that edge less their best there, summed.
 `fingerprint`: sum over the known pieces that touch the hour of a 64-bit hash of each: equal rows come of equal pieces.
 """
 

@@ -27,7 +27,16 @@ from processors.state import (
     QUANTITIES,
     State,
 )
-from processors.windows import KNOWN, LIFT, carrier_of, converted_hours, cut_bounds, factors_of, open_ends, open_points
+from processors.windows import (
+    KNOWN,
+    LIFT,
+    carrier_of,
+    converted_hours,
+    cut_bounds,
+    factors_of,
+    open_ends,
+    open_points,
+)
 from schemas.calendar import HOUR_MS, QUARTER_MS, year_of
 from schemas.registry import CARRIERS
 
@@ -40,7 +49,9 @@ def hour_table(state: State, unit: int, first: int, last: int) -> Generator[Need
     """Rows of a unit's hours first ≤ hour < last: [carrier of the unit, hour, HOUR_FIELDS], zero where there is none."""
     begin, end = int(state.carrier_from[unit]), int(state.carrier_from[unit + 1])
     table = np.zeros((end - begin, last - first, len(HOUR_FIELDS)), np.int64)
-    stored = [c for c in range(begin, end) if first < state.hot_from[c] and first <= state.max_hour[c]]
+    stored = [
+        c for c in range(begin, end) if first < state.hot_from[c] and first <= state.max_hour[c]
+    ]
     if stored:
         fetched = yield Needs(hours=(HourSpan(state.units[unit].code, first, last),))
         for row in fetched.hours:
@@ -64,9 +75,20 @@ def span_sums(state: State, unit: int, start: int, end: int) -> Generator[Needs,
     until = np.full(len(points_open), end)
     open_best, open_high = open_ends(state, points_open, np.full(len(points_open), start), until)
     rows = table[:, :-1]
-    exact = (rows[:, :, H_INEXACT] == 0) & (np.arange(first, last) < _earliest(state.end[points_open], owner_open, len(carriers))[:, None])
-    energy, co2 = (np.stack(per_hour) for per_hour in zip(*(_converted(state, int(c), first, row) for c, row in zip(carriers, rows, strict=True)), strict=True))
-    cuts = table[:, 0, H_AFTER_LOW : H_AFTER_LOW + 2] + table[:, -1, H_BEFORE_LOW : H_BEFORE_LOW + 2]
+    exact = (rows[:, :, H_INEXACT] == 0) & (
+        np.arange(first, last)
+        < _earliest(state.end[points_open], owner_open, len(carriers))[:, None]
+    )
+    energy, co2 = (
+        np.stack(per_hour)
+        for per_hour in zip(
+            *(_converted(state, int(c), first, row) for c, row in zip(carriers, rows, strict=True)),
+            strict=True,
+        )
+    )
+    cuts = (
+        table[:, 0, H_AFTER_LOW : H_AFTER_LOW + 2] + table[:, -1, H_BEFORE_LOW : H_BEFORE_LOW + 2]
+    )
     for gap in gaps:
         c, cut = gap_cut(state, unit, gap, start, end)
         cuts[c - carriers[0]] += cut
@@ -83,7 +105,9 @@ def span_sums(state: State, unit: int, start: int, end: int) -> Generator[Needs,
         expected=_sum(np.maximum(0, lasts), owner, len(carriers)),
         all_hours=np.stack([energy.sum(axis=1), co2.sum(axis=1)], axis=1),
         exact_native=np.where(exact, rows[:, :, H_BEST], 0).sum(axis=1),
-        exact=np.stack([np.where(exact, energy, 0).sum(axis=1), np.where(exact, co2, 0).sum(axis=1)], axis=1),
+        exact=np.stack(
+            [np.where(exact, energy, 0).sum(axis=1), np.where(exact, co2, 0).sum(axis=1)], axis=1
+        ),
         inexact_hours=(~exact).sum(axis=1),
         open_best=_sum(open_best, owner_open, len(carriers)),
     )
@@ -118,7 +142,18 @@ def _sum(values: Ints, owner: Ints, count: int) -> Ints:
 def gap_cut(state: State, unit: int, gap: Gap, start: int, end: int) -> tuple[int, Ints]:
     """Carrier of a known gap, and its bounds in [start, end) less its best there."""
     p = int(state.point_of_number[unit][gap.point])
-    columns = [np.array([value], np.int64) for value in (p, gap.start, gap.end, gap.low, gap.high, max(gap.start, start), min(gap.end, end))]
+    columns = [
+        np.array([value], np.int64)
+        for value in (
+            p,
+            gap.start,
+            gap.end,
+            gap.low,
+            gap.high,
+            max(gap.start, start),
+            min(gap.end, end),
+        )
+    ]
     point, a, b, low, high, x, y = columns
     return int(state.p_carrier[p]), cut_bounds(state, point, (a, b), (low, high), (x, y))[0]
 
@@ -137,7 +172,9 @@ class Prefix:
     inexact: Ints
 
 
-def since(state: State, unit: int, window: tuple[int, int], quota: int) -> Generator[Needs, Fetched, int | None]:
+def since(
+    state: State, unit: int, window: tuple[int, int], quota: int
+) -> Generator[Needs, Fetched, int | None]:
     """The first quarter-hour end t in (start, until] with low of [start, t) above the quota; None where there is none.
 
     `until` is a quarter-hour end. Everything that the unit has said so far counts, cut at t.
@@ -147,7 +184,10 @@ def since(state: State, unit: int, window: tuple[int, int], quota: int) -> Gener
     table = yield from hour_table(state, unit, first, last + 1)
     gaps = yield from _gaps(state, unit, start, last * HOUR_MS)
     prefixes = [
-        _prefix(state, c, first, table[i]) for i, c in enumerate(range(int(state.carrier_from[unit]), int(state.carrier_from[unit + 1])))
+        _prefix(state, c, first, table[i])
+        for i, c in enumerate(
+            range(int(state.carrier_from[unit]), int(state.carrier_from[unit + 1]))
+        )
         if QUANTITIES[int(state.c_quantity[c])] in CARRIERS
     ]
     begins, base = int(state.begins[unit]), _opening(state, unit, start, until)
@@ -156,7 +196,9 @@ def since(state: State, unit: int, window: tuple[int, int], quota: int) -> Gener
     lows += np.where(begun, base, 0)
     possible = begun & (lows + _SLACK * len(prefixes) > quota)
     for hour in np.flatnonzero(possible[1:]).tolist():
-        found = yield from _in_hour(state, unit, start, (first + hour, until), (prefixes, hour, gaps), (quota, begins, base))
+        found = yield from _in_hour(
+            state, unit, start, (first + hour, until), (prefixes, hour, gaps), (quota, begins, base)
+        )
         if found is not None:
             return found
     return None
@@ -181,15 +223,27 @@ def _prefix(state: State, carrier: int, first: int, table: Ints) -> Prefix:
     energy, _ = converted_hours(state, np.full(len(rows), carrier), hours, rows[:, H_BEST])
     known = _cumulated(np.where(exact, 0, rows[:, H_BEST] - rows[:, H_UNKNOWN_BEST]))
     known[1:] += table[0, H_AFTER_LOW]
-    return Prefix(carrier, _cumulated(np.where(exact, energy, 0)), known, _cumulated((~exact).astype(np.int64)))
+    return Prefix(
+        carrier,
+        _cumulated(np.where(exact, energy, 0)),
+        known,
+        _cumulated((~exact).astype(np.int64)),
+    )
 
 
 def _cumulated(values: Ints) -> Ints:
     return np.concatenate([[0], np.cumsum(values)])
 
 
-def _lows_at_hours(state: State, unit: int, span: tuple[int, int], prefixes: list[Prefix], table: Ints, gaps: list[Gap]) -> Ints:
-    """low of [start, start + k hours) for k = 0 … n, summed over carriers."""
+def _lows_at_hours(
+    state: State,
+    unit: int,
+    span: tuple[int, int],
+    prefixes: list[Prefix],
+    table: Ints,
+    gaps: list[Gap],
+) -> Ints:
+    """Low of [start, start + k hours) for k = 0 … n, summed over carriers."""
     start, n = span
     total = np.zeros(n + 1, np.int64)
     own = int(state.carrier_from[unit])
@@ -211,7 +265,10 @@ def _gap_lows(state: State, point: int, gap: Gap, start: int, n: int) -> Ints:
     x = max(gap.start, start)
     hit = ends > x
     y = np.minimum(ends[hit], gap.end)
-    columns = [np.full(len(y), value, np.int64) for value in (point, gap.start, gap.end, gap.low, gap.high, x)]
+    columns = [
+        np.full(len(y), value, np.int64)
+        for value in (point, gap.start, gap.end, gap.low, gap.high, x)
+    ]
     p, a, b, low, high, begin = columns
     result[hit] = cut_bounds(state, p, (a, b), (low, high), (begin, y))[:, 0]
     return result
@@ -226,7 +283,12 @@ def _low(state: State, prefix: Prefix, first: int, native: Ints, sums: tuple[Int
 
 
 def _in_hour(
-    state: State, unit: int, start: int, where: tuple[int, int], known: tuple[list[Prefix], int, list[Gap]], limit: tuple[int, int, int]
+    state: State,
+    unit: int,
+    start: int,
+    where: tuple[int, int],
+    known: tuple[list[Prefix], int, list[Gap]],
+    limit: tuple[int, int, int],
 ) -> Generator[Needs, Fetched, int | None]:
     """The first quarter-hour end of one hour at which low is above the quota; `limit`: quota, first validity, opening low after it."""
     hour, until = where
@@ -238,7 +300,12 @@ def _in_hour(
         low = base if t > begins else 0
         for prefix in prefixes:
             mine = [piece for piece in parts if state.p_carrier[piece[0]] == prefix.carrier]
-            before = [gap for gap in gaps if gap.end <= begin and state.p_carrier[int(state.point_of_number[unit][gap.point])] == prefix.carrier]
+            before = [
+                gap
+                for gap in gaps
+                if gap.end <= begin
+                and state.p_carrier[int(state.point_of_number[unit][gap.point])] == prefix.carrier
+            ]
             low += _low_until(state, unit, (start, begin, t), (prefix, done), (mine, before))
         if low > quota:
             return t
@@ -246,7 +313,11 @@ def _in_hour(
 
 
 def _low_until(
-    state: State, unit: int, times: tuple[int, int, int], prefix: tuple[Prefix, int], parts: tuple[list[Piece], list[Gap]]
+    state: State,
+    unit: int,
+    times: tuple[int, int, int],
+    prefix: tuple[Prefix, int],
+    parts: tuple[list[Piece], list[Gap]],
 ) -> int:
     """Low (10⁻⁶ tce) of one carrier over [start, t), t inside the hour that begins at `begin`."""
     start, begin, t = times
@@ -259,7 +330,9 @@ def _low_until(
         share, cut, whole = _part_in_hour(state, piece, (start, begin, t))
         best, native, exact = best + share, native + cut, exact and whole
     exact = exact and not _open_until(state, sums.carrier, t)
-    numerator, denominator = factors_of(state, np.array([sums.carrier]), np.array([begin // HOUR_MS]), 0)
+    numerator, denominator = factors_of(
+        state, np.array([sums.carrier]), np.array([begin // HOUR_MS]), 0
+    )
     total = int(sums.exact[done])
     if exact:
         total += int(converted(np.array([best]), numerator, denominator)[0])
@@ -286,9 +359,13 @@ def _part_in_hour(state: State, piece: Piece, times: tuple[int, int, int]) -> tu
         return 0, 0, True
     if kind != KNOWN:
         return 0, 0, False
-    p, begin_, end_, low_, high_ = (np.array([value], np.int64) for value in (point, a, b, low, high))
+    p, begin_, end_, low_, high_ = (
+        np.array([value], np.int64) for value in (point, a, b, low, high)
+    )
     whole = (max(a, start), y)
-    cut = cut_bounds(state, p, (begin_, end_), (low_, high_), (np.array([whole[0]]), np.array([whole[1]])))[0, 0]
+    cut = cut_bounds(
+        state, p, (begin_, end_), (low_, high_), (np.array([whole[0]]), np.array([whole[1]]))
+    )[0, 0]
     share = _share(low, a, b, y) - _share(low, a, b, x)
     return share, int(cut), a >= begin and b <= t and low == high
 
@@ -297,7 +374,9 @@ def _share(low: int, a: int, b: int, at: int) -> int:
     return low * (at - a) // (b - a)
 
 
-def pieces_near(state: State, unit: int, between: tuple[int, int], gaps: list[Gap]) -> Generator[Needs, Fetched, list[Piece]]:
+def pieces_near(
+    state: State, unit: int, between: tuple[int, int], gaps: list[Gap]
+) -> Generator[Needs, Fetched, list[Piece]]:
     """Every piece and lift of a unit that overlaps [begin, end), from its claims; `gaps`: its known gaps there."""
     begin, end = between
     code = state.units[unit].code
@@ -305,7 +384,9 @@ def pieces_near(state: State, unit: int, between: tuple[int, int], gaps: list[Ga
     for p in range(int(state.point_from[unit]), int(state.point_from[unit + 1])):
         s = int(state.series_of[p, state.statement[p]])
         reach = HOUR_MS if state.is_register[p] else int(state.length[p]) or _MONTH_MS
-        spans[s] = Span(code, int(state.p_number[p]), int(state.statement[p]), begin - reach, end + HOUR_MS + 1)
+        spans[s] = Span(
+            code, int(state.p_number[p]), int(state.statement[p]), begin - reach, end + HOUR_MS + 1
+        )
     known = yield from identities(state, spans)
     found: list[Piece] = []
     for s, claims in known.items():
@@ -321,26 +402,43 @@ def pieces_near(state: State, unit: int, between: tuple[int, int], gaps: list[Ga
     return [piece for piece in found if piece[1] < end and piece[2] > begin]
 
 
-def _registers_near(state: State, point: int, claims: dict[int, Identity], between: tuple[int, int]) -> list[Piece]:
+def _registers_near(
+    state: State, point: int, claims: dict[int, Identity], between: tuple[int, int]
+) -> list[Piece]:
     """Pieces of at most an hour that overlap; longer known ones come as gaps, unknown ones add nothing to low but make hours inexact."""
-    winners = sorted((at, value) for at, identity in claims.items() if (value := identity.winner()) is not None)
+    winners = sorted(
+        (at, value) for at, identity in claims.items() if (value := identity.winner()) is not None
+    )
     chain, _ = register_chain(state, point, winners, leading=False)
     begin, end = between
     covered = [(winners[0][0], winners[-1][0])] if winners else []
     known_until = min(end, int(state.end[point]))
     first = covered[0][0] if covered else known_until
     last = covered[0][1] if covered else begin
-    for x, y in ((max(begin, int(state.p_begins[point])), min(first, known_until)), (max(last, begin), known_until)):
+    for x, y in (
+        (max(begin, int(state.p_begins[point])), min(first, known_until)),
+        (max(last, begin), known_until),
+    ):
         if x < y:
             chain.append((point, x, y, 1, 0, 0, y))
     return chain
 
 
-def _periods_near(state: State, point: int, claims: dict[int, Identity], between: tuple[int, int]) -> list[Piece]:
+def _periods_near(
+    state: State, point: int, claims: dict[int, Identity], between: tuple[int, int]
+) -> list[Piece]:
     ends = period_lengths(state, point, claims)
-    winners = {at: value for at, identity in claims.items() if (value := identity.winner()) is not None}
+    winners = {
+        at: value for at, identity in claims.items() if (value := identity.winner()) is not None
+    }
     begin = max(between[0], int(state.p_begins[point]))
     first = min((at for at in winners if ends[at] > begin), default=begin)
-    found = timeline(point, winners, ends, (min(begin, first), min(between[1], int(state.end[point]))))
-    found += [lift_piece(state, point, (at, ends[at]), lift) for at, identity in claims.items() if (lift := identity.lift()) is not None]
+    found = timeline(
+        point, winners, ends, (min(begin, first), min(between[1], int(state.end[point])))
+    )
+    found += [
+        lift_piece(state, point, (at, ends[at]), lift)
+        for at, identity in claims.items()
+        if (lift := identity.lift()) is not None
+    ]
     return found

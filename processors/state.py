@@ -8,9 +8,9 @@ import json
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -45,14 +45,68 @@ ACC_FIELDS = (
 )
 """Per carrier and open window. `all_*`: every hour's best, converted. `exact_*`, `inexact_hours`: the settled hours only.
 `cut_*`: known pieces' bounds less their best, for those that the window cuts or that have several values."""
-BEST, UNKNOWN_BEST, UNKNOWN_HIGH, MEASURED, CUT_LOW, CUT_HIGH, ALL, EXACT_NATIVE, EXACT, INEXACT_HOURS = 0, 1, 2, 3, 4, 5, 6, 8, 9, 11
-H_BEST, H_UNKNOWN_BEST, H_UNKNOWN_HIGH, H_MEASURED, H_INEXACT, H_BEFORE_LOW, H_BEFORE_HIGH, H_AFTER_LOW, H_AFTER_HIGH, H_FINGERPRINT = range(10)
+(
+    BEST,
+    UNKNOWN_BEST,
+    UNKNOWN_HIGH,
+    MEASURED,
+    CUT_LOW,
+    CUT_HIGH,
+    ALL,
+    EXACT_NATIVE,
+    EXACT,
+    INEXACT_HOURS,
+) = 0, 1, 2, 3, 4, 5, 6, 8, 9, 11
+(
+    H_BEST,
+    H_UNKNOWN_BEST,
+    H_UNKNOWN_HIGH,
+    H_MEASURED,
+    H_INEXACT,
+    H_BEFORE_LOW,
+    H_BEFORE_HIGH,
+    H_AFTER_LOW,
+    H_AFTER_HIGH,
+    H_FINGERPRINT,
+) = range(10)
 KEY_BITS = 20
 """A hot hour's key is carrier · 2²⁰ + hour since the epoch (good until 2089)."""
 
-_UNITS = ("partition", "live", "last_tick", "begins", "horizon", "configuration", "quota", "last_known_gap", "changed", "told_verdict", "told_since", "told_full", "slot_start", "slot_end")
+_UNITS = (
+    "partition",
+    "live",
+    "last_tick",
+    "begins",
+    "horizon",
+    "configuration",
+    "quota",
+    "last_known_gap",
+    "changed",
+    "told_verdict",
+    "told_since",
+    "told_full",
+    "slot_start",
+    "slot_end",
+)
 _CARRIERS = ("c_unit", "c_quantity", "settled", "max_hour", "hot_from", "acc")
-_POINTS = ("p_unit", "p_carrier", "p_number", "rated", "multiplier", "dial", "is_register", "length", "p_begins", "p_ends", "cadence", "patience", "statement", "end", "tick_end", "told_silent")
+_POINTS = (
+    "p_unit",
+    "p_carrier",
+    "p_number",
+    "rated",
+    "multiplier",
+    "dial",
+    "is_register",
+    "length",
+    "p_begins",
+    "p_ends",
+    "cadence",
+    "patience",
+    "statement",
+    "end",
+    "tick_end",
+    "told_silent",
+)
 _SERIES = ("s_point", "s_statement", "s_anchor", "ahead", "last_at", "last_value")
 
 NO_VERDICT, PASS, FAIL, OPENING_UNKNOWN, MISSING_DATA, AMBIGUOUS_DATA = range(6)
@@ -199,7 +253,9 @@ class State:
     step_claims: list[StepClaims] = field(default_factory=list)
     """Claims of this step, a round after the other."""
 
-    def register(self, units: Iterable[Unit], partition: dict[str, int], configuration: int) -> list[int]:
+    def register(
+        self, units: Iterable[Unit], partition: dict[str, int], configuration: int
+    ) -> list[int]:
         """Take new units; those that are known are left alone. Returns the new indices."""
         new = [unit for unit in units if unit.code not in self.index]
         first = len(self.units)
@@ -241,7 +297,10 @@ class State:
         series: list[tuple[int, int, int]] = []
         at_point, at_carrier = len(self.p_unit), len(self.c_unit)
         for u, unit in enumerate(new, first):
-            ordered = sorted(enumerate(unit.points), key=lambda item: (QUANTITIES.index(item[1].quantity), item[0]))
+            ordered = sorted(
+                enumerate(unit.points),
+                key=lambda item: (QUANTITIES.index(item[1].quantity), item[0]),
+            )
             mine: list[int] = []
             for number, point in ordered:
                 quantity = QUANTITIES.index(point.quantity)
@@ -250,7 +309,10 @@ class State:
                     carriers.append((u, quantity, unit.begins // HOUR_MS))
                 carrier = at_carrier + len(carriers) - 1
                 points.append(_point_row(point, u, carrier, number))
-                series.extend((at_point + len(points) - 1, STATEMENTS.index(name), point.anchor_of(name)) for name in (point.statement, *point.others))
+                series.extend(
+                    (at_point + len(points) - 1, STATEMENTS.index(name), point.anchor_of(name))
+                    for name in (point.statement, *point.others)
+                )
         table = {name: np.array([row[name] for row in points], np.int64) for name in points[0]}
         columns: dict[str, npt.NDArray[np.generic]] = {**table}
         columns["is_register"] = table["statement"] == 0
@@ -307,12 +369,19 @@ class State:
             return
         carriers, points = keep[self.c_unit], keep[self.p_unit]
         series = points[self.s_point]
-        new_unit, new_carrier, new_point = (np.cumsum(mask) - 1 for mask in (keep, carriers, points))
+        new_unit, new_carrier, new_point = (
+            np.cumsum(mask) - 1 for mask in (keep, carriers, points)
+        )
         hot = carriers[self.hot_keys >> KEY_BITS] if len(self.hot_keys) else np.empty(0, np.bool_)
         keys = self.hot_keys[hot]
         self.hot_keys = (new_carrier[keys >> KEY_BITS] << KEY_BITS) | (keys & ((1 << KEY_BITS) - 1))
         self.hot_rows, self.hot_dirty = self.hot_rows[hot], self.hot_dirty[hot]
-        for names, mask in ((_UNITS, keep), (_CARRIERS, carriers), (_POINTS, points), (_SERIES, series)):
+        for names, mask in (
+            (_UNITS, keep),
+            (_CARRIERS, carriers),
+            (_POINTS, points),
+            (_SERIES, series),
+        ):
             for name in names:
                 setattr(self, name, getattr(self, name)[mask])
         self.c_unit, self.p_unit = new_unit[self.c_unit], new_unit[self.p_unit]
@@ -352,7 +421,11 @@ class State:
         ticks, live = self.last_tick[chosen].tolist(), self.live[chosen].tolist()
         return [
             UnitState(
-                self.units[u].code, int(self.partition[u]), tuple(ends[edges[i] : edges[i + 1]]), None if ticks[i] == NEVER else ticks[i], live[i],
+                self.units[u].code,
+                int(self.partition[u]),
+                tuple(ends[edges[i] : edges[i + 1]]),
+                None if ticks[i] == NEVER else ticks[i],
+                live[i],
                 b"".join([_LAYOUT.pack(LAYOUT), scalars[i].tobytes(), *packed[i], self._marks(u)]),
             )
             for i, u in enumerate(units)
@@ -368,7 +441,12 @@ class State:
     def _columns(self, units: Ints) -> list[tuple[Ints, Ints, Ints]]:
         """The columns of the units' blobs, in their order: (values, how many of each unit, where they stand)."""
         found = []
-        edges = (np.arange(len(self.units) + 1), self.carrier_from, self.point_from, self.series_from)
+        edges = (
+            np.arange(len(self.units) + 1),
+            self.carrier_from,
+            self.point_from,
+            self.series_from,
+        )
         for names, edge in zip(_IN_BLOB, edges, strict=True):
             first, last = edge[units], edge[units + 1]
             where = ranges(first, last)
@@ -377,13 +455,17 @@ class State:
                 if name == "ahead":
                     values -= self.last_at[where]  # one millisecond, nearly always
                 each = values.size // len(where)
-                found.append((values.astype(np.int64, copy=False).ravel(), (last - first) * each, where))
+                found.append(
+                    (values.astype(np.int64, copy=False).ravel(), (last - first) * each, where)
+                )
         return found
 
     def restore(self, stored: Iterable[tuple[Unit, int, bytes]]) -> None:
         """Take units (registry entry, partition, blob) as they rest in the database. Raises ValueError for another layout."""
         mine = list(stored)
-        self.register([unit for unit, _, _ in mine], {unit.code: partition for unit, partition, _ in mine}, 0)
+        self.register(
+            [unit for unit, _, _ in mine], {unit.code: partition for unit, partition, _ in mine}, 0
+        )
         for unit, _, blob in mine:
             self._fill(self.index[unit.code], blob)
 
@@ -396,8 +478,12 @@ class State:
         for name, value in zip(_SCALARS, scalars.tolist(), strict=True):
             getattr(self, name)[u] = value
         columns = self._columns(np.array([u]))
-        stored, rest = _unpacked(blob, _LAYOUT.size + scalars.nbytes, [len(values) for values, _, _ in columns])
-        for name, (_, _, where), values in zip(chain.from_iterable(_IN_BLOB), columns, stored, strict=True):
+        stored, rest = _unpacked(
+            blob, _LAYOUT.size + scalars.nbytes, [len(values) for values, _, _ in columns]
+        )
+        for name, (_, _, where), values in zip(
+            chain.from_iterable(_IN_BLOB), columns, stored, strict=True
+        ):
             target = getattr(self, name)
             target[where] = values.reshape(target[where].shape)
         series = slice(int(self.series_from[u]), int(self.series_from[u + 1]))
@@ -412,7 +498,9 @@ class State:
 def ranges(first: Ints, last: Ints) -> Ints:
     """All of first[0] … last[0] − 1, then of first[1] … last[1] − 1, and so on."""
     count = last - first
-    result: Ints = np.arange(int(count.sum())) + np.repeat(first - (np.cumsum(count) - count), count)
+    result: Ints = np.arange(int(count.sum())) + np.repeat(
+        first - (np.cumsum(count) - count), count
+    )
     return result
 
 
@@ -431,7 +519,12 @@ def _packed(columns: Sequence[tuple[Ints, Ints]]) -> list[list[bytes]]:
         digits = over.astype("<u8", copy=False).view(np.uint8).reshape(-1, 8)
         for size in set(width.tolist()) - {0}:
             data, mine = digits[:, :size].tobytes(), np.flatnonzero(width == size)
-            for unit, begin, end in zip(mine.tolist(), (size * (last - count)[mine]).tolist(), (size * last[mine]).tolist(), strict=True):
+            for unit, begin, end in zip(
+                mine.tolist(),
+                (size * (last - count)[mine]).tolist(),
+                (size * last[mine]).tolist(),
+                strict=True,
+            ):
                 pieces[unit].append(data[begin:end])
     for unit in range(units):
         pieces[unit][0] = heads[unit].tobytes()
@@ -443,7 +536,9 @@ def _unpacked(blob: bytes, at: int, counts: Sequence[int]) -> tuple[list[Ints], 
     heads = np.frombuffer(blob, _RUN, len(counts), at)
     at += heads.nbytes
     columns = []
-    for count, low, width in zip(counts, heads["low"].tolist(), heads["width"].tolist(), strict=True):
+    for count, low, width in zip(
+        counts, heads["low"].tolist(), heads["width"].tolist(), strict=True
+    ):
         digits = np.zeros((count, 8), np.uint8)
         digits[:, :width] = np.frombuffer(blob, np.uint8, count * width, at).reshape(count, width)
         columns.append(digits.view("<i8").ravel() + low)
@@ -453,9 +548,24 @@ def _unpacked(blob: bytes, at: int, counts: Sequence[int]) -> tuple[list[Ints], 
 
 _LAYOUT = struct.Struct("<H")
 _RUN = np.dtype([("low", "<i8"), ("width", "u1")])
-_IN_BLOB = (("slot_start", "slot_end"), ("settled", "max_hour", "acc"), ("end", "tick_end", "told_silent"), ("ahead", "last_at", "last_value"))
+_IN_BLOB = (
+    ("slot_start", "slot_end"),
+    ("settled", "max_hour", "acc"),
+    ("end", "tick_end", "told_silent"),
+    ("ahead", "last_at", "last_value"),
+)
 """Arrays of a blob, by axis: units, carriers, points, series."""
-_SCALARS = ("live", "last_tick", "configuration", "quota", "last_known_gap", "changed", "told_verdict", "told_since", "told_full")
+_SCALARS = (
+    "live",
+    "last_tick",
+    "configuration",
+    "quota",
+    "last_known_gap",
+    "changed",
+    "told_verdict",
+    "told_since",
+    "told_full",
+)
 
 
 def _point_row(point: Point, unit: int, carrier: int, number: int) -> dict[str, int]:

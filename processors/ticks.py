@@ -14,7 +14,19 @@ import numpy as np
 import orjson
 
 from processors import beyond, spans
-from processors.judgement import Energy, Figures, Sums, feeding, figures, open_of, open_sums, settled_at, silent_points, unit_energy, verdicts
+from processors.judgement import (
+    Energy,
+    Figures,
+    Sums,
+    feeding,
+    figures,
+    open_of,
+    open_sums,
+    settled_at,
+    silent_points,
+    unit_energy,
+    verdicts,
+)
 from processors.ports import Fetched, Ints, Needs, OutboxRow, WindowRow
 from processors.state import (
     AMBIGUOUS_DATA,
@@ -31,7 +43,15 @@ from processors.state import (
     State,
     ranges,
 )
-from processors.windows import Asking, carriers_of, ensure, open_windows, settle, touched_windows, years_of_hours
+from processors.windows import (
+    Asking,
+    carriers_of,
+    ensure,
+    open_windows,
+    settle,
+    touched_windows,
+    years_of_hours,
+)
 from schemas.calendar import HOUR_MS, KINDS, QUARTER_MS, window_ends, year_of, year_start
 from schemas.registry import CARRIERS, UNIT_OF_MEASURE
 from schemas.scale import SCALE
@@ -98,7 +118,9 @@ def judge(state: State, moments: list[Moment], told: Told) -> Asking:
     ahead = beyond.beyond(state, points, ticks)
     cut = None
     if len(ahead):
-        cut = yield from beyond.cut(state, ahead, dict(zip(units.tolist(), at.tolist(), strict=True)))
+        cut = yield from beyond.cut(
+            state, ahead, dict(zip(units.tolist(), at.tolist(), strict=True))
+        )
     judged = yield from _judge_open(state, units, at, points, ticks)
     if cut is not None:
         beyond.put_back(state, cut)
@@ -120,7 +142,9 @@ class _Judged:
     silent: dict[int, list[Json]]
 
 
-def _judge_open(state: State, units: Ints, at: Ints, points: Ints, ticks: Ints) -> Generator[Needs, Fetched, _Judged]:
+def _judge_open(
+    state: State, units: Ints, at: Ints, points: Ints, ticks: Ints
+) -> Generator[Needs, Fetched, _Judged]:
     carriers = carriers_of(state, units)
     per_unit = state.carrier_from[units + 1] - state.carrier_from[units]
     owner = np.repeat(np.arange(len(units)), per_unit)
@@ -137,7 +161,9 @@ def _judge_open(state: State, units: Ints, at: Ints, points: Ints, ticks: Ints) 
     found: dict[int, Figures] = {}
     for kind in range(len(KINDS)) if full.any() else (YEAR,):
         sums = open_sums(state, carriers, kind, tick, opens)
-        found[kind] = figures(sums, *_ratios(state, carriers, state.slot_start[state.c_unit[carriers], kind]))
+        found[kind] = figures(
+            sums, *_ratios(state, carriers, state.slot_start[state.c_unit[carriers], kind])
+        )
     start = state.slot_start[units, YEAR]
     energy = unit_energy(state, units, owner, found[YEAR], (start, at))
     codes = verdicts(energy, state.quota[units])
@@ -148,9 +174,15 @@ def _judge_open(state: State, units: Ints, at: Ints, points: Ints, ticks: Ints) 
         first = np.cumsum(per_unit) - per_unit
         rows = ranges(first[some], (first + per_unit)[some])
         between = state.slot_start[units[some], kind], state.slot_end[units[some], kind], at[some]
-        for i, window in zip(some.tolist(), _windows(state, units[some], kind, between, of_kind.of(rows)), strict=True):
+        for i, window in zip(
+            some.tolist(),
+            _windows(state, units[some], kind, between, of_kind.of(rows)),
+            strict=True,
+        ):
             windows[i].append(window)
-    return _Judged(energy, codes, full.tolist(), list(windows), windows, _silent_lists(state, points[silent]))
+    return _Judged(
+        energy, codes, full.tolist(), list(windows), windows, _silent_lists(state, points[silent])
+    )
 
 
 def _silent_lists(state: State, points: Ints) -> dict[int, list[Json]]:
@@ -178,7 +210,12 @@ def _tell(state: State, moment: Moment, judged: _Judged, i: int, told: Told) -> 
     state.told_verdict[u] = code
     windows = judged.windows[i]
     if code != NO_VERDICT:
-        windows[-1] |= _verdict(code, quota, int(state.told_since[u]) if code == FAIL else None, suspected=int(judged.energy.best[i]) > quota)
+        windows[-1] |= _verdict(
+            code,
+            quota,
+            int(state.told_since[u]) if code == FAIL else None,
+            suspected=int(judged.energy.best[i]) > quota,
+        )
     if judged.full[i]:
         windows += yield from _earlier_windows(state, u)
         state.touched[u].clear()
@@ -193,11 +230,24 @@ def _tell(state: State, moment: Moment, judged: _Judged, i: int, told: Told) -> 
 
 
 def _window_row(state: State, moment: Moment, window: Json, text: bytes) -> WindowRow:
-    kind, start, end = cast("tuple[str, int, int]", (window["window"], window["start"], window["end"]))
-    return WindowRow(state.units[moment.unit].code, kind, start, end, moment.at, moment.stand.offset, moment.stand.position, text)
+    kind, start, end = cast(
+        "tuple[str, int, int]", (window["window"], window["start"], window["end"])
+    )
+    return WindowRow(
+        state.units[moment.unit].code,
+        kind,
+        start,
+        end,
+        moment.at,
+        moment.stand.offset,
+        moment.stand.position,
+        text,
+    )
 
 
-def _message(state: State, moment: Moment, windows: list[bytes], silent: list[Json], before: int) -> OutboxRow:
+def _message(
+    state: State, moment: Moment, windows: list[bytes], silent: list[Json], before: int
+) -> OutboxRow:
     u, stand = moment.unit, moment.stand
     body = {
         "kind": "unit",
@@ -211,25 +261,38 @@ def _message(state: State, moment: Moment, windows: list[bytes], silent: list[Js
         "silent": silent,
         "previous_verdict": _WORDS[before][0],
     }
-    return OutboxRow(stand.partition, stand.offset, stand.position, 0, state.units[u].code, orjson.dumps(body))
+    return OutboxRow(
+        stand.partition, stand.offset, stand.position, 0, state.units[u].code, orjson.dumps(body)
+    )
 
 
 def version(state: State, stand: Stand) -> Json:
     """Where in the log something was told."""
-    return {"generation": state.generation, "partition": stand.partition, "offset": stand.offset, "position": stand.position}
+    return {
+        "generation": state.generation,
+        "partition": stand.partition,
+        "offset": stand.offset,
+        "position": stand.position,
+    }
 
 
 def tick_message(state: State, stand: Stand, at: int, unit: str | None) -> OutboxRow:
     """The tick itself, after what it told."""
     body = {"kind": "tick", "version": version(state, stand), "as_of": at, "unit": unit}
-    return OutboxRow(stand.partition, stand.offset, stand.position, LAST, unit or "", orjson.dumps(body))
+    return OutboxRow(
+        stand.partition, stand.offset, stand.position, LAST, unit or "", orjson.dumps(body)
+    )
 
 
 def numbered(outbox: list[OutboxRow]) -> tuple[OutboxRow, ...]:
     """The messages in their order, each with its number within its tick."""
-    rows = sorted(outbox, key=lambda row: (row.partition, row.offset, row.position, row.number, row.key))
+    rows = sorted(
+        outbox, key=lambda row: (row.partition, row.offset, row.position, row.number, row.key)
+    )
     ticks = groupby(rows, key=lambda row: (row.partition, row.offset, row.position))
-    return tuple(row._replace(number=number) for _, told in ticks for number, row in enumerate(told))
+    return tuple(
+        row._replace(number=number) for _, told in ticks for number, row in enumerate(told)
+    )
 
 
 # Windows.
@@ -238,16 +301,25 @@ def numbered(outbox: list[OutboxRow]) -> tuple[OutboxRow, ...]:
 def _verdict(code: int, quota: int, since: int | None, *, suspected: bool) -> Json:
     verdict, reason = _WORDS[code]
     return {
-        "limit": quota, "verdict": verdict, "reason": reason, "since": since, "suspected": verdict == "UNDECIDABLE" and suspected,
+        "limit": quota,
+        "verdict": verdict,
+        "reason": reason,
+        "since": since,
+        "suspected": verdict == "UNDECIDABLE" and suspected,
     }
 
 
-def _windows(state: State, units: Ints, kind: int, between: tuple[Ints, Ints, Ints], found: Figures) -> list[Json]:
+def _windows(
+    state: State, units: Ints, kind: int, between: tuple[Ints, Ints, Ints], found: Figures
+) -> list[Json]:
     """A window of each unit (starts, ends, until when) as told; `found`: figures of all carriers of these units."""
     start, end, until = between
     begins = state.begins[units]
     is_open = ((start < begins) & (begins < until)).tolist()
-    carriers, count = carriers_of(state, units), state.carrier_from[units + 1] - state.carrier_from[units]
+    carriers, count = (
+        carriers_of(state, units),
+        state.carrier_from[units + 1] - state.carrier_from[units],
+    )
     last = np.cumsum(count)
     names = [QUANTITIES[quantity] for quantity in state.c_quantity[carriers].tolist()]
     columns = (found.low, found.best, found.high, found.measured, found.expected)
@@ -256,15 +328,32 @@ def _windows(state: State, units: Ints, kind: int, between: tuple[Ints, Ints, In
     factors = _Factors(state.factors)
     years = (years_of_hours(start // HOUR_MS) + FIRST_YEAR).tolist()
     told: list[Json] = []
-    for i, (u, a, b, begin) in enumerate(zip(units.tolist(), (last - count).tolist(), last.tolist(), start.tolist(), strict=True)):
+    for i, (u, a, b, begin) in enumerate(
+        zip(units.tolist(), (last - count).tolist(), last.tolist(), start.tolist(), strict=True)
+    ):
         said: dict[str, Json] = {}
         for name, *amounts, measured, expected in rows[a:b]:
-            said[name] = _figure(name, _opened(state, u, (begin, name), amounts) if is_open[i] else amounts, measured, expected)
+            said[name] = _figure(
+                name,
+                _opened(state, u, (begin, name), amounts) if is_open[i] else amounts,
+                measured,
+                expected,
+            )
         if energies[i]:
             measured, expected, *both = energies[i]
-            for target, (name, used) in enumerate(zip(TARGETS, factors.of(tuple(names[a:b]), years[i]), strict=True)):
+            for target, (name, used) in enumerate(
+                zip(TARGETS, factors.of(tuple(names[a:b]), years[i]), strict=True)
+            ):
                 amounts = both[3 * target : 3 * target + 3]
-                said[name] = _figure(name, _opened(state, u, (begin, name), amounts) if is_open[i] else amounts, measured, expected) | used
+                said[name] = (
+                    _figure(
+                        name,
+                        _opened(state, u, (begin, name), amounts) if is_open[i] else amounts,
+                        measured,
+                        expected,
+                    )
+                    | used
+                )
         told.append({"window": KINDS[kind], "start": begin, "end": int(end[i]), "figures": said})
     return told
 
@@ -274,9 +363,16 @@ def _energies(state: State, found: Figures, carriers: Ints, first: Ints) -> list
     feeds = feeding(state, carriers)
     columns = [found.measured, found.expected]
     for target in range(len(TARGETS)):
-        columns += [found.target_low[:, target], found.target_best[:, target], found.target_high[:, target]]
+        columns += [
+            found.target_low[:, target],
+            found.target_best[:, target],
+            found.target_high[:, target],
+        ]
     sums = np.add.reduceat(np.where(feeds, np.stack(columns), 0), first, axis=1).T.tolist()
-    return [row if fed else [] for row, fed in zip(sums, np.logical_or.reduceat(feeds, first).tolist(), strict=True)]
+    return [
+        row if fed else []
+        for row, fed in zip(sums, np.logical_or.reduceat(feeds, first).tolist(), strict=True)
+    ]
 
 
 class _Factors:
@@ -290,8 +386,17 @@ class _Factors:
         """For each target."""
         if (names, year) not in self._said:
             quantities = [QUANTITIES.index(name) for name in names if name in CARRIERS]
-            used = [[self._factors.ids(quantity, target, year) for quantity in quantities] for target in range(len(TARGETS))]
-            self._said[names, year] = [{"factors": [factor for factor, _ in one], "unverified": any(mark for _, mark in one)} for one in used]
+            used = [
+                [self._factors.ids(quantity, target, year) for quantity in quantities]
+                for target in range(len(TARGETS))
+            ]
+            self._said[names, year] = [
+                {
+                    "factors": [factor for factor, _ in one],
+                    "unverified": any(mark for _, mark in one),
+                }
+                for one in used
+            ]
         return self._said[names, year]
 
 
@@ -309,7 +414,10 @@ def _opened(state: State, u: int, what: tuple[int, str], amounts: list[int]) -> 
 def _figure(name: str, amounts: Sequence[int | None], measured: int, expected: int) -> Json:
     low, best, high = amounts
     return {
-        "unit_of_measure": UNIT_OF_MEASURE[name], "low": low, "best": best, "high": high,
+        "unit_of_measure": UNIT_OF_MEASURE[name],
+        "low": low,
+        "best": best,
+        "high": high,
         "share_measured": SCALE * measured // expected if expected else 0,
     }
 
@@ -326,7 +434,9 @@ def _earlier_windows(state: State, u: int) -> Generator[Needs, Fetched, list[Jso
     return windows
 
 
-def _closed_window(state: State, u: int, where: tuple[int, int, int], sums: Sums) -> Generator[Needs, Fetched, Json]:
+def _closed_window(
+    state: State, u: int, where: tuple[int, int, int], sums: Sums
+) -> Generator[Needs, Fetched, Json]:
     kind, start, end = where
     carriers = carriers_of(state, np.array([u]))
     found = figures(sums, *_ratios(state, carriers, np.full(len(carriers), start)))
@@ -341,4 +451,3 @@ def _closed_window(state: State, u: int, where: tuple[int, int, int], sums: Sums
     if code == FAIL:
         since = yield from spans.since(state, u, (start, end), quota)
     return window | _verdict(code, quota, since, suspected=int(energy.best[0]) > quota)
-

@@ -77,7 +77,14 @@ def pieces(rows: Iterable[tuple[int, int, int, int, int, int, int]]) -> Pieces:
 def together(parts: list[Pieces]) -> Pieces:
     """All of these pieces."""
     names = ("point", "start", "end", "kind", "low", "high", "until")
-    return Pieces(*(np.concatenate([getattr(part, name) for part in parts]) if parts else np.empty(0, np.int64) for name in names))
+    return Pieces(
+        *(
+            np.concatenate([getattr(part, name) for part in parts])
+            if parts
+            else np.empty(0, np.int64)
+            for name in names
+        )
+    )
 
 
 def is_gap(state: State, part: Pieces) -> Mask:
@@ -125,7 +132,11 @@ def load_from(state: State, carriers: Ints, hours: Ints) -> Asking:
         return
     wanted = carriers[behind]
     spans = {
-        HourSpan(state.units[int(state.c_unit[c])].code, int(hour), int(min(state.hot_from[c], state.max_hour[c] + 1)))
+        HourSpan(
+            state.units[int(state.c_unit[c])].code,
+            int(hour),
+            int(min(state.hot_from[c], state.max_hour[c] + 1)),
+        )
         for c, hour in zip(wanted, hours[behind], strict=True)
     }
     fetched = yield Needs(hours=tuple(sorted(spans)))
@@ -135,7 +146,9 @@ def load_from(state: State, carriers: Ints, hours: Ints) -> Asking:
 
 def _spans(state: State, carriers: Ints, hours: Ints) -> tuple[HourSpan, ...]:
     """The runs of hours that are wanted of each unit."""
-    wanted = sorted({(int(state.c_unit[c]), int(hour)) for c, hour in zip(carriers, hours, strict=True)})
+    wanted = sorted(
+        {(int(state.c_unit[c]), int(hour)) for c, hour in zip(carriers, hours, strict=True)}
+    )
     spans: list[HourSpan] = []
     for unit, hour in wanted:
         code = state.units[unit].code
@@ -161,7 +174,11 @@ def _take_rows(state: State, fetched: Fetched) -> None:
     }
     keys = np.array(sorted(rows), np.int64)
     new = keys[~_contains(state.hot_keys, keys)]
-    _insert(state, new, np.array([rows[int(key)] for key in new], np.int64).reshape(-1, len(HOUR_FIELDS)))
+    _insert(
+        state,
+        new,
+        np.array([rows[int(key)] for key in new], np.int64).reshape(-1, len(HOUR_FIELDS)),
+    )
 
 
 def _contains(keys: Ints, wanted: Ints) -> Mask:
@@ -190,7 +207,11 @@ def evict(state: State) -> None:
     bound = np.minimum(state.settled, ticked)
     keep = (hour >= bound[carrier]) | state.hot_dirty
     if not keep.all():
-        state.hot_keys, state.hot_rows, state.hot_dirty = state.hot_keys[keep], state.hot_rows[keep], state.hot_dirty[keep]
+        state.hot_keys, state.hot_rows, state.hot_dirty = (
+            state.hot_keys[keep],
+            state.hot_rows[keep],
+            state.hot_dirty[keep],
+        )
         state.hot_from = np.maximum(state.hot_from, np.minimum(bound, state.max_hour + 1))
 
 
@@ -232,7 +253,10 @@ def change_of(state: State, part: Pieces) -> Change:
     index, hour = _by_hour(part)
     keys = state.p_carrier[part.point[index]] << KEY_BITS | hour
     columns: dict[int, Ints] = {H_FINGERPRINT: _fingerprints(state, part)[index]}
-    x, y = np.maximum(part.start[index], hour * HOUR_MS), np.minimum(part.until[index], (hour + 1) * HOUR_MS)
+    x, y = (
+        np.maximum(part.start[index], hour * HOUR_MS),
+        np.minimum(part.until[index], (hour + 1) * HOUR_MS),
+    )
     kinds = part.kind[index]
     for kind, told in ((KNOWN, _of_known), (UNKNOWN, _of_unknown), (LIFT, _of_lift)):
         mask = kinds == kind
@@ -262,7 +286,9 @@ def _mixed(columns: Iterable[Ints]) -> Ints:
     return mixed.view(np.int64)
 
 
-def _of_known(state: State, part: Pieces, index: Ints, between: tuple[Ints, Ints]) -> dict[int, Ints]:
+def _of_known(
+    state: State, part: Pieces, index: Ints, between: tuple[Ints, Ints]
+) -> dict[int, Ints]:
     del state
     x, y = between
     start, end, low = part.start[index], part.end[index], part.low[index]
@@ -273,10 +299,16 @@ def _of_known(state: State, part: Pieces, index: Ints, between: tuple[Ints, Ints
         cut = ~whole
         best, where = low.copy(), (low[cut], start[cut], end[cut])
         best[cut] = spread(*where, y[cut]) - spread(*where, x[cut])
-    return {H_BEST: best, H_MEASURED: np.where(exact, y - x, 0), H_INEXACT: np.where(exact & whole, 0, y - x)}
+    return {
+        H_BEST: best,
+        H_MEASURED: np.where(exact, y - x, 0),
+        H_INEXACT: np.where(exact & whole, 0, y - x),
+    }
 
 
-def _of_unknown(state: State, part: Pieces, index: Ints, between: tuple[Ints, Ints]) -> dict[int, Ints]:
+def _of_unknown(
+    state: State, part: Pieces, index: Ints, between: tuple[Ints, Ints]
+) -> dict[int, Ints]:
     x, y = between
     rated = state.rated[part.point[index]]
     before, after = staircase(rated, x), staircase(rated, y)
@@ -284,7 +316,9 @@ def _of_unknown(state: State, part: Pieces, index: Ints, between: tuple[Ints, In
     return {H_BEST: best, H_UNKNOWN_BEST: best, H_UNKNOWN_HIGH: after - before, H_INEXACT: y - x}
 
 
-def _of_lift(state: State, part: Pieces, index: Ints, between: tuple[Ints, Ints]) -> dict[int, Ints]:
+def _of_lift(
+    state: State, part: Pieces, index: Ints, between: tuple[Ints, Ints]
+) -> dict[int, Ints]:
     del state, between
     return {H_UNKNOWN_HIGH: part.high[index], H_INEXACT: np.ones(len(index), np.int64)}
 
@@ -296,11 +330,16 @@ def _edges(state: State, part: Pieces) -> tuple[Ints, dict[int, Ints]]:
     if not crossing.any():
         return np.empty(0, np.int64), {}
     crossing &= ~is_gap(state, part)
-    p, a, b, low, high = (column[crossing] for column in (part.point, part.start, part.end, part.low, part.high))
+    p, a, b, low, high = (
+        column[crossing] for column in (part.point, part.start, part.end, part.low, part.high)
+    )
     rated, edge = state.rated[p], hour[crossing] * HOUR_MS
     first = spread(low, a, b, edge)
     columns: dict[int, Ints] = {}
-    for column, (x, y), best in ((H_BEFORE_LOW, (a, edge), first), (H_AFTER_LOW, (edge, b), low - first)):
+    for column, (x, y), best in (
+        (H_BEFORE_LOW, (a, edge), first),
+        (H_AFTER_LOW, (edge, b), low - first),
+    ):
         part_low, part_high = bounds_of_part(low, high, rated, (a, b), (x, y))
         columns |= {column: part_low - best, column + 1: part_high - best}
     return state.p_carrier[p] << KEY_BITS | hour[crossing], columns
@@ -325,28 +364,40 @@ def _grouped(keys: Ints, columns: dict[int, Ints], edges: dict[int, Ints]) -> tu
 
 def years_of_hours(hour: Ints) -> Ints:
     """Business years of hours since the epoch, less FIRST_YEAR."""
-    local = (hour * HOUR_MS + OFFSET_MS).astype("datetime64[ms]").astype("datetime64[Y]").astype(np.int64)
+    local = (
+        (hour * HOUR_MS + OFFSET_MS)
+        .astype("datetime64[ms]")
+        .astype("datetime64[Y]")
+        .astype(np.int64)
+    )
     return local + 1970 - FIRST_YEAR
 
 
 def factors_of(state: State, carrier: Ints, hour: Ints, target: int) -> tuple[Ints, Ints]:
     """Numerators and denominators for carriers in hours."""
     year, quantity = years_of_hours(hour), state.c_quantity[carrier]
-    return state.factors.numerator[quantity, target, year], state.factors.denominator[quantity, target, year]
+    return state.factors.numerator[quantity, target, year], state.factors.denominator[
+        quantity, target, year
+    ]
 
 
 def converted_hours(state: State, carrier: Ints, hour: Ints, best: Ints) -> tuple[Ints, Ints]:
     """Hours' best as tce and CO2, each rounded once (10⁻⁶ t)."""
     year, quantity = years_of_hours(hour), state.c_quantity[carrier]
     numerator, denominator = state.factors.numerator, state.factors.denominator
-    energy, co2 = (converted(best, numerator[quantity, t, year], denominator[quantity, t, year]) for t in (0, 1))
+    energy, co2 = (
+        converted(best, numerator[quantity, t, year], denominator[quantity, t, year])
+        for t in (0, 1)
+    )
     return energy, co2
 
 
 def _add_to_windows(state: State, carrier: Ints, hour: Ints, before: Ints, after: Ints) -> None:
     """Bring the open windows from the hours' rows `before` to `after`."""
     at = hour * HOUR_MS
-    inside = (at[:, None] >= state.slot_start[state.c_unit[carrier]]) & (at[:, None] < state.slot_end[state.c_unit[carrier]])
+    inside = (at[:, None] >= state.slot_start[state.c_unit[carrier]]) & (
+        at[:, None] < state.slot_end[state.c_unit[carrier]]
+    )
     if not inside.any():
         return
     delta = _window_rows(state, carrier, hour, after) - _window_rows(state, carrier, hour, before)
@@ -359,7 +410,12 @@ def _add_to_windows(state: State, carrier: Ints, hour: Ints, before: Ints, after
 def _window_rows(state: State, carrier: Ints, hour: Ints, rows: Ints) -> Ints:
     """What hour rows put into a window that holds them (but for the cuts)."""
     result = np.zeros((len(rows), state.acc.shape[2]), np.int64)
-    for field, column in ((BEST, H_BEST), (UNKNOWN_BEST, H_UNKNOWN_BEST), (UNKNOWN_HIGH, H_UNKNOWN_HIGH), (MEASURED, H_MEASURED)):
+    for field, column in (
+        (BEST, H_BEST),
+        (UNKNOWN_BEST, H_UNKNOWN_BEST),
+        (UNKNOWN_HIGH, H_UNKNOWN_HIGH),
+        (MEASURED, H_MEASURED),
+    ):
         result[:, field] = rows[:, column]
     best = rows[:, H_BEST]
     energy, co2 = converted_hours(state, carrier, hour, best)
@@ -374,11 +430,18 @@ def _window_rows(state: State, carrier: Ints, hour: Ints, rows: Ints) -> Ints:
 
 def _add_cuts(state: State, part: Pieces, sign: int) -> None:
     """Known pieces that an open window cuts, or that have several values."""
-    several = (part.low != part.high) | (part.until != part.end) | (part.start // HOUR_MS != (part.end - 1) // HOUR_MS)
+    several = (
+        (part.low != part.high)
+        | (part.until != part.end)
+        | (part.start // HOUR_MS != (part.end - 1) // HOUR_MS)
+    )
     some = np.flatnonzero((part.kind == KNOWN) & several)
     if not len(some):
         return
-    p, a, b, low, high, until = (column[some] for column in (part.point, part.start, part.end, part.low, part.high, part.until))
+    p, a, b, low, high, until = (
+        column[some]
+        for column in (part.point, part.start, part.end, part.low, part.high, part.until)
+    )
     unit = state.p_unit[p]
     for kind in range(len(KINDS)):
         x = np.maximum(a, state.slot_start[unit, kind])
@@ -390,7 +453,13 @@ def _add_cuts(state: State, part: Pieces, sign: int) -> None:
         np.add.at(state.acc[:, kind, CUT_LOW : CUT_LOW + 2], state.p_carrier[p[hit]], sign * cuts)
 
 
-def cut_bounds(state: State, point: Ints, whole: tuple[Ints, Ints], amounts: tuple[Ints, Ints], part: tuple[Ints, Ints]) -> Ints:
+def cut_bounds(
+    state: State,
+    point: Ints,
+    whole: tuple[Ints, Ints],
+    amounts: tuple[Ints, Ints],
+    part: tuple[Ints, Ints],
+) -> Ints:
     """Bounds of parts of known pieces less their best there: columns low, high."""
     (a, b), (low, high), (x, y) = whole, amounts, part
     part_low, part_high = bounds_of_part(low, high, state.rated[point], whole, part)
@@ -402,32 +471,46 @@ def _note_earlier(state: State, carrier: Ints, hour: Ints, before: Ints) -> None
     """Remember hours before the open day that change, as they were when the last full hour was told."""
     unit = state.c_unit[carrier]
     start, end = state.slot_start[unit, DAY], state.slot_end[unit, DAY]
-    over = np.where(end == state.last_tick[unit], end, start)  # told at its very end, the open day is over
+    over = np.where(
+        end == state.last_tick[unit], end, start
+    )  # told at its very end, the open day is over
     earlier = (hour * HOUR_MS < over) & (state.told_full[unit] != NEVER)
     marks = _mixed(before.T)
     for i in np.flatnonzero(earlier).tolist():
         u = int(unit[i])
-        state.earlier[u].setdefault((int(carrier[i] - state.carrier_from[u]), int(hour[i])), int(marks[i]))
+        state.earlier[u].setdefault(
+            (int(carrier[i] - state.carrier_from[u]), int(hour[i])), int(marks[i])
+        )
 
 
 def touched_windows(state: State, unit: int) -> Generator[Needs, Fetched, list[tuple[int, int]]]:
     """(kind, start) of the earlier days, months and years to tell at a full hour."""
     opened = [int(start) for start in state.slot_start[unit]]
     if state.told_full[unit] == NEVER:
-        found = {(kind, start) for kind in (1, 2, 3) for start in _windows_from(kind, int(state.begins[unit]), opened[kind])}
+        found = {
+            (kind, start)
+            for kind in (1, 2, 3)
+            for start in _windows_from(kind, int(state.begins[unit]), opened[kind])
+        }
         return sorted(found)
     marks = state.earlier[unit]
     if not marks:
         return sorted(state.touched[unit])
     base = int(state.carrier_from[unit])
-    keys = np.array(sorted((base + carrier) << KEY_BITS | hour for carrier, hour in marks), np.int64)
+    keys = np.array(
+        sorted((base + carrier) << KEY_BITS | hour for carrier, hour in marks), np.int64
+    )
     yield from ensure(state, keys)
     rows = _mixed(state.hot_rows[np.searchsorted(state.hot_keys, keys)].T)
     old = [marks[int(key >> KEY_BITS) - base, int(key & HOUR_MASK)] for key in keys]
     hours = np.unique(keys[rows != np.array(old, np.int64)] & HOUR_MASK) * HOUR_MS
     found = set(state.touched[unit])
     for kind in (1, 2, 3):
-        found |= {(kind, start) for start in window_starts(KINDS[kind], hours).tolist() if start < opened[kind]}
+        found |= {
+            (kind, start)
+            for start in window_starts(KINDS[kind], hours).tolist()
+            if start < opened[kind]
+        }
     return sorted(found)
 
 
@@ -464,7 +547,9 @@ def _open(state: State, kind: int, units: Ints, starts: Ints) -> Asking:
     if kind == len(KINDS) - 1:
         years = years_of_hours(starts // HOUR_MS) + FIRST_YEAR
         state.told_verdict[units] = NO_VERDICT
-        state.quota[units] = [state.quota_of(int(u), int(year)) for u, year in zip(units, years, strict=True)]
+        state.quota[units] = [
+            state.quota_of(int(u), int(year)) for u, year in zip(units, years, strict=True)
+        ]
     first = state.slot_start[state.c_unit[carriers], kind] // HOUR_MS
     begun = state.max_hour[carriers] >= first
     if begun.any():
@@ -500,10 +585,18 @@ def _fill_window(state: State, kind: int, carriers: Ints, first: Ints) -> Asking
     start = state.slot_start[state.c_unit[carrier], kind] // HOUR_MS
     end = state.slot_end[state.c_unit[carrier], kind] // HOUR_MS
     inside = wanted[carrier] & (hour >= start) & (hour < end)
-    np.add.at(state.acc[:, kind], carrier[inside], _window_rows(state, carrier[inside], hour[inside], state.hot_rows[inside]))
+    np.add.at(
+        state.acc[:, kind],
+        carrier[inside],
+        _window_rows(state, carrier[inside], hour[inside], state.hot_rows[inside]),
+    )
     for column, edge in ((H_AFTER_LOW, start), (H_BEFORE_LOW, end)):
         hit = wanted[carrier] & (hour == edge)
-        np.add.at(state.acc[:, kind, CUT_LOW : CUT_LOW + 2], carrier[hit], state.hot_rows[hit, column : column + 2])
+        np.add.at(
+            state.acc[:, kind, CUT_LOW : CUT_LOW + 2],
+            carrier[hit],
+            state.hot_rows[hit, column : column + 2],
+        )
     yield from _fill_gaps(state, kind, np.unique(state.c_unit[carriers]))
 
 
@@ -518,7 +611,16 @@ def _fill_gaps(state: State, kind: int, units: Ints) -> Asking:
 
 def _add_gap_cuts(state: State, kind: int, unit: int, found: list[Gap]) -> None:
     rows = [
-        (int(state.point_of_number[unit][gap.point]), gap.start, gap.end, KNOWN, gap.low, gap.high, gap.end) for gap in found
+        (
+            int(state.point_of_number[unit][gap.point]),
+            gap.start,
+            gap.end,
+            KNOWN,
+            gap.low,
+            gap.high,
+            gap.end,
+        )
+        for gap in found
     ]
     part = pieces(rows)
     x = np.maximum(part.start, state.slot_start[unit, kind])

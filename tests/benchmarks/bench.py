@@ -85,9 +85,16 @@ class Bench:
 
     def all(self) -> None:
         """Every part, in order."""
-        self.say(f"{self.plan}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; psql is {servers.which_psql()}")
+        self.say(
+            f"{self.plan}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; psql is {servers.which_psql()}"
+        )
         self.stores()
-        self.worker("one worker", Workload(begins=max(0, self.plan.prefill_days - DERIVED_DAYS) * QUARTERS_A_DAY), self.plan.quarters, self.plan.runs)
+        self.worker(
+            "one worker",
+            Workload(begins=max(0, self.plan.prefill_days - DERIVED_DAYS) * QUARTERS_A_DAY),
+            self.plan.quarters,
+            self.plan.runs,
+        )
         self.worker("one worker, 5 points a unit", Workload(points=5), self.plan.small_quarters, 1)
 
     def stores(self) -> None:
@@ -96,23 +103,52 @@ class Bench:
         with servers.database() as url:
             rates, correct = yardstick.rates(url, workload, self.plan.rows, 3)
             self._yardstick = statistics.median(rates)
-            self.add("yardstick: psql COPY BINARY, a row a reading", self._yardstick, "readings/s", "", None, correct=correct)
-            self.add("  spread of its three runs", max(rates) / min(rates), "max/min", "", None, correct=correct)
+            self.add(
+                "yardstick: psql COPY BINARY, a row a reading",
+                self._yardstick,
+                "readings/s",
+                "",
+                None,
+                correct=correct,
+            )
+            self.add(
+                "  spread of its three runs",
+                max(rates) / min(rates),
+                "max/min",
+                "",
+                None,
+                correct=correct,
+            )
             rates, correct = yardstick.store_rates(url, workload, self.plan.rows, 3)
             ratio = statistics.median(rates) / self._yardstick
-            self.add("store alone, record rows", ratio, "of the yardstick", ">= 5", ratio >= 5, correct=correct)
+            self.add(
+                "store alone, record rows",
+                ratio,
+                "of the yardstick",
+                ">= 5",
+                ratio >= 5,
+                correct=correct,
+            )
 
     def worker(self, name: str, workload: Workload, quarters: int, runs: int) -> None:
         """Runs of one worker, one after the other over one log."""
-        prefill = self.plan.prefill_days * QUARTERS_A_DAY if workload.points == Workload.points else 0
+        prefill = (
+            self.plan.prefill_days * QUARTERS_A_DAY if workload.points == Workload.points else 0
+        )
         first = prefill
-        with servers.database() as url, servers.topic_prefix(workload.partitions) as prefix, references(workload) as reference:
+        with (
+            servers.database() as url,
+            servers.topic_prefix(workload.partitions) as prefix,
+            references(workload) as reference,
+        ):
             with closing(Store(url)) as store:
                 store.save_configuration(workload.configuration())
             if prefill:
                 with psycopg.connect(url, autocommit=True) as link:
                     count = yardstick.prefill(link, workload, 0, workload.begins)
-                self.say(f"{name}: prefilled {count:,} readings as rows; now {(prefill - workload.begins) // QUARTERS_A_DAY} days derived")
+                self.say(
+                    f"{name}: prefilled {count:,} readings as rows; now {(prefill - workload.begins) // QUARTERS_A_DAY} days derived"
+                )
                 count = reference.prefill(url, prefill - workload.begins)
                 with psycopg.connect(url, autocommit=True) as link:
                     link.execute("VACUUM ANALYZE")
@@ -128,7 +164,9 @@ class Bench:
                 found.append(measured.measure(url, prefix, ends))
                 wrong += reference.compare(url, first, quarters, begin=begin)
                 first += quarters
-                self.say(f"{name}: {found[-1].rate:,.0f} readings/s in {found[-1].steps} steps; differs in {wrong or 'nothing'}")
+                self.say(
+                    f"{name}: {found[-1].rate:,.0f} readings/s in {found[-1].steps} steps; differs in {wrong or 'nothing'}"
+                )
             with psycopg.connect(url, autocommit=True) as link:
                 said = workload.said(workload.begins, first - workload.begins)
                 before = yardstick.sums_before(link, workload)
@@ -138,25 +176,76 @@ class Bench:
                     self.say(wrong[-1])
         self._tell(name, found, workload, correct=not wrong)
 
-    def _tell(self, name: str, runs: Sequence[measured.Run], workload: Workload, *, correct: bool) -> None:
+    def _tell(
+        self, name: str, runs: Sequence[measured.Run], workload: Workload, *, correct: bool
+    ) -> None:
         run = sorted(runs, key=lambda one: one.rate)[len(runs) // 2]
         ratio = run.rate / self._yardstick
         main_run = workload.points == Workload.points
-        self.add(name, ratio, "of the yardstick", ">= 0.45" if main_run else "", ratio >= 0.45 if main_run else None, correct=correct)
+        self.add(
+            name,
+            ratio,
+            "of the yardstick",
+            ">= 0.45" if main_run else "",
+            ratio >= 0.45 if main_run else None,
+            correct=correct,
+        )
         self.add("  rate", run.rate, "readings/s", "", None, correct=correct)
         for stage, seconds in run.stages.items():
             self.add(f"  {stage}", seconds * 1e6, "us a reading", "", None, correct=correct)
-        self.add("  worker, processor time", run.worker_seconds * 1e6, "us a reading", "", None, correct=correct)
-        self.add("  database, processor time", run.database_seconds * 1e6, "us a reading", "", None, correct=correct)
-        self.add("  look-ups, of which waited", run.fetches, f"({run.waits} waited)", "", None, correct=correct)
-        disk, wal = (statistics.median(column) for column in ([r.disk / r.readings for r in runs], [r.wal / r.readings for r in runs]))
-        self.add("  on disk, everything kept", disk, "bytes a reading", "<= 25" if main_run else "", disk <= 25 if main_run else None, correct=correct)
-        self.add("  WAL", wal, "bytes a reading", "<= 70" if main_run else "", wal <= 70 if main_run else None, correct=correct)
+        self.add(
+            "  worker, processor time",
+            run.worker_seconds * 1e6,
+            "us a reading",
+            "",
+            None,
+            correct=correct,
+        )
+        self.add(
+            "  database, processor time",
+            run.database_seconds * 1e6,
+            "us a reading",
+            "",
+            None,
+            correct=correct,
+        )
+        self.add(
+            "  look-ups, of which waited",
+            run.fetches,
+            f"({run.waits} waited)",
+            "",
+            None,
+            correct=correct,
+        )
+        disk, wal = (
+            statistics.median(column)
+            for column in ([r.disk / r.readings for r in runs], [r.wal / r.readings for r in runs])
+        )
+        self.add(
+            "  on disk, everything kept",
+            disk,
+            "bytes a reading",
+            "<= 25" if main_run else "",
+            disk <= 25 if main_run else None,
+            correct=correct,
+        )
+        self.add(
+            "  WAL",
+            wal,
+            "bytes a reading",
+            "<= 70" if main_run else "",
+            wal <= 70 if main_run else None,
+            correct=correct,
+        )
         others = sum(r.others for r in runs)
         if others:
-            self.say(f"other databases of the server wrote {others:,} rows meanwhile; their WAL counts above")
+            self.say(
+                f"other databases of the server wrote {others:,} rows meanwhile; their WAL counts above"
+            )
 
-    def add(self, name: str, value: float, unit: str, target: str, met: bool | None, *, correct: bool) -> None:  # noqa: FBT001 - columns of the table
+    def add(
+        self, name: str, value: float, unit: str, target: str, met: bool | None, *, correct: bool
+    ) -> None:
         """A line of the table, said at once."""
         self.rows.append(Row(name, value, unit, target, met, correct))
         self.say(_line(self.rows[-1]))
@@ -171,7 +260,10 @@ class Bench:
         for row in self.rows:
             print(_line(row))
         OUTPUT.parent.mkdir(exist_ok=True)
-        OUTPUT.write_text(json.dumps({"rows": [asdict(row) for row in self.rows]}, indent=1) + "\n", encoding="utf-8")
+        OUTPUT.write_text(
+            json.dumps({"rows": [asdict(row) for row in self.rows]}, indent=1) + "\n",
+            encoding="utf-8",
+        )
         print(f"\nwritten to {OUTPUT}")
 
 
@@ -184,8 +276,15 @@ def _line(row: Row) -> str:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a minute: no prefill, one short run")
-    parser.add_argument("--prefill-days", type=int, metavar="DAYS", help="days of data before what is measured; 30 is PERFORMANCE.md's, 3 the default")
-    parser.add_argument("--runs", type=int, metavar="N", help="runs of the worker; the median counts")
+    parser.add_argument(
+        "--prefill-days",
+        type=int,
+        metavar="DAYS",
+        help="days of data before what is measured; 30 is PERFORMANCE.md's, 3 the default",
+    )
+    parser.add_argument(
+        "--runs", type=int, metavar="N", help="runs of the worker; the median counts"
+    )
     return parser
 
 

@@ -35,7 +35,7 @@ class Run:
     stages: dict[str, float]
     """Seconds by stage, of the worker's own clock; stages overlap."""
     worker_seconds: float
-    """Processor time of the worker, its start included."""
+    """Processor time of the worker, from its first commit (as far as we look often enough)."""
     database_seconds: float
     """Processor time of its backends."""
     disk: int
@@ -51,11 +51,16 @@ class Run:
         return self.readings / self.seconds
 
 
-def fill(prefix: str, workload: Workload, first: int, quarters: int, *, begin: bool) -> dict[int, int]:
+def fill(
+    prefix: str, workload: Workload, first: int, quarters: int, *, begin: bool
+) -> dict[int, int]:
     """Write a span's records into the topic; returns how many each partition got."""
     producer = create_producer(servers.kafka(), client_id="weir-bench")
     count = dict.fromkeys(range(workload.partitions), 0)
-    for partition, record in [*(workload.beginning() if begin else ()), *workload.records(first, quarters)]:
+    for partition, record in [
+        *(workload.beginning() if begin else ()),
+        *workload.records(first, quarters),
+    ]:
         producer.send(prefix + topics.READINGS, encode(record), partition=partition)
         count[partition] += 1
     producer.flush()
@@ -69,11 +74,16 @@ def measure(url: str, prefix: str, ends: dict[int, int]) -> Run:
         link.execute("CHECKPOINT")
         steps = link.execute("SELECT coalesce(max(id), 0) FROM step").fetchone()
         last_step = int(steps[0]) if steps else 0
-        disk, wal, others = servers.bytes_on_disk(link), servers.wal_position(link), servers.writes_of_others(link)
+        disk, wal, others = (
+            servers.bytes_on_disk(link),
+            servers.wal_position(link),
+            servers.writes_of_others(link),
+        )
         with _worker(url, prefix) as (process, port):
-            _wait(link, process, ends)
+            worker_begun, database_begun = _wait(link, process, ends)
             metrics = _metrics(port)
-            worker_seconds, database_seconds = servers.process_seconds(process.pid), servers.backend_seconds(link)
+            worker_seconds = servers.process_seconds(process.pid) - worker_begun
+            database_seconds = servers.backend_seconds(link) - database_begun
         wal, others = servers.wal_position(link) - wal, servers.writes_of_others(link) - others
         disk = servers.bytes_on_disk(link) - disk
         row = link.execute(
@@ -87,18 +97,39 @@ def measure(url: str, prefix: str, ends: dict[int, int]) -> Run:
         raise SystemExit(message)
     whole = int(row[1])
     return Run(
-        readings=int(row[2]), seconds=float(row[3]), steps=int(row[0]),
-        stages={stage: metrics[f'weir_stage_seconds_total{{stage="{stage}"}}'] / whole for stage in STAGES},
-        worker_seconds=worker_seconds / whole, database_seconds=database_seconds / whole, disk=disk // 1, wal=wal, others=others,
-        fetches=int(metrics["weir_fetches_total"]), waits=int(metrics["weir_fetch_waits_total"]),
+        readings=int(row[2]),
+        seconds=float(row[3]),
+        steps=int(row[0]),
+        stages={
+            stage: metrics[f'weir_stage_seconds_total{{stage="{stage}"}}'] / whole
+            for stage in STAGES
+        },
+        worker_seconds=worker_seconds / whole,
+        database_seconds=database_seconds / whole,
+        disk=disk // 1,
+        wal=wal,
+        others=others,
+        fetches=int(metrics["weir_fetches_total"]),
+        waits=int(metrics["weir_fetch_waits_total"]),
     )
 
 
 @contextmanager
 def _worker(url: str, prefix: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    settings = {"WEIR_KAFKA": servers.kafka(), "WEIR_DATABASE_URL": url, "WEIR_GENERATION": str(MEASURED), "WEIR_TOPIC_PREFIX": prefix}
+    settings = {
+        "WEIR_KAFKA": servers.kafka(),
+        "WEIR_DATABASE_URL": url,
+        "WEIR_GENERATION": str(MEASURED),
+        "WEIR_TOPIC_PREFIX": prefix,
+    }
     command = [sys.executable, "-m", "processors", "worker", "--metrics-port", "0"]
-    with subprocess.Popen(command, env={**os.environ, **settings}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        env={**os.environ, **settings},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         assert process.stderr is not None
         try:
             yield process, _port(process.stderr)
@@ -133,22 +164,33 @@ def _pass_on(lines: IO[str]) -> None:
     threading.Thread(target=run, daemon=True).start()
 
 
-def _wait(link: psycopg.Connection, process: subprocess.Popen[str], ends: dict[int, int]) -> None:
-    """Until every partition is at its end and what was told is published."""
+def _wait(
+    link: psycopg.Connection, process: subprocess.Popen[str], ends: dict[int, int]
+) -> tuple[float, float]:
+    """Until every partition is at its end and what was told is published; gives the processor times at the first commit."""
     deadline = time.monotonic() + _PATIENCE
     told = time.monotonic()
+    begun: tuple[float, float] | None = None
+    came: int | None = None
     while time.monotonic() < deadline:
-        rows = link.execute("SELECT partition, next_offset, outbox_offset FROM partition WHERE generation = %s", (MEASURED,)).fetchall()
+        rows = link.execute(
+            "SELECT partition, next_offset, outbox_offset FROM partition WHERE generation = %s",
+            (MEASURED,),
+        ).fetchall()
         at = {partition: (following, published) for partition, following, published in rows}
-        if all(at.get(partition, (0, 0))[0] >= end for partition, end in ends.items()) and not _unpublished(link):
-            return
+        done = sum(following for following, _ in at.values())
+        came = done if came is None else came
+        if begun is None and done > came:
+            begun = servers.process_seconds(process.pid), servers.backend_seconds(link)
+        if done >= sum(ends.values()) and not _unpublished(link):
+            return begun or (0.0, 0.0)
         if process.poll() is not None:
             message = f"the worker ended with {process.returncode}"
             raise SystemExit(message)
         if time.monotonic() - told > 10:
             told = time.monotonic()
-            print(f"    {sum(following for following, _ in at.values()):,} of {sum(ends.values()):,} records", flush=True)
-        time.sleep(0.3)
+            print(f"    {done:,} of {sum(ends.values()):,} records", flush=True)
+        time.sleep(0.1 if begun is None else 0.5)
     message = f"the worker did not finish within {_PATIENCE:.0f} s"
     raise SystemExit(message)
 
@@ -165,4 +207,7 @@ def _unpublished(link: psycopg.Connection) -> bool:
 def _metrics(port: int) -> dict[str, float]:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
         lines = answer.read().decode().splitlines()
-    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+    return {
+        name: float(value)
+        for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    }

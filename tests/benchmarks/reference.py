@@ -42,8 +42,14 @@ class RowStore(MemoryStore):
     def fetch(self, needs: Needs) -> Fetched:
         """Rows for the spans asked for."""
         found = super().fetch(Needs(hours=needs.hours, gaps=needs.gaps))
-        rows = [row for unit, spans in _by_unit(needs.claims).items() for row in self._overlapping(unit, spans)]
-        return Fetched(claims_in(rows, needs.claims, self._ids, self._codes), found.hours, found.gaps)
+        rows = [
+            row
+            for unit, spans in _by_unit(needs.claims).items()
+            for row in self._overlapping(unit, spans)
+        ]
+        return Fetched(
+            claims_in(rows, needs.claims, self._ids, self._codes), found.hours, found.gaps
+        )
 
     def _overlapping(self, unit: str, spans: list[Span]) -> Iterator[RecordRow]:
         begin, end = min(span.from_at for span in spans), max(span.to_at for span in spans)
@@ -62,8 +68,22 @@ class RowStore(MemoryStore):
         unit = self._ids[row.unit]
         sent = np.array([row.sent_at]) if isinstance(row.sent_at, int) else row.sent_at
         kept = RecordRow(
-            unit, row.day, row.first_at, 1, row.partition, row.offset, row.part, row.statement, row.rank, row.revision, row.flags,
-            rejected, row.point, row.at - row.first_at, row.value, sent,
+            unit,
+            row.day,
+            row.first_at,
+            1,
+            row.partition,
+            row.offset,
+            row.part,
+            row.statement,
+            row.rank,
+            row.revision,
+            row.flags,
+            rejected,
+            row.point,
+            row.at - row.first_at,
+            row.value,
+            sent,
         )
         self._rows[unit].append((row.last_at, kept))
 
@@ -87,7 +107,11 @@ class Tables:
 
     def differences(self, other: "Tables") -> list[str]:
         """Names of what is not equal."""
-        return [name for name in ("hours", "gaps", "windows", "account", "told") if getattr(self, name) != getattr(other, name)]
+        return [
+            name
+            for name in ("hours", "gaps", "windows", "account", "told")
+            if getattr(self, name) != getattr(other, name)
+        ]
 
 
 class Reference:
@@ -120,13 +144,19 @@ class Reference:
         self._engine.state.generation = MEASURED
         for step in self._steps([*self._workload.beginning()] if begin else [], first, quarters):
             for row in step.outbox:
-                self._told.update(_said(row.partition, row.offset, row.position, row.number, row.key, row.payload))
+                self._told.update(
+                    _said(row.partition, row.offset, row.position, row.number, row.key, row.payload)
+                )
         return self._tables().differences(stored(url, self._mine))
 
-    def _steps(self, control: list[tuple[int, object]], first: int, quarters: int) -> Iterator[Step]:
+    def _steps(
+        self, control: list[tuple[int, object]], first: int, quarters: int
+    ) -> Iterator[Step]:
         records = [*control, *self._workload.records(first, quarters)]
         for partition in sorted(self._mine):
-            yield from self._partition(partition, [record for of, record in records if of == partition])
+            yield from self._partition(
+                partition, [record for of, record in records if of == partition]
+            )
 
     def _partition(self, partition: int, records: list[object]) -> Iterator[Step]:
         begin = self._offsets[partition]
@@ -142,7 +172,12 @@ class Reference:
 
     def _tables(self) -> Tables:
         store = self._store
-        hours = {(unit, hour, quantity): numbers for unit, rows in store.hours.items() for (hour, quantity), numbers in rows.items() if any(numbers)}
+        hours = {
+            (unit, hour, quantity): numbers
+            for unit, rows in store.hours.items()
+            for (hour, quantity), numbers in rows.items()
+            if any(numbers)
+        }
         return Tables(
             hours=hours,
             gaps=frozenset(tuple(gap) for rows in store.gaps.values() for gap in rows.values()),
@@ -193,7 +228,10 @@ class References:
         self._processes = []
         for half in (0, 1):
             mine, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, workload, frozenset(range(half, workload.partitions, 2))))
+            process = context.Process(
+                target=_serve,
+                args=(theirs, workload, frozenset(range(half, workload.partitions, 2))),
+            )
             process.start()
             self._lines.append(mine)
             self._processes.append(process)
@@ -237,6 +275,8 @@ def _serve(line: Connection, workload: Workload, mine: frozenset[int]) -> None:
             word, *rest = line.recv()
         except EOFError:
             return
-        line.send(reference.prefill(*rest) if word == "prefill" else reference.compare(*rest[:-1], begin=rest[-1]))
-
-
+        line.send(
+            reference.prefill(*rest)
+            if word == "prefill"
+            else reference.compare(*rest[:-1], begin=rest[-1])
+        )

@@ -43,13 +43,15 @@ def database() -> Iterator[str]:
         yield url
     finally:
         with psycopg.connect(server_url(), autocommit=True) as link:
-            link.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            link.execute(
+                sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+            )
 
 
 @contextmanager
 def topic_prefix(partitions: int) -> Iterator[str]:
     """Topics of our own, deleted afterwards; their names begin with what this gives."""
-    prefix = f"bench-{uuid4().hex[:8]}."
+    prefix = f"bench{uuid4().hex[:8]}."
     create_topics(kafka(), partitions=partitions, say=lambda _: None, replication=1, prefix=prefix)
     try:
         yield prefix
@@ -64,8 +66,11 @@ def psql(url: str, statement: str, rows: Path) -> None:
     """Run a COPY ... FROM STDIN with psql: the machine's, or that of the private root."""
     parts = urlsplit(url)
     known = {
-        "PGHOST": parts.hostname or "", "PGPORT": str(parts.port), "PGUSER": parts.username or "",
-        "PGPASSWORD": unquote(parts.password or ""), "PGDATABASE": parts.path[1:],
+        "PGHOST": parts.hostname or "",
+        "PGPORT": str(parts.port),
+        "PGUSER": parts.username or "",
+        "PGPASSWORD": unquote(parts.password or ""),
+        "PGDATABASE": parts.path[1:],
     }
     words = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement]
     command = words if shutil.which("psql") else LocalParts().root.command(words, **known)

@@ -44,17 +44,32 @@ class Workload:
         begin = moment(self.start + self.begins * QUARTER_MS).astimezone(BUSINESS)
         points = tuple(
             Point(
-                name=name, quantity="electricity", unit_of_measure="kWh", statement="register" if register else "PT15M",
-                digits=6 if register else None, rated_per_hour="400", valid_from=begin,  # type: ignore[arg-type]
+                name=name,
+                quantity="electricity",
+                unit_of_measure="kWh",
+                statement="register" if register else "PT15M",
+                digits=6 if register else None,
+                rated_per_hour="400",
+                valid_from=begin,  # type: ignore[arg-type]
             )
             for name, register in zip(self._names, self._registers.tolist(), strict=True)
         )
         quota = Quota(year=2026, energy_tce="40000", source="bench", status="example")  # type: ignore[arg-type]
         units = tuple(
-            Unit(code=self.code(n), name=f"unit {n}", region="510100", industry="31", points=points, quotas=(quota,))
+            Unit(
+                code=self.code(n),
+                name=f"unit {n}",
+                region="510100",
+                industry="31",
+                points=points,
+                quotas=(quota,),
+            )
             for n in range(self.units)
         )
-        regions, industries = (Region(code="510100", name="Chengdu"),), (Industry(code="31", name="steel"),)
+        regions, industries = (
+            (Region(code="510100", name="Chengdu"),),
+            (Industry(code="31", name="steel"),),
+        )
         registry = Registry(regions=regions, industries=industries, units=units)
         return Configuration(version=1, author="bench", reason="bench", registry=registry)
 
@@ -90,7 +105,10 @@ class Workload:
         came = [(n, pair) for n in np.flatnonzero(delay == 0).tolist()]
         came += [(n, pair) for n in np.flatnonzero(again & (delay == 0)).tolist()]
         for earlier in range(max(self.begins // PAIR, pair - LATEST), pair):
-            came += [(n, earlier) for n in np.flatnonzero(self._fate(earlier)[0] == pair - earlier).tolist()]
+            came += [
+                (n, earlier)
+                for n in np.flatnonzero(self._fate(earlier)[0] == pair - earlier).tolist()
+            ]
         waiting: list[list[Section]] = [[] for _ in range(self.partitions)]
         for i in rng.permutation(len(came)).tolist():
             n, of = came[i]
@@ -109,10 +127,19 @@ class Workload:
         value = np.where(self._registers, load * ends[:, None] % 10**12, load)
         instants = np.where(self._registers, at[:, None], at[:, None] - QUARTER_MS)
         return Section(
-            unit=self.code(number), received_at=self.start + (received + 1) * PAIR * QUARTER_MS + 2_000, names=self._names,
-            point=np.tile(np.arange(self.points, dtype=np.uint16), PAIR), at=instants.ravel(), value=value.ravel(),
+            unit=self.code(number),
+            received_at=self.start + (received + 1) * PAIR * QUARTER_MS + 2_000,
+            names=self._names,
+            point=np.tile(np.arange(self.points, dtype=np.uint16), PAIR),
+            at=instants.ravel(),
+            value=value.ravel(),
             statement=np.tile(np.where(self._registers, 0, 1).astype(np.uint8), PAIR),
-            units_of_measure=("kWh",), unit_of_measure=0, rank=5, revision=0, sent_at=int(at[-1]), flags=0,
+            units_of_measure=("kWh",),
+            unit_of_measure=0,
+            rank=5,
+            revision=0,
+            sent_at=int(at[-1]),
+            flags=0,
         )
 
     def said(self, first: int, quarters: int) -> tuple[int, int]:

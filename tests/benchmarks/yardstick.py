@@ -11,7 +11,7 @@ import psycopg
 import servers
 from workload import PAIR, Workload
 
-from processors import pg_binary, registry, statements
+from processors import pg_binary, statements
 from processors.ports import ReadingRow, Step
 from processors.store import Store
 from schemas.calendar import DAY_MS, OFFSET_MS, QUARTER_MS
@@ -22,14 +22,24 @@ CREATE TABLE yardstick (unit integer NOT NULL, point smallint NOT NULL, statemen
     received_at timestamptz NOT NULL, value bigint NOT NULL, PRIMARY KEY (unit, point, at));
 SELECT create_hypertable('yardstick', by_range('at', INTERVAL '7 days'), create_default_indexes => false)"""
 _COPY = "COPY yardstick FROM STDIN (FORMAT binary)"
-_FIELDS = (("unit", ">i4"), ("point", ">i2"), ("statement", ">i2"), ("at", ">i8"), ("received_at", ">i8"), ("value", ">i8"))
+_FIELDS = (
+    ("unit", ">i4"),
+    ("point", ">i2"),
+    ("statement", ">i2"),
+    ("at", ">i8"),
+    ("received_at", ">i8"),
+    ("value", ">i8"),
+)
 _EPOCH_MS = 946_684_800_000
 """PostgreSQL's instants count from 2000-01-01 UTC, in microseconds."""
 
 
 def rates(url: str, workload: Workload, quarters: int, runs: int) -> tuple[list[float], bool]:
     """Rows a second of every run, and whether the sums were right."""
-    with tempfile.TemporaryDirectory(prefix="weir-bench-") as folder, psycopg.connect(url, autocommit=True) as link:
+    with (
+        tempfile.TemporaryDirectory(prefix="weir-bench-") as folder,
+        psycopg.connect(url, autocommit=True) as link,
+    ):
         file = Path(folder) / "rows"
         count, total = _write_file(file, workload, quarters)
         found, right = [], True
@@ -39,7 +49,10 @@ def rates(url: str, workload: Workload, quarters: int, runs: int) -> tuple[list[
             started = time.perf_counter()
             servers.psql(url, _COPY, file)
             found.append(count / (time.perf_counter() - started))
-            right &= link.execute("SELECT count(*), sum(value) FROM yardstick").fetchone() == (count, total)
+            right &= link.execute("SELECT count(*), sum(value) FROM yardstick").fetchone() == (
+                count,
+                total,
+            )
         link.execute("DROP TABLE yardstick")
     return found, right
 
@@ -59,7 +72,11 @@ def _write_file(file: Path, workload: Workload, quarters: int) -> tuple[int, int
         for pair in range(quarters // PAIR):
             section = workload.section(n, pair, received=pair)
             mine = slice(pair * PAIR, (pair + 1) * PAIR)
-            for name, column in (("statement", section.statement), ("at", (section.at - _EPOCH_MS) * 1000), ("value", section.value)):
+            for name, column in (
+                ("statement", section.statement),
+                ("at", (section.at - _EPOCH_MS) * 1000),
+                ("value", section.value),
+            ):
                 rows[name][n, :, mine] = np.asarray(column).reshape(PAIR, -1).T
             rows["received_at"][n, :, mine] = (section.received_at - _EPOCH_MS) * 1000
     file.write_bytes(b"".join([b"PGCOPY\n\xff\r\n\0", bytes(8), rows.tobytes(), b"\xff\xff"]))
@@ -90,7 +107,9 @@ def store_rates(url: str, workload: Workload, quarters: int, runs: int) -> tuple
 
 def sums(link: psycopg.Connection) -> tuple[int, int]:
     """How many readings are stored, and the sum of their values."""
-    row = link.execute("SELECT sum(cardinality(value)), sum(s) FROM reading_record, LATERAL (SELECT sum(v) AS s FROM unnest(value) AS v) AS t").fetchone()
+    row = link.execute(
+        "SELECT sum(cardinality(value)), sum(s) FROM reading_record, LATERAL (SELECT sum(v) AS s FROM unnest(value) AS v) AS t"
+    ).fetchone()
     return (int(row[0] or 0), int(row[1] or 0)) if row else (0, 0)
 
 
@@ -106,9 +125,23 @@ def record_rows(workload: Workload, first: int, quarters: int) -> Iterator[Readi
                 for one in np.unique(day).tolist():
                     some = day == one
                     yield ReadingRow(
-                        unit=section.unit, day=one, first_at=int(at[some].min()), last_at=int(at[some].max()), partition=0, offset=pair * workload.units + n,
-                        part=kind, received_at=section.received_at, statement=kind, rank=5, revision=0, flags=0, message="", sent_at=int(section.sent_at),
-                        point=np.asarray(section.point)[mine][some].astype(np.int16), at=at[some], value=section.value[mine][some],
+                        unit=section.unit,
+                        day=one,
+                        first_at=int(at[some].min()),
+                        last_at=int(at[some].max()),
+                        partition=0,
+                        offset=pair * workload.units + n,
+                        part=kind,
+                        received_at=section.received_at,
+                        statement=kind,
+                        rank=5,
+                        revision=0,
+                        flags=0,
+                        message="",
+                        sent_at=int(section.sent_at),
+                        point=np.asarray(section.point)[mine][some].astype(np.int16),
+                        at=at[some],
+                        value=section.value[mine][some],
                     )
 
 
@@ -118,7 +151,9 @@ def prefill(link: psycopg.Connection, workload: Workload, first: int, quarters: 
     count = 0
     day = DAY_MS // QUARTER_MS
     for begin in range(first, first + quarters, day):
-        rows: Sequence[ReadingRow] = list(record_rows(workload, begin, min(day, first + quarters - begin)))
+        rows: Sequence[ReadingRow] = list(
+            record_rows(workload, begin, min(day, first + quarters - begin))
+        )
         with link.cursor().copy(statements.COPY_READINGS) as stream:
             stream.write(pg_binary.copy_of_records(rows, ids, 0))
         count += sum(len(row.at) for row in rows)

@@ -80,7 +80,9 @@ def test_nothing_has_no_text() -> None:
     ("text", "expected"),
     [
         pytest.param("0.0000005000000000000000000000000000001", (1, True), id="just above a half"),
-        pytest.param("1.0000000000000000000000000000000000001", (1_000_000, True), id="a long tail"),
+        pytest.param(
+            "1.0000000000000000000000000000000000001", (1_000_000, True), id="a long tail"
+        ),
     ],
 )
 def test_long_numbers_are_rounded_once(text: str, expected: tuple[int, bool]) -> None:
