@@ -452,6 +452,8 @@ def _mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
 
 
 def _mqtt(told: argparse.Namespace) -> int:
+    from prometheus_client import disable_created_metrics
+
     from ingest import logs
     from ingest.clock import connected, stop_on_signals, wall_ms
     from ingest.metrics import GatewayMetrics, serve_pages
@@ -459,6 +461,7 @@ def _mqtt(told: argparse.Namespace) -> int:
     from ingest.publisher import create_producer, partitions_in
 
     logs.set_up()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
     settings = Settings.read()
     options = _gateway_options(told, settings)
     stop = stop_on_signals()

@@ -31,10 +31,12 @@ class Cut:
 
 def beyond(state: State, points: Ints, at: Ints) -> Ints:
     """Those of the points of which something is known beyond their tick `at`."""
-    primary = state.series_of[points, state.statement[points]]
-    later = state.end[points] > np.maximum(at, state.p_begins[points])
-    lifted = ~state.is_register[points] & (state.ahead[primary] > at)
-    return points[later | lifted]
+    ahead = state.end[points] > np.maximum(at, state.p_begins[points])
+    periods = np.flatnonzero(~state.is_register[points])
+    some = points[periods]
+    primary = state.series_of[some, state.statement[some]]
+    ahead[periods] |= state.ahead[primary] > at[periods]
+    return points[ahead]
 
 
 def cut(state: State, points: Ints, at: dict[int, int]) -> Generator[Needs, Fetched, Cut]:

@@ -189,7 +189,7 @@ class Engine:
         )
         number = counts[stand.partition]
         counts[stand.partition] += 1
-        chunk.moments[number].extend(Moment(int(u), at, stand) for u in mine)
+        chunk.moments[number].extend(Moment(u, at, stand) for u in mine.tolist())
         chunk.last = max(chunk.last, number + 1)
         self._mark(chunk, stand, at, None, outcome)
 
@@ -326,7 +326,7 @@ class Engine:
             unit=np.repeat(np.array(units, np.int64), lengths),
             point=point,
             statement=_column([s.statement for s in sections], lengths),
-            unit_of_measure=_joined([_unit_codes(section) for section in sections]),
+            unit_of_measure=_column([_unit_codes(section) for section in sections], lengths),
             expected_unit_of_measure=self._expected[quantity] if len(point) else point,
             at=_joined([section.at for section in sections]),
             value=_joined([section.value for section in sections]),
@@ -526,12 +526,17 @@ def _received_on(part: Section | Unreadable) -> str:
     return _day_name((part.received_at + OFFSET_MS) // DAY_MS)
 
 
-def _unit_codes(section: Section) -> Ints:
-    codes = np.array(
-        [*(UNIT_CODES.get(text, -1) for text in section.units_of_measure), -1], np.int64
-    )
-    index = np.minimum(section.unit_of_measure, len(codes) - 1)
-    return np.broadcast_to(codes[index], len(section))
+@lru_cache(maxsize=4_096)
+def _code_table(units_of_measure: tuple[str, ...]) -> Ints:
+    """Codes of texts, −1 for one that no point has, and for an index beyond them."""
+    return np.array([*(UNIT_CODES.get(text, -1) for text in units_of_measure), -1], np.int64)
+
+
+def _unit_codes(section: Section) -> Ints | int:
+    codes = _code_table(section.units_of_measure)
+    if isinstance(section.unit_of_measure, int):
+        return int(codes[min(section.unit_of_measure, len(codes) - 1)])
+    return codes[np.minimum(section.unit_of_measure, len(codes) - 1)]
 
 
 def _joined(columns: list[Ints]) -> Ints:

@@ -1,7 +1,7 @@
 """The gaps of points: stored rows with what this step has changed laid over them."""
 
 from collections import defaultdict
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from itertools import chain
 
 from processors.ports import Fetched, Gap, GapSpan, Needs
@@ -32,12 +32,18 @@ def _touched(gap: Gap, spans: dict[tuple[str, int], list[GapSpan]]) -> bool:
 
 
 def known_gaps(
-    state: State, unit: int, start: int, end: int
-) -> Generator[Needs, Fetched, list[Gap]]:
-    """A unit's known gaps that overlap [start, end)."""
-    code = state.units[unit].code
-    found = yield from gaps_around(state, [GapSpan(code, ALL_POINTS, start, end)])
-    return [gap for gap in found if gap.kind == "known" and gap.start < end and gap.end > start]
+    state: State, spans: Mapping[int, tuple[int, int]]
+) -> Generator[Needs, Fetched, dict[int, list[Gap]]]:
+    """Units' known gaps that overlap their span [start, end)."""
+    asked = [GapSpan(state.units[u].code, ALL_POINTS, *span) for u, span in spans.items()]
+    gaps = yield from gaps_around(state, asked)
+    found: dict[int, list[Gap]] = {u: [] for u in spans}
+    for gap in gaps:
+        u = state.index[gap.unit]
+        start, end = spans[u]
+        if gap.kind == "known" and gap.start < end and gap.end > start:
+            found[u].append(gap)
+    return found
 
 
 def change_gaps(state: State, ended: Iterable[Gap], begun: Iterable[Gap]) -> None:

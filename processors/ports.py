@@ -4,13 +4,16 @@ The engine is a generator: it yields `Needs` and is sent `Fetched`, as often as 
 The shell that drives it answers from the committed rows; the engine lays over them what it has decided and not yet handed over.
 """
 
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
+Result = TypeVar("Result")
 
 HOUR_FIELDS = (
     "best",
@@ -238,3 +241,53 @@ class Step:
     """(partition, door, incarnation, last sequence)."""
     holes: int = 0
     """Sequence numbers of doors that never came."""
+
+
+def side_by_side(
+    askings: Iterable[Generator[Needs, Fetched, Result]],
+) -> Generator[Needs, Fetched, list[Result]]:
+    """Run them together: what all of them need next is asked for at once. Each is sent the rows of its units."""
+    running = dict(enumerate(askings))
+    results: dict[int, Result] = {}
+    needs: dict[int, Needs] = {}
+    answers = dict.fromkeys(running, Fetched())
+    while running:
+        for number, asking in list(running.items()):
+            try:
+                needs[number] = asking.send(answers[number]) if number in needs else next(asking)
+            except StopIteration as end:
+                results[number] = end.value
+                del running[number]
+        if running:
+            fetched = yield _all_of(needs[number] for number in running)
+            answers = _shared_out(fetched, {number: needs[number] for number in running})
+    return [results[number] for number in sorted(results)]
+
+
+def _all_of(needs: Iterable[Needs]) -> Needs:
+    asked = list(needs)
+    return Needs(
+        claims=tuple(span for one in asked for span in one.claims),
+        hours=tuple(span for one in asked for span in one.hours),
+        gaps=tuple(span for one in asked for span in one.gaps),
+    )
+
+
+def _shared_out(fetched: Fetched, needs: Mapping[int, Needs]) -> dict[int, Fetched]:
+    claims: dict[str, list[Claim]] = defaultdict(list)
+    hours: dict[str, list[Hour]] = defaultdict(list)
+    gaps: dict[str, list[Gap]] = defaultdict(list)
+    for claim in fetched.claims:
+        claims[claim.unit].append(claim)
+    for hour in fetched.hours:
+        hours[hour.unit].append(hour)
+    for gap in fetched.gaps:
+        gaps[gap.unit].append(gap)
+    return {
+        number: Fetched(
+            claims=tuple(row for unit in sorted(one.units()) for row in claims[unit]),
+            hours=tuple(row for unit in sorted(one.units()) for row in hours[unit]),
+            gaps=tuple(row for unit in sorted(one.units()) for row in gaps[unit]),
+        )
+        for number, one in needs.items()
+    }

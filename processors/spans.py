@@ -116,8 +116,8 @@ def span_sums(state: State, unit: int, start: int, end: int) -> Generator[Needs,
 def _gaps(state: State, unit: int, start: int, end: int) -> Generator[Needs, Fetched, list[Gap]]:
     if state.last_known_gap[unit] <= start:
         return []
-    found = yield from known_gaps(state, unit, start, end)
-    return found
+    found = yield from known_gaps(state, {unit: (start, end)})
+    return found[unit]
 
 
 def _earliest(opens: Ints, owner: Ints, count: int) -> Ints:

@@ -8,7 +8,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, groupby
 from operator import attrgetter
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import orjson
@@ -27,7 +27,7 @@ from processors.judgement import (
     unit_energy,
     verdicts,
 )
-from processors.ports import Fetched, Ints, Needs, OutboxRow, WindowRow
+from processors.ports import Fetched, Ints, Needs, OutboxRow, WindowRow, side_by_side
 from processors.state import (
     AMBIGUOUS_DATA,
     FAIL,
@@ -65,6 +65,8 @@ _WORDS: dict[int, tuple[str | None, str | None]] = {
     MISSING_DATA: ("UNDECIDABLE", "missing data"),
     AMBIGUOUS_DATA: ("UNDECIDABLE", "ambiguous data"),
 }
+_TOGETHER = 64
+"""Units whose earlier windows are looked up together: one question instead of many, and bounded memory."""
 LAST = 1
 """Number of a tick's own message before `numbered`: it stands after the units'."""
 _CAUSES = ("time", "reading", "late reading")
@@ -81,8 +83,7 @@ class Stand:
     position: int
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(NamedTuple):
     """One tick of one unit."""
 
     unit: int
@@ -124,6 +125,12 @@ def judge(state: State, moments: list[Moment], told: Told) -> Asking:
     judged = yield from _judge_open(state, units, at, points, ticks)
     if cut is not None:
         beyond.put_back(state, cut)
+    full = [i for i in judged.to_tell if judged.full[i]]
+    for some in range(0, len(full), _TOGETHER):
+        mine = full[some : some + _TOGETHER]
+        found = yield from side_by_side([_earlier_windows(state, moments[i].unit) for i in mine])
+        for i, windows in zip(mine, found, strict=True):
+            judged.earlier[i] = windows
     for i in judged.to_tell:
         yield from _tell(state, moments[i], judged, i, told)
     state.last_tick[units] = at
@@ -140,6 +147,7 @@ class _Judged:
     to_tell: list[int]
     windows: dict[int, list[Json]]
     silent: dict[int, list[Json]]
+    earlier: dict[int, list[Json]] = field(default_factory=dict)
 
 
 def _judge_open(
@@ -217,7 +225,7 @@ def _tell(state: State, moment: Moment, judged: _Judged, i: int, told: Told) -> 
             suspected=int(judged.energy.best[i]) > quota,
         )
     if judged.full[i]:
-        windows += yield from _earlier_windows(state, u)
+        windows += judged.earlier[i]
         state.touched[u].clear()
         state.earlier[u].clear()
         state.told_full[u] = moment.at

@@ -485,7 +485,7 @@ def _note_earlier(state: State, carrier: Ints, hour: Ints, before: Ints) -> None
 
 def touched_windows(state: State, unit: int) -> Generator[Needs, Fetched, list[tuple[int, int]]]:
     """(kind, start) of the earlier days, months and years to tell at a full hour."""
-    opened = [int(start) for start in state.slot_start[unit]]
+    opened = state.slot_start[unit].tolist()
     if state.told_full[unit] == NEVER:
         found = {
             (kind, start)
@@ -603,10 +603,12 @@ def _fill_window(state: State, kind: int, carriers: Ints, first: Ints) -> Asking
 def _fill_gaps(state: State, kind: int, units: Ints) -> Asking:
     """Known gaps that overlap a window just opened."""
     some = units[state.last_known_gap[units] > state.slot_start[units, kind]]
-    for u in some.tolist():
-        start, end = int(state.slot_start[u, kind]), int(state.slot_end[u, kind])
-        found = yield from known_gaps(state, u, start, end)
-        _add_gap_cuts(state, kind, u, found)
+    spans = zip(
+        state.slot_start[some, kind].tolist(), state.slot_end[some, kind].tolist(), strict=True
+    )
+    found = yield from known_gaps(state, dict(zip(some.tolist(), spans, strict=True)))
+    for u, gaps in found.items():
+        _add_gap_cuts(state, kind, u, gaps)
 
 
 def _add_gap_cuts(state: State, kind: int, unit: int, found: list[Gap]) -> None:
