@@ -134,6 +134,9 @@ def messages_of_record(partition: int, record: Record) -> Iterator[Outgoing]:
 
 def _messages_of_section(section: Section, origin: str) -> Iterator[Outgoing]:
     size = len(section)
+    if section.ticks and not size:
+        time_alone = {"message_id": origin, "readings": [], "ticks": section.ticks}
+        yield Outgoing(section.unit, orjson.dumps(time_alone), origin, 0, ticked=True)
     for first in range(0, size, MOST_READINGS):
         last = min(first + MOST_READINGS, size)
         ticks = [

@@ -113,6 +113,9 @@ def decode(
     told_id = message.get("message_id")
     ticks = _ticks_of(message.get("ticks"), table.size)
     whole = _whole_refusal(message, unit) or (ticks if isinstance(ticks, Refusal) else None)
+    if not table.size and (whole or not ticks):
+        reason = whole or Refusal.NO_READINGS
+        return unreadable(payload, unit=unit, received_at=received_at, reason=reason)
     if whole is not None:
         bad = dict.fromkeys(range(table.size), whole)
         table = _Table(table.size, {}, bad, table.original)
@@ -240,8 +243,8 @@ def _from_rows(message: dict[str, object], defaults: Defaults) -> _Table | Refus
     rows = message["readings"]
     if not isinstance(rows, list):
         return Refusal.READINGS_NOT_A_LIST
-    if not rows:
-        return Refusal.NO_READINGS
+    if not rows:  # fine where there are ticks: nothing was read, and time passed
+        return _Table(0, {}, {}, rows.__getitem__)
     if len(rows) > MAX_READINGS:
         return Refusal.TOO_MANY
     bad: _Bad = {}

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from processors import migrate, registry
@@ -135,6 +136,13 @@ def _add_worker(parser: argparse.ArgumentParser) -> None:
         default=9465,
         help="of /metrics, /healthz and /readyz on loopback; 0 takes a free one",
     )
+    parser.add_argument(
+        "--step-records",
+        type=int,
+        default=0,
+        metavar="N",
+        help="take at most N records a step (tuning, tests)",
+    )
     parser.set_defaults(run=_worker)
 
 
@@ -181,6 +189,8 @@ def _worker(options: argparse.Namespace) -> int:
         settings.topic_prefix + topics.READINGS,
         settings.topic_prefix + topics.INDICATORS,
     )
+    if options.step_records:
+        joined = replace(joined, batch_records=options.step_records)
     frame = Frame(worker, metrics, joined, at_point=at_point)
     frame.watch()
     frame.run()

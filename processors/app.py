@@ -5,6 +5,7 @@ where to go on comes from the database's row, never from Kafka.
 """
 
 import asyncio
+import gc
 import logging
 import os
 import threading
@@ -266,9 +267,12 @@ class Frame:
 
     def run(self) -> None:
         """Work until SIGTERM."""
-        faust.Worker(
-            self.app, loglevel="WARNING", redirect_stdouts=False
-        ).execute_from_commandline()
+        worker = faust.Worker(self.app, loglevel="WARNING", redirect_stdouts=False)
+        # It would set the root logger to DEBUG, and Kafka's clients say something of every record.
+        worker.spinner = None
+        # A step makes some hundred thousand objects and no cycles.
+        gc.set_threshold(50_000, 20, 50)
+        worker.execute_from_commandline()
 
     def watch(self) -> None:
         """A thread, since a timer of a blocked loop does not run."""

@@ -4,6 +4,7 @@ Two threads use it: one prepares the next step while the other writes the last. 
 write is in flight waits for that write.
 """
 
+import gc
 import logging
 import threading
 import time
@@ -69,6 +70,7 @@ class Worker:
         The state is loaded anew. Called while no step is being prepared or written.
         """
         self.release()
+        gc.unfreeze()
         owned = self.store.take(beginnings)
         self._configurations.update(self.store.configurations())
         units = {
@@ -87,6 +89,8 @@ class Worker:
             partition: ownership.next_offset for partition, ownership in owned.items()
         }
         self.metrics.owned.set(len(owned))
+        gc.collect()
+        gc.freeze()  # what was loaded stays: nothing to look through again and again
         return dict(self.next_offsets)
 
     def release(self) -> None:

@@ -23,7 +23,7 @@ A null value withdraws: see `Reading.value`. A reading that cannot be used is re
 one of `Refusal`.
 
 A unit in history (import, replay, simulation) brings its own time, as `ticks`: see `Tick`. To a live
-unit they say nothing; its time is the clock's.
+unit they say nothing; its time is the clock's. A message of ticks alone has `"readings": []`.
 
 What Kafka has is receipted: see `Receipt`. Who must not lose a message keeps it until then.
 """
@@ -239,7 +239,8 @@ class ManyReadings(_Sent):
     revision: Revision | None = None
     sent_at: Instant | None = None
     ticks: Ticks | None = None
-    readings: Annotated[list[Reading], Field(min_length=1, max_length=MAX_READINGS)]
+    readings: Annotated[list[Reading], Field(max_length=MAX_READINGS)]
+    """At least one, unless there are ticks."""
 
 
 class ReadingColumns(_Sent):

@@ -1,149 +1,258 @@
-"""`make mutants`: ten mutations of the engine, each of which must fall to a law.
+"""Ten mutations of the stream, each of which must fall to a law: `python -m tests.mutants [WORD ...]`.
 
-Each is applied to a copy of the tree; the laws run there until the first failure. A mutation that survives makes the exit code 1.
+Each is applied to a copy of the tree, in which the laws run until one fails. The copy as it is must
+pass first. Words choose the mutations whose names hold one of them.
 """
 
+import argparse
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-FOLDERS = ("schemas", "ingest", "processors", "alerts", "tests")
+from hypothesis import HealthCheck, Phase, settings
+
+ROOT = Path(__file__).resolve().parent.parent
+COPIED = ("processors", "schemas", "tests/oracle", "tests/processors")
+FILES = ("pyproject.toml", "tests/conftest.py", "tests/mutants.py")
 LAWS = "tests/processors/test_laws.py"
+PROFILE = "mutants"
+
+# In the copy this module is the plugin that brings the profile: the same examples each time, and no
+# shrinking, since nobody reads them.
+settings.register_profile(
+    PROFILE,
+    max_examples=300,
+    derandomize=True,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate],
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@dataclass(frozen=True)
+class Swap:
+    """Text of a file, as `ast.unparse` writes it whatever its layout, and what stands instead."""
+
+    file: str
+    old: str
+    new: str
 
 
 @dataclass(frozen=True)
 class Mutation:
-    """One wrong idea: what stands in a file, and what stands there instead."""
+    """A mistake that somebody could make."""
 
     name: str
-    file: str
-    right: str
-    wrong: str
+    swaps: tuple[Swap, ...]
 
+
+AMOUNTS = "processors/amounts.py"
+CLAIMS = "processors/claims.py"
+ENGINE = "processors/engine.py"
+SEGMENTS = "processors/segments.py"
+WINDOWS = "processors/windows.py"
+
+BEST = "max(self.claims, default=None)"
+BEST_STANDING = (
+    "max((claim for claim in self.claims if not self._is_withdrawn(claim)), default=None)"
+)
+LAST_STANDING = "next((c for c in reversed(self.claims) if not self._is_withdrawn(c)), None)"
+CLAIM_SET = "claims: set[tuple[int, int, int, int]] = field(default_factory=set)"
+CLAIM_DICT = "claims: dict[tuple[int, int, int, int], None] = field(default_factory=dict)"
+OUTSIDE = "outside = allowed(rated, a, x) + allowed(rated, y, b)"
+TAKE = """            if len(some):
+                yield from self._take(readings, series, some, code, classes, outcome)
+"""
+JUDGE = """            if number in chunk.moments:
+                yield from judge(self.state, chunk.moments[number], outcome.told)
+"""
+FACTOR = "numerator[quantity, t, year], denominator[quantity, t, year]"
 
 MUTATIONS = (
     Mutation(
         "arrival instead of the winner rule",
-        "claims.py",
-        "        self.claims.add(claim)\n",
-        "        self.claims = {claim}\n",
+        (
+            Swap(CLAIMS, CLAIM_SET, CLAIM_DICT),
+            Swap(CLAIMS, "self.claims.add(claim)", "self.claims[claim] = None"),
+            Swap(CLAIMS, BEST, "next(reversed(self.claims), None)"),
+            Swap(CLAIMS, BEST_STANDING, LAST_STANDING),
+        ),
     ),
     Mutation(
         "sent_at ignored",
-        "claims.py",
-        "        claim = (*key, new.value)\n",
-        "        claim = (new.rank, new.revision, 0, new.value)\n",
+        tuple(
+            Swap(CLAIMS, best, best.replace("default", "key=lambda c: (*c[:2], c[3]), default"))
+            for best in (BEST, BEST_STANDING)
+        ),
     ),
     Mutation(
         "a repeat counted twice",
-        "claims.py",
-        "        if claim in self.claims:\n            return REPEATED\n",
-        "        if claim in self.claims:\n            return ACCEPTED\n",
+        (
+            Swap(
+                CLAIMS,
+                "if claim in self.claims:\n            return REPEATED",
+                "if claim in self.claims:\n            return ACCEPTED",
+            ),
+        ),
     ),
     Mutation(
         "rollover as a gain of zero",
-        "segments.py",
-        "    difference = (later - earlier) % dial * multiplier\n",
-        "    difference = np.maximum(later - earlier, 0) % dial * multiplier\n",
+        (
+            Swap(
+                SEGMENTS,
+                "difference = (later - earlier) % dial * multiplier",
+                "difference = np.maximum(later - earlier, 0) * multiplier",
+            ),
+            Swap(
+                SEGMENTS,
+                "low = (later - earlier) % dial * multiplier",
+                "low = max(later - earlier, 0) * multiplier",
+            ),
+        ),
     ),
     Mutation(
         "a gap's outside part ignored at a window's end",
-        "amounts.py",
-        "outside = allowed(rated, a, x) + allowed(rated, y, b)",
-        "outside = allowed(rated, a, x)",
+        (Swap(AMOUNTS, OUTSIDE, "outside = allowed(rated, a, x)"),),
     ),
     Mutation(
         "a gap's outside part ignored at a window's start",
-        "amounts.py",
-        "outside = allowed(rated, a, x) + allowed(rated, y, b)",
-        "outside = allowed(rated, y, b)",
+        (Swap(AMOUNTS, OUTSIDE, "outside = allowed(rated, y, b)"),),
     ),
     Mutation(
         "rejected as zero",
-        "claims.py",
-        "            return REJECTED\n",
-        "            self.claims.add((new.rank, new.revision, new.sent_at, 0))\n            return REJECTED\n",
+        (
+            Swap(
+                CLAIMS,
+                "return None if best is None else best[3]",
+                "return (None if self.claimed is None else 0) if best is None else best[3]",
+            ),
+        ),
     ),
     Mutation(
         "high not lifted",
-        "claims.py",
-        "        return self.claimed if self.winner() is None else None\n",
-        "        return None\n",
+        (Swap(CLAIMS, "return self.claimed if self.winner() is None else None", "return None"),),
     ),
     Mutation(
         "tick before the readings of its own instant",
-        "engine.py",
-        'np.arange(len(part)), side="right"',
-        'np.arange(len(part)) + 1, side="right"',
+        (Swap(ENGINE, TAKE + JUDGE, JUDGE + TAKE),),
     ),
     Mutation(
         "an hour rounded twice",
-        "conversion.py",
-        "    twice = 2 * rest\n",
-        "    rest = (rest * 8 + denominator // 2) // denominator * denominator // 8\n    twice = 2 * rest\n",
+        (
+            Swap(
+                WINDOWS,
+                f"(converted(best, {FACTOR}) for t in (0, 1))",
+                f"(converted(converted(best, 10 * {FACTOR}), np.int64(1), np.int64(10)) "
+                "for t in (0, 1))",
+            ),
+        ),
     ),
 )
 
 
-def main() -> int:
-    """Run the laws on the tree as it is, then on each mutant."""
-    print("the tree as it is: the laws must hold")
-    if not _laws_hold(None):
-        print("they do not: mend that first")
-        return 1
-    survivors = 0
-    for mutation in MUTATIONS:
-        began = time.monotonic()
-        survives = _laws_hold(mutation)
-        survivors += survives
-        print(
-            f"{'SURVIVES' if survives else 'falls':9} {mutation.name}  ({time.monotonic() - began:.0f} s)",
-            flush=True,
-        )
-    print(f"{len(MUTATIONS) - survivors} of {len(MUTATIONS)} mutations fall")
-    return 1 if survivors else 0
+@contextmanager
+def copy_of_the_tree() -> Iterator[Path]:
+    """What the laws need, in a folder of its own."""
+    with tempfile.TemporaryDirectory(prefix="weir-mutant-") as folder:
+        for name in COPIED:
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, Path(folder, name), ignore=ignored)
+        for name in FILES:
+            shutil.copy(ROOT / name, Path(folder, name))
+        yield Path(folder)
 
 
-def _laws_hold(mutation: Mutation | None) -> bool:
-    with tempfile.TemporaryDirectory(prefix="weir-mutant-") as place:
-        copy = Path(place)
-        for folder in FOLDERS:
-            shutil.copytree(
-                ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__")
-            )
-        shutil.copy(ROOT / "pyproject.toml", copy)
+def apply(mutation: Mutation, tree: Path) -> None:
+    """Make the mistake. Raises LookupError where the source no longer reads as the mutation says."""
+    for swap in mutation.swaps:
+        file = tree / swap.file
+        text = ast.unparse(ast.parse(file.read_text(encoding="utf-8")))
+        if text.count(swap.old) != 1:
+            message = f"{mutation.name}: {swap.file} has {text.count(swap.old)} times: {swap.old}"
+            raise LookupError(message)
+        file.write_text(text.replace(swap.old, swap.new), encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Run:
+    """How the laws ended."""
+
+    code: int
+    output: str
+    seconds: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether every law held."""
+        return self.code == 0
+
+    @property
+    def fallen_to(self) -> str:
+        """The law that failed, "" where none did."""
+        found = re.search(rf"^FAILED {re.escape(LAWS)}::(\w+)", self.output, re.MULTILINE)
+        return found.group(1) if found and self.code == 1 else ""
+
+
+def run_laws(tree: Path) -> Run:
+    """The laws of a tree, until one fails."""
+    begun = time.perf_counter()
+    command = [sys.executable, "-m", "pytest", LAWS, "-x", "-q", "--timeout=0", "--tb=short"]
+    command += ["-p", "no:randomly", "-p", "tests.mutants", f"--hypothesis-profile={PROFILE}"]
+    done = subprocess.run(
+        command,
+        cwd=tree,
+        env=os.environ | {"PYTHONPATH": str(tree)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return Run(done.returncode, done.stdout + done.stderr, time.perf_counter() - begun)
+
+
+def laws_of(mutation: Mutation | None) -> Run:
+    """The laws on a copy of the tree, with the mistake."""
+    with copy_of_the_tree() as tree:
         if mutation is not None:
-            _apply(mutation, copy / "processors" / mutation.file)
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            LAWS,
-            "-x",
-            "-q",
-            "-p",
-            "no:randomly",
-            "-p",
-            "no:cacheprovider",
-            "--timeout=0",
-        ]
-        environment = os.environ | {"WEIR_LAWS": "mutants", "PYTHONPATH": str(copy)}
-        done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, check=False)
-        return b" failed" not in done.stdout and (mutation is not None or done.returncode == 0)
+            apply(mutation, tree)
+        return run_laws(tree)
 
 
-def _apply(mutation: Mutation, path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    if text.count(mutation.right) != 1:
-        message = f"{mutation.name}: {mutation.file} holds {mutation.right!r} {text.count(mutation.right)} times, not once"
-        raise SystemExit(message)
-    path.write_text(text.replace(mutation.right, mutation.wrong), encoding="utf-8")
+def told(name: str, run: Run) -> str:
+    """One line of the table; what neither passed nor failed as a law is told in full."""
+    what = f"falls to {run.fallen_to}" if run.fallen_to else "all laws hold"
+    broken = "" if run.passed or run.fallen_to else f"\n{run.output}"
+    return f"{name:50} {what:45} {run.seconds:6.1f} s{broken}"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit codes: 0 all fall, 1 one survives or the tree as it is does not pass."""
+    parser = argparse.ArgumentParser("python -m tests.mutants", description=__doc__)
+    parser.add_argument("words", nargs="*", help="only mutations whose names hold one of these")
+    words = parser.parse_args(arguments).words
+    chosen = [m for m in MUTATIONS if not words or any(word in m.name for word in words)]
+    whole = laws_of(None)
+    print(told("(the tree as it is)", whole), flush=True)
+    if not whole.passed:
+        print(whole.output)
+        return 1
+    survivors = []
+    for mutation in chosen:
+        run = laws_of(mutation)
+        print(told(mutation.name, run), flush=True)
+        survivors += [] if run.fallen_to else [mutation.name]
+    print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutations fall", *survivors, sep="\n")
+    return 1 if survivors else 0
 
 
 if __name__ == "__main__":

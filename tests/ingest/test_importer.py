@@ -13,7 +13,7 @@ from ingest.complaint import ComplaintError
 from ingest.importer import Imported, as_understood, import_file, load_mapping
 from ingest.mapping import FileMapping, Ticker, ends_of, instant_of, read_mapping
 from ingest.simulator import Claim, section_of
-from schemas.calendar import HOUR_MS, QUARTER_MS, instant, rfc3339
+from schemas.calendar import DAY_MS, HOUR_MS, OFFSET_MS, QUARTER_MS, instant, rfc3339
 from schemas.registry import STATEMENTS, Statement
 from schemas.section import NEVER, Record, Section, Unreadable
 
@@ -250,6 +250,19 @@ def test_no_tick_comes_before_what_was_over(told: list[tuple[int, int]], cuts: s
     for position, at in ticks:
         assert all(end <= at for end in ends[:position])
         assert all(end > at for end in ends[position:])
+
+
+def test_a_days_tick_is_at_the_business_midnight() -> None:
+    """Also the last one, where the last reading ends with the day."""
+    quarters = [
+        Claim("E1", 1, at, 1, "kWh", 5, 0, NEVER) for at in range(0, 2 * DAY_MS, QUARTER_MS)
+    ]
+    first, second = DAY_MS - OFFSET_MS, 2 * DAY_MS - OFFSET_MS
+    section = section_of("91510100SYN0000001", quarters, received_at=0)
+    assert Ticker(every_ms=DAY_MS).ticked(section).ticks == ((64, first), (160, second))
+    whole = section_of("91510100SYN0000001", quarters[:160], received_at=0)
+    ticker = Ticker(every_ms=DAY_MS)
+    assert ticker.last(ticker.ticked(whole)).ticks == ((64, first), (160, second))
 
 
 def test_the_same_file_twice_is_the_same(tmp_path: Path) -> None:

@@ -398,6 +398,20 @@ def test_a_tick_stands_after_the_readings_that_were_taken() -> None:
     )
 
 
+def test_time_may_pass_without_a_reading() -> None:
+    """A message of ticks alone; one whose ticks are wrong is kept by its bytes, not dropped."""
+    taken = section({"readings": [], "ticks": [[0, AT_MS]]})
+    assert (len(taken), taken.ticks, taken.refused) == (0, ((0, AT_MS),), ())
+    for told, reason in (
+        ({"ticks": [[1, AT_MS]]}, Refusal.BAD_TICKS),
+        ({"ticks": []}, Refusal.NO_READINGS),
+        ({"ticks": [[0, AT_MS]], "unit_code": 5}, Refusal.WRONG_UNIT),
+    ):
+        kept = take({"readings": [], **told})
+        assert isinstance(kept, Unreadable)
+        assert kept.reason == reason
+
+
 def test_the_original_of_a_reading_holds_no_ticks() -> None:
     """They are the message's; a refused reading in columns is kept without them."""
     taken = section({**GOOD, "value": ["x"], "ticks": [[1, AT_MS]]})

@@ -103,15 +103,14 @@ def _start(place: Place, stop_at: str = "") -> subprocess.Popen[bytes]:
         "worker",
         "--session",
         "3",
+        "--step-records",
+        "200",
         "--metrics-port",
         "0",
     ]
-    return subprocess.Popen(
-        command,
-        env=place.environment | {"WEIR_TEST_STOP_AT": stop_at},
-        stderr=place.errors.open("ab"),
-        stdout=subprocess.DEVNULL,
-    )
+    environment = place.environment | {"WEIR_TEST_STOP_AT": stop_at}
+    with place.errors.open("ab") as errors:
+        return subprocess.Popen(command, env=environment, stderr=errors, stdout=subprocess.DEVNULL)
 
 
 def _wait_stopped(
