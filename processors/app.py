@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 GROUP = "weir-processors"
 BATCH_RECORDS = 400
 BATCH_SECONDS = 0.25
-STALLED_SECONDS = 120.0
+STALLED_SECONDS = 600.0
 """A worker that has records to take and makes no progress for this long ends, so that another takes over."""
 FATAL = 70
 

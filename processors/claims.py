@@ -139,8 +139,12 @@ def _span(state: State, series: int, from_at: int, to_at: int) -> Span:
     )
 
 
-def _is_primary_register(state: State, series: int) -> bool:
-    return bool(state.s_statement[series] == 0 and state.is_register[state.s_point[series]])
+def _reach(state: State, series: int) -> int:
+    """How far away a register's neighbour can be without a gap row that tells of it."""
+    p = state.s_point[series]
+    if state.s_statement[series] != 0 or not state.is_register[p]:
+        return 0
+    return min(HOUR_MS, int(state.patience[p]))
 
 
 def _stored(
@@ -150,7 +154,7 @@ def _stored(
     spans: dict[int, Span] = {}
     for group in groups:
         first, last = group.between()
-        reach = HOUR_MS if _is_primary_register(state, group.series) else 0
+        reach = _reach(state, group.series)
         if first < state.ahead[group.series]:
             spans[group.series] = _span(state, group.series, first - reach, last + reach + 1)
     known = yield from identities(state, spans)
@@ -168,19 +172,16 @@ def identities(
     series_of = {span[:3]: series for series, span in spans.items()}
     for claim in fetched.claims:
         series = series_of[claim[:3]]
-        new = Arrival(
-            claim.at,
-            claim.rank,
-            claim.revision,
-            claim.sent_at,
-            claim.value,
-            claim.withdrawn,
-            claim.rejected,
-        )
-        known[series].setdefault(claim.at, Identity()).take(new)
+        _identity(known[series], claim.at).take(Arrival._make(claim[3:]))
     for series, new in claims_of_step(state, spans):
-        known[series].setdefault(new.at, Identity()).take(new)
+        _identity(known[series], new.at).take(new)
     return known
+
+
+def _identity(known: dict[int, Identity], at: int) -> Identity:
+    if at not in known:
+        known[at] = Identity()
+    return known[at]
 
 
 def claims_of_step(state: State, spans: dict[int, Span]) -> Iterator[tuple[int, Arrival]]:
@@ -228,7 +229,7 @@ def _merge(
     lifts = {at: known[at].lift() if at in known else None for at in touched}
     reached = int(state.tick_end[p]) if primary else NEVER
     for arrival in group.arrivals:
-        identity = known.setdefault(arrival.at, Identity())
+        identity = _identity(known, arrival.at)
         before_it = identity.winner() if arrival.at < reached else None
         change.classes.append(identity.take(arrival))
         change.late |= (

@@ -135,25 +135,29 @@ def claims_in(
     unit = np.repeat(np.array([row.unit for row in distinct], dtype=np.int64), sizes)
     statement = np.repeat(np.array([row.statement for row in distinct], dtype=np.int64), sizes)
     inside = np.flatnonzero(wanted.hold(_key(unit, point, statement), at))
-    place = inside - np.cumsum([0, *sizes])[:-1][which[inside]]
+    value = np.concatenate([row.value for row in distinct])
+    sent_at = np.concatenate([np.broadcast_to(row.sent_at, len(row.at)) for row in distinct])
+    columns = (which, point, at, sent_at, value)
     return tuple(
-        _claim(distinct[row], entry, codes)
-        for row, entry in zip(which[inside].tolist(), place.tolist(), strict=True)
+        _claim(distinct[row], codes, *entry)
+        for row, *entry in zip(*(column[inside].tolist() for column in columns), strict=True)
     )
 
 
-def _claim(row: RecordRow, entry: int, codes: Mapping[int, str]) -> Claim:
+def _claim(
+    row: RecordRow, codes: Mapping[int, str], point: int, at: int, sent_at: int, value: int
+) -> Claim:
     return Claim(
-        unit=codes[row.unit],
-        point=int(row.point[entry]),
-        statement=row.statement,
-        at=row.first_at + int(row.at[entry]),
-        rank=row.rank,
-        revision=row.revision,
-        sent_at=int(row.sent_at[entry if len(row.sent_at) > 1 else 0]),
-        value=int(row.value[entry]),
-        withdrawn=bool(row.flags & WITHDRAWN),
-        rejected=row.rejected,
+        codes[row.unit],
+        point,
+        row.statement,
+        at,
+        row.rank,
+        row.revision,
+        sent_at,
+        value,
+        bool(row.flags & WITHDRAWN),
+        row.rejected,
     )
 
 

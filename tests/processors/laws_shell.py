@@ -9,7 +9,9 @@ from typing import TypeVar
 from processors.engine import Engine, Placed
 from processors.memory import MemoryStore, drive, restore
 from processors.ports import Fetched, Needs, Step
+from processors.state import State, factor_tables
 from schemas.factors import default_pack
+from schemas.registry import Unit
 from tests.processors.worlds import PARTITIONS, World
 
 PACK = default_pack()
@@ -131,3 +133,10 @@ def units_of(step: Step) -> set[str]:
     """Units whose rows a step writes."""
     read = {row.unit for rows in (step.readings, step.rejections) for row in rows}
     return read | {state.unit for state in step.states}
+
+
+def state_of(*units: Unit) -> State:
+    """What the engine remembers of units that have said nothing yet."""
+    state = State(factor_tables(PACK))
+    state.register(units, {unit.code: 0 for unit in units}, 1)
+    return state

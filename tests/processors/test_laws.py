@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from oracle import Outcome, judge_log
 from schemas.calendar import HOUR_MS, window_end, window_start
@@ -19,11 +18,9 @@ from tests.processors.laws_figures import engine_span, engine_sums, oracle_span
 from tests.processors.laws_oracle import differences, messages
 from tests.processors.laws_paths import Reached
 from tests.processors.laws_shell import PACK, Shell
-from tests.processors.worlds import PARTITIONS, Entry, World, worlds
+from tests.processors.worlds import PARTITIONS, Entry, World, plans, worlds
 
 REACHED = Reached()
-plans = st.integers(0, 2**24 - 1).map(random.Random)
-"""How a log falls into steps, what happens between them, and what else a law leaves to chance."""
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -60,6 +60,9 @@ STRANGER = "91510100NOBODY0001"
 STARTS = ("2026-01-30T20:00", "2025-12-31T21:00", "2026-03-10T22:30", "2026-02-28T15:00")
 """On the business calendar: before the end of a month, a year, a day, and another month."""
 
+BEGIN = instant(datetime(2026, 3, 10, tzinfo=BUSINESS))
+"""A business midnight, for worlds made by hand."""
+
 Entry = tuple[int, int, Record]
 
 
@@ -129,6 +132,10 @@ def worlds(largest: int = 10) -> st.SearchStrategy[World]:
     return st.builds(draw, seed=st.integers(0, 2**24 - 1), size=st.integers(2, largest))
 
 
+plans = st.integers(0, 2**24 - 1).map(random.Random)
+"""How a log falls into steps, what happens between them, and what else a law leaves to chance."""
+
+
 def draw(seed: int, size: int) -> World:
     """The world of a seed; `size` bounds how much happens in it."""
     rng = random.Random(seed)
@@ -160,6 +167,34 @@ def configuration(version: int, units: Sequence[Unit]) -> Configuration:
         units=tuple(units),
     )
     return Configuration(version=version, author="law", reason="drawn", registry=registry)
+
+
+def point(**told: object) -> Point:
+    """A register point of an hour's cadence that may use 100 kWh an hour, but for what is told."""
+    usual: dict[str, object] = {
+        "name": "P0",
+        "quantity": "electricity",
+        "unit_of_measure": UNIT_OF_MEASURE[str(told.get("quantity", "electricity"))],
+        "statement": "register",
+        "digits": 3,
+        "rated_per_hour": "100",
+        "cadence_ms": HOUR_MS,
+        "valid_from": moment(BEGIN),
+    }
+    return Point.model_validate(usual | told)
+
+
+def unit(*points: Point, **told: object) -> Unit:
+    """A unit in history with these points, but for what is told."""
+    usual: dict[str, object] = {
+        "code": CODES[0],
+        "name": "unit",
+        "region": "510100",
+        "industry": "31",
+        "history": True,
+        "points": points,
+    }
+    return Unit.model_validate(usual | told)
 
 
 # Units.
