@@ -397,7 +397,7 @@ class Store:
         mine = [
             (rows[p][1], *step.positions[p])
             for p in step.positions
-            if rows[p][0] == self._epochs.get(p)
+            if rows[p][0] == self._epochs.get(p, -1)
         ]
         if mine and all(at == following for at, _, following in mine):
             return "happened"
@@ -410,7 +410,7 @@ class Store:
 
     def _not_mine(self, step: Step) -> set[int]:
         rows = self._held(step)
-        return {p for p in step.positions if rows[p][0] != self._epochs.get(p)}
+        return {p for p in step.positions if rows[p][0] != self._epochs.get(p, -1)}
 
     def _held(self, step: Step) -> dict[int, tuple[int | None, int]]:
         """Epoch and next offset of the step's partitions."""

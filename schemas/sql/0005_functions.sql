@@ -71,9 +71,13 @@ AS $$ SELECT amount * 0.000001 $$;
 CREATE FUNCTION staircase(rated bigint, at bigint, step bigint) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
-SELECT rated * (floored(at, step) / step) + (rated / step) * (at - floored(at, step))
-     + (rated % step) * (at - floored(at, step)) / step
+SELECT CASE WHEN at >= 0
+    THEN rated * (at / step) + (rated / step) * (at % step) + (rated % step) * (at % step) / step
+    ELSE rated * (floored(at, step) / step) + (rated / step) * (at - floored(at, step))
+       + (rated % step) * (at - floored(at, step)) / step
+END
 $$;
+COMMENT ON FUNCTION staircase IS 'Instants before 1970 are rare, and their way is the longer one.';
 
 CREATE FUNCTION allowed(rated bigint, from_ms bigint, till_ms bigint) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -146,78 +150,20 @@ WHERE r.unit = unit_id
   AND (point_number IS NULL OR c.point = point_number)
 $$;
 
--- The winners of the points' primary statements (RULES.md, section 2).
+-- The winners of the points' primary statements (RULES.md, section 2): of each identity and rank the
+-- first; where that withdraws, nothing of the rank is left.
 CREATE FUNCTION winners_of(unit_id integer, point_number smallint, from_ms bigint, till_ms bigint)
 RETURNS TABLE (point smallint, at bigint, value bigint)
 LANGUAGE sql STABLE PARALLEL SAFE
 AS $$
-WITH claim AS MATERIALIZED (
-    SELECT c.* FROM claims_of(unit_id, point_number, from_ms, till_ms) c
+WITH first_of_rank AS (
+    SELECT DISTINCT ON (c.point, c.at, c.rank) c.point, c.at, c.rank, c.value, c.withdraws
+    FROM claims_of(unit_id, point_number, from_ms, till_ms) c
     JOIN point p ON p.unit = unit_id AND p.number = c.point AND p.statement = c.statement
+    ORDER BY c.point, c.at, c.rank DESC, c.revision DESC, c.sent_at DESC, c.withdraws DESC, c.value DESC
 )
-SELECT DISTINCT ON (c.point, c.at) c.point, c.at, c.value
-FROM claim c
-WHERE NOT c.withdraws AND NOT EXISTS (
-    SELECT FROM claim w WHERE w.withdraws AND w.point = c.point AND w.at = c.at AND w.rank = c.rank
-      AND (w.revision, w.sent_at) >= (c.revision, c.sent_at))
-ORDER BY c.point, c.at, c.rank DESC, c.revision DESC, c.sent_at DESC, c.value DESC
-$$;
-
--- What periods rejected as `faster than rated` add to high, where no winner covers them (RULES.md, section 3).
-CREATE FUNCTION lifts_of(unit_id integer, point_number smallint, from_ms bigint, till_ms bigint)
-RETURNS TABLE (point smallint, hour bigint, excess bigint)
-LANGUAGE sql STABLE PARALLEL SAFE
-AS $$
-WITH claimed AS MATERIALIZED (
-    SELECT c.point, r.first_at + c.at AS at, p.statement, p.rated, max(c.value) AS most
-    FROM rejection_record r
-    CROSS JOIN LATERAL unnest(r.point, r.at, r.value) AS c (point, at, value)
-    JOIN point p ON p.unit = unit_id AND p.number = c.point AND p.statement = r.statement
-    WHERE r.unit = unit_id AND r.reason = 'faster than rated' AND p.statement > 0
-      AND r.day BETWEEN business_day(from_ms) AND business_day(till_ms - 1)
-      AND r.first_at < till_ms AND r.last_at >= from_ms
-      AND r.first_at + c.at >= from_ms AND r.first_at + c.at < till_ms
-      AND (point_number IS NULL OR c.point = point_number)
-    GROUP BY c.point, r.first_at + c.at, p.statement, p.rated
-)
-SELECT c.point, floored(c.at, 3600000), c.most - allowed(c.rated, c.at, end_of_period(c.statement, c.at))
-FROM claimed c
-WHERE NOT EXISTS (
-    SELECT FROM winners_of(unit_id, point_number, from_ms, till_ms) w WHERE w.point = c.point AND w.at = c.at)
-$$;
-
--- ---- Pieces
-
--- Known pieces that overlap [from, till). Those longer than an hour rest in `gap`, whose rows know
--- neighbours that may be months away; the others come from claims at most an hour outside.
-CREATE FUNCTION known_pieces_of(unit_id integer, point_number smallint, from_ms bigint, till_ms bigint)
-RETURNS TABLE (point smallint, rated bigint, starts bigint, ends bigint, low bigint, high bigint)
-LANGUAGE sql STABLE PARALLEL SAFE
-AS $$
-WITH winner AS (
-    SELECT w.point, w.at, w.value, p.statement, p.rated,
-           (10::numeric ^ coalesce(p.digits, 0))::bigint * 1000000 AS dial, p.multiplier::bigint AS multiplier,
-           lead(w.at) OVER following AS next_at, lead(w.value) OVER following AS next_value
-    FROM winners_of(unit_id, point_number, from_ms - 3600000, till_ms + 3600001) w
-    JOIN point p ON p.unit = unit_id AND p.number = w.point
-    WINDOW following AS (PARTITION BY w.point ORDER BY w.at)
-), register AS (
-    SELECT point, rated, at, next_at, dial * multiplier AS step, allowed(rated, at, next_at) AS most,
-           ((next_value - value) % dial + dial) % dial * multiplier AS least
-    FROM winner WHERE statement = 0 AND next_at - at <= 3600000
-), piece AS (
-    SELECT point, rated, at AS starts, next_at AS ends, least AS low, least + step * ((most - least) / step) AS high
-    FROM register WHERE least <= most
-    UNION ALL
-    SELECT point, rated, at, end_of_period(statement, at), value, value
-    FROM winner WHERE statement BETWEEN 1 AND 3
-    UNION ALL
-    SELECT g.point, p.rated, g.starts, g.ends, g.low, g.high
-    FROM gap g JOIN point p ON p.unit = g.unit AND p.number = g.point
-    WHERE g.unit = unit_id AND g.kind = 'known' AND g.ends - g.starts > 3600000
-      AND (point_number IS NULL OR g.point = point_number)
-)
-SELECT point, rated, starts, ends, low, high FROM piece WHERE starts < till_ms AND ends > from_ms
+SELECT DISTINCT ON (f.point, f.at) f.point, f.at, f.value
+FROM first_of_rank f WHERE NOT f.withdraws ORDER BY f.point, f.at, f.rank DESC
 $$;
 
 -- ---- For people
@@ -228,6 +174,8 @@ RETURNS TABLE (point text, quantity text, statement text, at timestamptz, value 
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = public, pg_temp
 SET plan_cache_mode = force_custom_plan
+SET work_mem = '64MB'
+SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -261,12 +209,17 @@ $$;
 COMMENT ON FUNCTION readings IS
 'What the points of a unit said of [from_at, till): every accepted or superseded claim. status: winner, superseded, withdrawn, or withdrawal (it withdraws, and has no value).';
 
+-- Known pieces longer than an hour rest in `gap`, whose rows know neighbours that may be months away;
+-- the others come from claims at most an hour outside. What the points are goes by arrays, and nothing
+-- large is joined: the planner cannot know how many readings a row holds, and must not have to.
 CREATE FUNCTION quarter_hours(unit text, from_at timestamptz, till timestamptz, point text DEFAULT NULL)
 RETURNS TABLE (point_name text, quantity text, unit_of_measure text, starts timestamptz,
                low numeric, best numeric, high numeric)
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = public, pg_temp
 SET plan_cache_mode = force_custom_plan
+SET work_mem = '64MB'
+SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -276,37 +229,94 @@ DECLARE
     point_number smallint := (SELECT number FROM point p WHERE p.unit = unit_id AND p.name = named);
     from_ms bigint := floored(ms_of(from_at), 900000);
     till_ms bigint := -floored(-ms_of($3), 900000);
+    near_ms bigint := floored(from_ms, 3600000) - 3600000;
+    far_ms bigint := -floored(-till_ms, 3600000) + 3600001;
+    statements smallint[];
+    rates bigint[];
+    dials bigint[];
+    multipliers bigint[];
 BEGIN
     IF named IS NOT NULL AND point_number IS NULL THEN
         RETURN;
     END IF;
+    SELECT array_agg(p.statement ORDER BY p.number), array_agg(p.rated ORDER BY p.number),
+           array_agg((10::numeric ^ coalesce(p.digits, 0))::bigint * 1000000 ORDER BY p.number),
+           array_agg(p.multiplier::bigint ORDER BY p.number)
+    INTO statements, rates, dials, multipliers FROM point p WHERE p.unit = unit_id;
     RETURN QUERY
-    WITH valid AS (  -- as if nothing were known: unknown and open time have the same bounds
-        SELECT p.number AS point, q.at AS quarter, p.rated,
-               greatest(q.at, p.valid_from) AS x, least(q.at + 900000, p.valid_to) AS y
-        FROM point p
-        CROSS JOIN LATERAL generate_series(
-            greatest(from_ms, floored(p.valid_from, 900000)), least(till_ms, p.valid_to) - 1, 900000) AS q (at)
-        WHERE p.unit = unit_id AND (point_number IS NULL OR p.number = point_number)
-    ), part AS (
-        SELECT k.*, q.at AS quarter, greatest(k.starts, q.at) AS x, least(k.ends, q.at + 900000) AS y
-        FROM known_pieces_of(unit_id, point_number, from_ms, till_ms) k
-        CROSS JOIN LATERAL generate_series(
-            greatest(from_ms, floored(k.starts, 900000)), least(till_ms, k.ends) - 1, 900000) AS q (at)
-    ), added AS (
-        SELECT v.point, v.quarter, 0::bigint AS low, half_allowed(v.rated, v.x, v.y) AS best, allowed(v.rated, v.x, v.y) AS high
-        FROM valid v
-        UNION ALL  -- what is known takes the place of the unknown there
-        SELECT k.point, k.quarter, low_of_part(k.low, k.rated, k.starts, k.ends, k.x, k.y),
-               spread(k.low, k.starts, k.ends, k.y) - spread(k.low, k.starts, k.ends, k.x) - half_allowed(k.rated, k.x, k.y),
-               high_of_part(k.high, k.rated, k.starts, k.ends, k.x, k.y) - allowed(k.rated, k.x, k.y)
-        FROM part k
+    WITH first_of_rank AS (  -- of each identity and rank; where it withdraws, nothing of the rank is left
+        SELECT DISTINCT ON (c.point, c.at, c.rank) c.point, c.at, c.rank, c.value, c.withdraws
+        FROM claims_of(unit_id, point_number, near_ms, far_ms) c
+        WHERE c.statement = statements[c.point + 1]
+        ORDER BY c.point, c.at, c.rank DESC, c.revision DESC, c.sent_at DESC, c.withdraws DESC, c.value DESC
+    ), winner AS MATERIALIZED (
+        SELECT DISTINCT ON (f.point, f.at) f.point, f.at, f.value
+        FROM first_of_rank f WHERE NOT f.withdraws ORDER BY f.point, f.at, f.rank DESC
+    ), neighbour AS (
+        SELECT w.point, w.at, w.value, lead(w.at) OVER following AS next_at,
+               lead(w.value) OVER following - w.value AS difference, rates[w.point + 1] AS rated
+        FROM winner w WHERE statements[w.point + 1] = 0
+        WINDOW following AS (PARTITION BY w.point ORDER BY w.at)
+    ), register AS (  -- both are below the dial (else rejected): at most one turn is missing
+        SELECT n.point, n.at, n.next_at, n.rated, allowed(n.rated, n.at, n.next_at) AS most,
+               multipliers[n.point + 1] * (n.difference + CASE WHEN n.difference < 0 THEN dials[n.point + 1] ELSE 0 END) AS least,
+               multipliers[n.point + 1] * dials[n.point + 1] AS turn
+        FROM neighbour n WHERE n.next_at - n.at <= 3600000
+    ), piece AS (
+        SELECT r.point, r.rated, r.at AS a, r.next_at AS b, r.least AS low, r.least + r.turn * ((r.most - r.least) / r.turn) AS high
+        FROM register r WHERE r.least <= r.most
         UNION ALL
-        SELECT l.point, l.hour, 0, 0, l.excess
-        FROM lifts_of(unit_id, point_number, floored(from_ms, 3600000), -floored(-till_ms, 3600000)) l
-        WHERE l.hour >= from_ms AND l.hour < till_ms
+        SELECT w.point, rates[w.point + 1], w.at, end_of_period(statements[w.point + 1], w.at), w.value, w.value
+        FROM winner w WHERE statements[w.point + 1] BETWEEN 1 AND 3
+        UNION ALL
+        SELECT g.point, rates[g.point + 1], g.starts, g.ends, g.low, g.high
+        FROM gap g WHERE g.unit = unit_id AND g.kind = 'known' AND g.ends - g.starts > 3600000
+          AND g.starts < till_ms AND g.ends > from_ms AND (point_number IS NULL OR g.point = point_number)
+    ), claimed AS (
+        SELECT c.point, r.first_at + c.at AS at, max(c.value) AS most
+        FROM rejection_record r
+        CROSS JOIN LATERAL unnest(r.point, r.at, r.value) AS c (point, at, value)
+        WHERE r.unit = unit_id AND r.reason = 'faster than rated'
+          AND r.day BETWEEN business_day(near_ms) AND business_day(far_ms)
+          AND r.statement = statements[c.point + 1] AND r.first_at < far_ms AND r.last_at >= near_ms
+          AND (point_number IS NULL OR c.point = point_number)
+        GROUP BY c.point, r.first_at + c.at
+    ), lift AS (
+        SELECT c.point, floored(c.at, 3600000) AS hour,
+               c.most - allowed(rates[c.point + 1], c.at, end_of_period(statements[c.point + 1], c.at)) AS excess
+        FROM claimed c WHERE (c.point, c.at) NOT IN (SELECT w.point, w.at FROM winner w)
+    ), part AS MATERIALIZED (
+        SELECT k.*, q.at AS quarter, greatest(k.a, q.at) AS x, least(k.b, q.at + 900000) AS y,
+               least(k.b, q.at + 900000) - greatest(k.a, q.at) = 900000
+               AND (k.point, q.at) NOT IN (SELECT l.point, l.hour FROM lift l) AS alone
+        FROM piece k
+        CROSS JOIN LATERAL generate_series(
+            greatest(from_ms, floored(k.a, 900000)), least(till_ms, k.b) - 1, 900000) AS q (at)
+    ), added AS (  -- what is known takes the place of what could be
+        SELECT k.point, k.quarter, low_of_part(k.low, k.rated, k.a, k.b, k.x, k.y) AS low,
+               spread(k.low, k.a, k.b, k.y) - spread(k.low, k.a, k.b, k.x) - half_allowed(k.rated, k.x, k.y) AS best,
+               high_of_part(k.high, k.rated, k.a, k.b, k.x, k.y) - allowed(k.rated, k.x, k.y) AS high
+        FROM part k WHERE NOT k.alone
+        UNION ALL
+        SELECT l.point, l.hour, 0, 0, l.excess FROM lift l WHERE l.hour >= from_ms AND l.hour < till_ms
+        UNION ALL  -- unknown and open: between nothing and what is allowed
+        SELECT v.number, v.quarter, 0, half_allowed(v.rated, v.x, v.y), allowed(v.rated, v.x, v.y)
+        FROM (
+            SELECT p.number, p.rated, q.at AS quarter, greatest(q.at, p.valid_from) AS x, least(q.at + 900000, p.valid_to) AS y
+            FROM point p
+            CROSS JOIN LATERAL generate_series(
+                greatest(from_ms, floored(p.valid_from, 900000)), least(till_ms, p.valid_to) - 1, 900000) AS q (at)
+            WHERE p.unit = unit_id AND (point_number IS NULL OR p.number = point_number)
+              AND (p.number, q.at) NOT IN (SELECT k.point, k.quarter FROM part k WHERE k.alone)
+        ) v
     ), summed AS (
-        SELECT a.point, a.quarter, sum(a.low) AS low, sum(a.best) AS best, sum(a.high) AS high
+        SELECT k.point, k.quarter, low_of_part(k.low, k.rated, k.a, k.b, k.x, k.y) AS low,
+               CASE WHEN k.a = k.x AND k.b = k.y THEN k.low
+                    ELSE spread(k.low, k.a, k.b, k.y) - spread(k.low, k.a, k.b, k.x) END AS best,
+               high_of_part(k.high, k.rated, k.a, k.b, k.x, k.y) AS high
+        FROM part k WHERE k.alone
+        UNION ALL
+        SELECT a.point, a.quarter, sum(a.low)::bigint, sum(a.best)::bigint, sum(a.high)::bigint
         FROM added a GROUP BY a.point, a.quarter
     )
     SELECT p.name, p.quantity::text, p.unit_of_measure, instant(s.quarter), scaled(s.low), scaled(s.best), scaled(s.high)
@@ -444,6 +454,8 @@ RETURNS TABLE (quantity text, unit_of_measure text, low numeric, best numeric, h
 LANGUAGE plpgsql STABLE SECURITY DEFINER
 SET search_path = public, pg_temp
 SET plan_cache_mode = force_custom_plan
+SET work_mem = '64MB'
+SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE

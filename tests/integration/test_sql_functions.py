@@ -29,7 +29,8 @@ TEN = START + 10 * HOUR_MS
 MILLI = "3.6"
 """A rated maximum per hour of 10⁻⁶ a millisecond: allowed(a, b) = b − a, and half of it is the best guess."""
 PACK = default_pack()
-Figures = dict[str, tuple[int, int, int | None, int]]
+Figures = dict[str, tuple[int | None, ...]]
+Quarters = dict[tuple[str, int], tuple[int | None, ...]]
 
 
 def point(name: str, statement: str = "register", *, rated: str = MILLI, **more: object) -> Point:
@@ -93,14 +94,14 @@ class Bench:
         """What the function says, in 10⁻⁶."""
         query = "SELECT quantity, low, best, high, share_measured FROM figures(%s, %s, %s)"
         rows = self.rows(query, unit, moment(start), moment(end))
-        return {str(quantity): tuple(map(micro, rest)) for quantity, *rest in rows}  # type: ignore[misc]
+        return {str(quantity): tuple(map(micro, rest)) for quantity, *rest in rows}
 
-    def quarters(self, unit: str, start: int, end: int) -> dict[tuple[str, int], tuple[int, ...]]:
+    def quarters(self, unit: str, start: int, end: int) -> Quarters:
         """What quarter_hours() says, in 10⁻⁶, by point and start."""
         query = """SELECT point_name, (extract(epoch FROM starts) * 1000)::bigint, low, best, high
                    FROM quarter_hours(%s, %s, %s)"""
         rows = self.rows(query, unit, moment(start), moment(end))
-        return {(str(name), int(at)): tuple(map(micro, rest)) for name, at, *rest in rows}  # type: ignore[call-overload,misc]
+        return {(str(name), int(str(at))): tuple(map(micro, rest)) for name, at, *rest in rows}
 
 
 def micro(number: object) -> int | None:
@@ -527,7 +528,7 @@ def test_the_functions_say_what_the_oracle_says(database: str, seed: int) -> Non
     store.close()
 
 
-def quarters_of(world: World, start: int, end: int) -> dict[tuple[str, int], tuple[int, ...]]:
+def quarters_of(world: World, start: int, end: int) -> Quarters:
     """The oracle's quarter hours in which a point is valid, or lifted."""
     return {
         (name, at): tuple(amount)
