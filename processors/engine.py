@@ -5,7 +5,7 @@ Between two ticks of a unit the order of its records decides nothing but the acc
 """
 
 from collections import defaultdict
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from operator import itemgetter
@@ -30,8 +30,8 @@ from processors.segments import Ordered, continued
 from processors.state import KEY_BITS, QUANTITIES, Factors, State, StepClaims, factor_tables
 from processors.ticks import Moment, Stand, Told, judge, numbered, tick_message
 from processors.validation import TOO_FAST, Readings, reasons
-from processors.windows import Pieces, apply, change_of, ensure, evict, pieces, together
-from schemas.calendar import DAY_MS, OFFSET_MS, business_day
+from processors.windows import Mask, Pieces, apply, change_of, ensure, evict, pieces, together
+from schemas.calendar import DAY_MS, HOUR_MS, OFFSET_MS, business_day
 from schemas.factors import FactorPack
 from schemas.registry import UNIT_OF_MEASURE, Configuration
 from schemas.section import (
@@ -363,25 +363,20 @@ class Engine:
     ) -> Asking:
         """Readings of one round, sorted by series and instant: continue what continues, merge the rest."""
         s, at = series[some], readings.at[some]
-        first = np.concatenate([[True], s[1:] != s[:-1]])
-        fine = np.where(first, at >= self.state.ahead[s], at > np.roll(at, 1))
-        fine &= (code[some] == 0) & ((readings.flags[some] & WITHDRAWN) == 0)
-        group = np.cumsum(first) - 1
-        odd = np.zeros(int(group[-1]) + 1, np.bool_)
-        odd[group[~fine]] = True
-        plain = ~odd[group]
+        plain = self._plain(s, at, (code[some] == 0) & ((readings.flags[some] & WITHDRAWN) == 0))
         units = _distinct(readings.unit[some], len(self.state.units))
         self.state.changed[units] = np.maximum(self.state.changed[units], 1)
         outcome.told.units.update(units.tolist())
         parts: list[Pieces] = []
+        taken_out: list[Pieces] = []
+        for wave in _waves(s[~plain], at[~plain], some[~plain]):
+            gone, come = yield from self._merge(readings, series, np.sort(wave), code, classes)
+            taken_out.append(gone)
+            parts.append(come)
+            self._remember(readings, series, wave, code)
         if plain.any():
             parts += self._continue(readings, series, some[plain])
-        taken_out: list[Pieces] = []
-        if not plain.all():
-            merged = yield from self._merge(readings, series, np.sort(some[~plain]), code, classes)
-            taken_out, put_in = merged
-            parts += put_in
-        self.state.step_claims.append(StepClaims(s, some, _claims(readings, code)))
+            self._remember(readings, series, some[plain], code)
         out, new = (
             change_of(self.state, together(taken_out)),
             change_of(self.state, together(parts)),
@@ -389,6 +384,24 @@ class Engine:
         yield from ensure(self.state, np.union1d(out.keys, new.keys) if len(out.keys) else new.keys)
         apply(self.state, out, -1)
         apply(self.state, new)
+
+    def _plain(self, series: Ints, at: Ints, fine: Mask) -> Mask:
+        """Which readings continue their series: all at or beyond `ahead`, one after the other, each fine.
+
+        What came late does not hold up what came in time.
+        """
+        late = at < self.state.ahead[series]
+        first = np.concatenate([[True], (series[1:] != series[:-1]) | (late[1:] != late[:-1])])
+        fine = fine & ~late & (first | (at > np.roll(at, 1)))
+        group = np.cumsum(first) - 1
+        odd = np.zeros(int(group[-1]) + 1, np.bool_)
+        odd[group[~fine]] = True
+        result: Mask = ~odd[group]
+        return result
+
+    def _remember(self, readings: Readings, series: Ints, some: Ints, code: Ints) -> None:
+        """Keep claims for look-ups later in this step."""
+        self.state.step_claims.append(StepClaims(series[some], some, _claims(readings, code)))
 
     def _continue(self, readings: Readings, series: Ints, some: Ints) -> list[Pieces]:
         """Readings that come in order. Only primary series make pieces."""
@@ -409,7 +422,7 @@ class Engine:
 
     def _merge(
         self, readings: Readings, series: Ints, some: Ints, code: Ints, classes: Ints
-    ) -> Generator[Needs, Fetched, tuple[list[Pieces], list[Pieces]]]:
+    ) -> Generator[Needs, Fetched, tuple[Pieces, Pieces]]:
         """Readings that do not simply continue their series; `some` is in order of arrival."""
         arrivals: dict[int, list[Arrival]] = defaultdict(list)
         places: dict[int, list[int]] = defaultdict(list)
@@ -424,7 +437,7 @@ class Engine:
             if change.late:
                 self.state.changed[self.state.p_unit[self.state.s_point[group.series]]] = 2
         out = pieces(piece for change in changes for piece in change.taken_out)
-        return [out], [pieces(piece for change in changes for piece in change.put_in)]
+        return out, pieces(piece for change in changes for piece in change.put_in)
 
     def _count(self, chunk: _Chunk, lengths: Ints, classes: Ints, outcome: _Outcome) -> None:
         section = np.repeat(np.arange(len(lengths)), lengths)
@@ -493,6 +506,21 @@ def _gap_changes(
         Gap(*key, 0, "known", 0, 0, None, None) for key, gap in changed.items() if gap is None
     )
     return ended, tuple(gap for gap in changed.values() if gap is not None)
+
+
+def _waves(series: Ints, at: Ints, some: Ints) -> Iterator[Ints]:
+    """The readings, sorted by series and instant, so that each series has neighbours alone in a wave.
+
+    Between readings of last week and of today lies a week of claims, which nobody needs to see.
+    """
+    if not len(some):
+        return
+    begins = np.concatenate([[True], series[1:] != series[:-1]])
+    apart = np.concatenate([[False], at[1:] - at[:-1] > HOUR_MS]) & ~begins
+    count = np.cumsum(apart)
+    wave = count - np.maximum.accumulate(np.where(begins, count, 0))
+    for number in range(int(wave.max()) + 1):
+        yield some[wave == number]
 
 
 def _claims(readings: Readings, code: Ints) -> tuple[Ints, ...]:

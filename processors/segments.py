@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from processors.amounts import allowed
 from processors.ports import Gap, Ints
 from processors.state import State
-from processors.windows import KNOWN, LIFT, UNKNOWN, Pieces, is_gap
+from processors.windows import KNOWN, LIFT, UNKNOWN, Mask, Pieces, is_gap
 from schemas.calendar import HOUR_MS, Instants, window_ends
 from schemas.registry import STATEMENTS
 from schemas.section import NEVER
@@ -36,7 +35,7 @@ def period_ends(statement: Ints, length: Ints, at: Instants) -> Ints:
 
 def register_amounts(
     state: State, point: Ints, between: tuple[Ints, Ints], registers: tuple[Ints, Ints]
-) -> tuple[Ints, Ints, npt.NDArray[np.bool_]]:
+) -> tuple[Ints, Ints, Mask]:
     """D of register segments: (low, high, whether no value is allowed: an event)."""
     (start, end), (earlier, later) = between, registers
     multiplier, dial = state.multiplier[point], state.dial[point]
@@ -56,6 +55,10 @@ class Ordered:
     at: Ints
     value: Ints
 
+    def of(self, mask: Mask) -> "Ordered":
+        """Those of some of the series."""
+        return Ordered(self.series[mask], self.at[mask], self.value[mask])
+
 
 def continued(state: State, new: Ordered) -> tuple[Pieces, list[Gap]]:
     """Pieces and gaps that these readings of primary series add; moves the series' heads and the points' ends."""
@@ -64,14 +67,11 @@ def continued(state: State, new: Ordered) -> tuple[Pieces, list[Gap]]:
     registers = state.is_register[point]
     parts: list[Pieces] = []
     gaps: list[Gap] = []
-    if registers.any():
-        part = _continued_registers(state, new, point, first, registers)
-        parts.append(part)
-        gaps.extend(_gaps_of(state, new, part, registers))
-    if not registers.all():
-        part = _continued_periods(state, new, point, first, ~registers)
-        parts.append(part)
-        gaps.extend(long_gap(state, row) for row in _rows(part, is_gap(state, part)))
+    for mask, pieces_of in ((registers, _continued_registers), (~registers, _continued_periods)):
+        if mask.any():
+            part, found = pieces_of(state, new.of(mask), point[mask], first[mask])
+            parts.append(part)
+            gaps.extend(found)
     _move_heads(state, new, point, registers)
     return _joined(parts), gaps
 
@@ -83,59 +83,47 @@ def _joined(parts: list[Pieces]) -> Pieces:
     return Pieces(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
-def _rows(part: Pieces, mask: npt.NDArray[np.bool_]) -> list[Piece]:
+def _rows(part: Pieces, mask: Mask) -> list[Piece]:
     names = ("point", "start", "end", "kind", "low", "high", "until")
     columns = [getattr(part, name)[mask].tolist() for name in names]
     return list(zip(*columns, strict=True))
 
 
 def _continued_registers(
-    state: State,
-    new: Ordered,
-    point: Ints,
-    first: npt.NDArray[np.bool_],
-    mask: npt.NDArray[np.bool_],
-) -> Pieces:
+    state: State, new: Ordered, point: Ints, first: Mask
+) -> tuple[Pieces, list[Gap]]:
     """One piece a reading, from its predecessor or from the beginning of validity."""
-    head_at, head_value = state.last_at[new.series], state.last_value[new.series]
-    begins = state.p_begins[point]
+    head_at = state.last_at[new.series]
     leading = first & (head_at == NEVER)
-    start = np.where(first, np.where(leading, begins, head_at), np.roll(new.at, 1))[mask]
-    earlier = np.where(first, head_value, np.roll(new.value, 1))[mask]
-    p, end, later, leading = point[mask], new.at[mask], new.value[mask], leading[mask]
-    low, high, event = register_amounts(state, p, (start, end), (earlier, later))
+    start = np.where(first, np.where(leading, state.p_begins[point], head_at), np.roll(new.at, 1))
+    earlier = np.where(first, state.last_value[new.series], np.roll(new.value, 1))
+    low, high, event = register_amounts(state, point, (start, new.at), (earlier, new.value))
     unknown = event | leading
     kind = np.where(unknown, UNKNOWN, KNOWN)
-    zero = np.zeros(len(p), np.int64)
-    part = Pieces(
-        p, start, end, kind, np.where(unknown, zero, low), np.where(unknown, zero, high), end
-    )
-    return part if not (leading & (start == end)).any() else _where(part, start < end)
+    low, high = np.where(unknown, 0, low), np.where(unknown, 0, high)
+    part = Pieces(point, start, new.at, kind, low, high, new.at)
+    registers = (earlier, new.value, leading)
+    if (leading & (start == new.at)).any():
+        lasts = start < new.at
+        part, registers = _where(part, lasts), (earlier[lasts], new.value[lasts], leading[lasts])
+    return part, _register_gaps(state, part, registers)
 
 
-def _where(part: Pieces, mask: npt.NDArray[np.bool_]) -> Pieces:
+def _where(part: Pieces, mask: Mask) -> Pieces:
     names = ("point", "start", "end", "kind", "low", "high", "until")
     return Pieces(*(getattr(part, name)[mask] for name in names))
 
 
-def _gaps_of(state: State, new: Ordered, part: Pieces, mask: npt.NDArray[np.bool_]) -> list[Gap]:
+def _register_gaps(state: State, part: Pieces, registers: tuple[Ints, Ints, Mask]) -> list[Gap]:
     """Gap rows of register pieces: long or ambiguous ones, the leading one, events."""
-    rows = _rows(part, is_gap(state, part) | (part.kind == UNKNOWN))
-    if not rows:
+    some = is_gap(state, part) | (part.kind == UNKNOWN)
+    if not some.any():
         return []
-    point = state.s_point[new.series]
-    some = mask & np.isin(point, [row[0] for row in rows])
-    columns = (point[some].tolist(), new.at[some].tolist(), new.value[some].tolist())
-    register = {(p, t): v for p, t, v in zip(*columns, strict=True)}
-    gaps = []
-    for row in rows:
-        p, start, end = row[:3]
-        s = int(state.series_of[p, 0])
-        earlier = register.get((p, start))
-        if earlier is None and int(state.last_at[s]) == start:
-            earlier = int(state.last_value[s])
-        gaps.append(register_gap(state, row, earlier, register[p, end]))
-    return gaps
+    columns = (column[some].tolist() for column in registers)
+    return [
+        register_gap(state, row, None if leads else earlier, later)
+        for row, earlier, later, leads in zip(_rows(part, some), *columns, strict=True)
+    ]
 
 
 def register_gap(state: State, piece: Piece, earlier: int | None, later: int) -> Gap:
@@ -154,27 +142,22 @@ def long_gap(state: State, piece: Piece) -> Gap:
 
 
 def _continued_periods(
-    state: State,
-    new: Ordered,
-    point: Ints,
-    first: npt.NDArray[np.bool_],
-    mask: npt.NDArray[np.bool_],
-) -> Pieces:
+    state: State, new: Ordered, point: Ints, first: Mask
+) -> tuple[Pieces, list[Gap]]:
     """A known piece a reading, and an unknown one before it where time is missing."""
     end = period_ends(state.statement[point], state.length[point], new.at)
-    before = np.where(first, state.end[point], np.roll(end, 1))[mask]
-    p, at, end, value = point[mask], new.at[mask], end[mask], new.value[mask]
-    zero = np.zeros(len(p), np.int64)
-    known = Pieces(p, at, end, zero + KNOWN, value, value, end)
-    hole = before < at
+    before = np.where(first, state.end[point], np.roll(end, 1))
+    zero = np.zeros(len(point), np.int64)
+    known = Pieces(point, new.at, end, zero + KNOWN, new.value, new.value, end)
+    gaps = [long_gap(state, row) for row in _rows(known, is_gap(state, known))]
+    hole = before < new.at
     if not hole.any():
-        return known
-    p, before, at = p[hole], before[hole], at[hole]
-    zero = zero[hole]
-    return _joined([known, Pieces(p, before, at, zero + UNKNOWN, zero, zero, at)])
+        return known, gaps
+    p, before, at, zero = point[hole], before[hole], new.at[hole], zero[hole]
+    return _joined([known, Pieces(p, before, at, zero + UNKNOWN, zero, zero, at)]), gaps
 
 
-def _move_heads(state: State, new: Ordered, point: Ints, registers: npt.NDArray[np.bool_]) -> None:
+def _move_heads(state: State, new: Ordered, point: Ints, registers: Mask) -> None:
     last = np.concatenate([new.series[1:] != new.series[:-1], [True]])
     series, p, at = new.series[last], point[last], new.at[last]
     state.last_at[series], state.last_value[series] = at, new.value[last]

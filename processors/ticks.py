@@ -4,11 +4,11 @@ Rules: schemas/RULES.md, section 7. What is told depends on the log alone, never
 """
 
 from collections import defaultdict
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass, field
-from itertools import compress, groupby
+from itertools import chain, compress, groupby
 from operator import attrgetter
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import orjson
@@ -47,6 +47,7 @@ from processors.windows import (
     Asking,
     carriers_of,
     ensure,
+    has_earlier_windows,
     open_windows,
     settle,
     touched_windows,
@@ -72,6 +73,8 @@ LAST = 1
 _CAUSES = ("time", "reading", "late reading")
 
 Json = dict[str, object]
+Figure = tuple[int, int, int | str, int]
+"""low, best, high (a number or `null`), share measured: as they stand in JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,19 @@ class Moment(NamedTuple):
     unit: int
     at: int
     stand: Stand
+
+
+class Window(NamedTuple):
+    """A window as told: `said` is its JSON."""
+
+    kind: str
+    start: int
+    end: int
+    said: bytes
+
+    def judged(self, verdict: Json) -> "Window":
+        """The same with a verdict, which stands at its end."""
+        return self._replace(said=self.said[:-1] + b"," + orjson.dumps(verdict)[1:])
 
 
 @dataclass(slots=True)
@@ -125,7 +141,9 @@ def judge(state: State, moments: list[Moment], told: Told) -> Asking:
     judged = yield from _judge_open(state, units, at, points, ticks)
     if cut is not None:
         beyond.put_back(state, cut)
-    full = [i for i in judged.to_tell if judged.full[i]]
+    full = [
+        i for i in judged.to_tell if judged.full[i] and has_earlier_windows(state, moments[i].unit)
+    ]
     for some in range(0, len(full), _TOGETHER):
         mine = full[some : some + _TOGETHER]
         found = yield from side_by_side([_earlier_windows(state, moments[i].unit) for i in mine])
@@ -145,9 +163,9 @@ class _Judged:
     codes: Ints
     full: list[bool]
     to_tell: list[int]
-    windows: dict[int, list[Json]]
+    windows: dict[int, list[Window]]
     silent: dict[int, list[Json]]
-    earlier: dict[int, list[Json]] = field(default_factory=dict)
+    earlier: dict[int, list[Window]] = field(default_factory=dict)
 
 
 def _judge_open(
@@ -176,7 +194,7 @@ def _judge_open(
     energy = unit_energy(state, units, owner, found[YEAR], (start, at))
     codes = verdicts(energy, state.quota[units])
     to_tell = (codes != state.told_verdict[units]) | differs[units] | full
-    windows: dict[int, list[Json]] = {i: [] for i in np.flatnonzero(to_tell).tolist()}
+    windows: dict[int, list[Window]] = {i: [] for i in np.flatnonzero(to_tell).tolist()}
     for kind, of_kind in found.items():
         some = np.flatnonzero(to_tell if kind == YEAR else full)
         first = np.cumsum(per_unit) - per_unit
@@ -218,43 +236,35 @@ def _tell(state: State, moment: Moment, judged: _Judged, i: int, told: Told) -> 
     state.told_verdict[u] = code
     windows = judged.windows[i]
     if code != NO_VERDICT:
-        windows[-1] |= _verdict(
-            code,
-            quota,
-            int(state.told_since[u]) if code == FAIL else None,
-            suspected=int(judged.energy.best[i]) > quota,
-        )
+        since = int(state.told_since[u]) if code == FAIL else None
+        suspected = int(judged.energy.best[i]) > quota
+        windows[-1] = windows[-1].judged(_verdict(code, quota, since, suspected=suspected))
     if judged.full[i]:
-        windows += judged.earlier[i]
+        windows += judged.earlier.get(i, [])
         state.touched[u].clear()
         state.earlier[u].clear()
         state.told_full[u] = moment.at
-    said = [orjson.dumps(window) for window in windows]
-    for window, text in zip(windows, said, strict=True):
-        if window["window"] != "hour":
-            told.windows.append(_window_row(state, moment, window, text))
-    told.outbox.append(_message(state, moment, said, judged.silent.get(u, []), before))
+    name, stand = state.units[u].code, moment.stand
+    told.windows.extend(
+        WindowRow(
+            name,
+            window.kind,
+            window.start,
+            window.end,
+            moment.at,
+            stand.offset,
+            stand.position,
+            window.said,
+        )
+        for window in windows
+        if window.kind != "hour"
+    )
+    told.outbox.append(_message(state, moment, windows, judged.silent.get(u, []), before))
     state.changed[u] = 0
 
 
-def _window_row(state: State, moment: Moment, window: Json, text: bytes) -> WindowRow:
-    kind, start, end = cast(
-        "tuple[str, int, int]", (window["window"], window["start"], window["end"])
-    )
-    return WindowRow(
-        state.units[moment.unit].code,
-        kind,
-        start,
-        end,
-        moment.at,
-        moment.stand.offset,
-        moment.stand.position,
-        text,
-    )
-
-
 def _message(
-    state: State, moment: Moment, windows: list[bytes], silent: list[Json], before: int
+    state: State, moment: Moment, windows: list[Window], silent: list[Json], before: int
 ) -> OutboxRow:
     u, stand = moment.unit, moment.stand
     body = {
@@ -265,7 +275,7 @@ def _message(
         "cause": _CAUSES[int(state.changed[u])],
         "configuration": int(state.configuration[u]),
         "history": not bool(state.live[u]),
-        "windows": [orjson.Fragment(window) for window in windows],
+        "windows": [orjson.Fragment(window.said) for window in windows],
         "silent": silent,
         "previous_verdict": _WORDS[before][0],
     }
@@ -319,118 +329,112 @@ def _verdict(code: int, quota: int, since: int | None, *, suspected: bool) -> Js
 
 def _windows(
     state: State, units: Ints, kind: int, between: tuple[Ints, Ints, Ints], found: Figures
-) -> list[Json]:
+) -> list[Window]:
     """A window of each unit (starts, ends, until when) as told; `found`: figures of all carriers of these units."""
     start, end, until = between
     begins = state.begins[units]
     is_open = ((start < begins) & (begins < until)).tolist()
-    carriers, count = (
-        carriers_of(state, units),
-        state.carrier_from[units + 1] - state.carrier_from[units],
-    )
+    carriers = carriers_of(state, units)
+    count = state.carrier_from[units + 1] - state.carrier_from[units]
     last = np.cumsum(count)
+    first = last - count
     names = [QUANTITIES[quantity] for quantity in state.c_quantity[carriers].tolist()]
-    columns = (found.low, found.best, found.high, found.measured, found.expected)
-    rows = list(zip(names, *(column.tolist() for column in columns), strict=True))
-    energies = _energies(state, found, carriers, last - count)
-    factors = _Factors(state.factors)
+    native = _figures(found.low, found.best, found.high, found.measured, found.expected)
+    energies = _energies(state, found, carriers, first)
+    forms = _Forms(state.factors, KINDS[kind])
     years = (years_of_hours(start // HOUR_MS) + FIRST_YEAR).tolist()
-    told: list[Json] = []
-    for i, (u, a, b, begin) in enumerate(
-        zip(units.tolist(), (last - count).tolist(), last.tolist(), start.tolist(), strict=True)
-    ):
-        said: dict[str, Json] = {}
-        for name, *amounts, measured, expected in rows[a:b]:
-            said[name] = _figure(
-                name,
-                _opened(state, u, (begin, name), amounts) if is_open[i] else amounts,
-                measured,
-                expected,
-            )
-        if energies[i]:
-            measured, expected, *both = energies[i]
-            for target, (name, used) in enumerate(
-                zip(TARGETS, factors.of(tuple(names[a:b]), years[i]), strict=True)
-            ):
-                amounts = both[3 * target : 3 * target + 3]
-                said[name] = (
-                    _figure(
-                        name,
-                        _opened(state, u, (begin, name), amounts) if is_open[i] else amounts,
-                        measured,
-                        expected,
-                    )
-                    | used
-                )
-        told.append({"window": KINDS[kind], "start": begin, "end": int(end[i]), "figures": said})
+    columns = (units, first, last, start, end)
+    told = []
+    for i, (u, a, b, begin, finish) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+        form = forms.of(tuple(names[a:b]), years[i])
+        said = native[a:b] + energies[i]
+        if is_open[i]:
+            named = zip(form.names, said, strict=True)
+            said = [_opened(state, u, (begin, name), figure) for name, figure in named]
+        text = form.text % (begin, finish, *chain.from_iterable(said))
+        told.append(Window(KINDS[kind], begin, finish, text.encode()))
     return told
 
 
-def _energies(state: State, found: Figures, carriers: Ints, first: Ints) -> list[list[int]]:
-    """Of each unit, whose carriers begin at `first`: measured, expected, and low, best, high of each target; nothing where nothing feeds them."""
-    feeds = feeding(state, carriers)
-    columns = [found.measured, found.expected]
-    for target in range(len(TARGETS)):
-        columns += [
-            found.target_low[:, target],
-            found.target_best[:, target],
-            found.target_high[:, target],
-        ]
-    sums = np.add.reduceat(np.where(feeds, np.stack(columns), 0), first, axis=1).T.tolist()
+def _figures(low: Ints, best: Ints, high: Ints, measured: Ints, expected: Ints) -> list[Figure]:
+    """Rows of figures as told; a share in millionths."""
+    columns = (column.tolist() for column in (low, best, high, measured, expected))
     return [
-        row if fed else []
-        for row, fed in zip(sums, np.logical_or.reduceat(feeds, first).tolist(), strict=True)
+        (a, b, c, SCALE * part // whole if whole else 0)
+        for a, b, c, part, whole in zip(*columns, strict=True)
     ]
 
 
-class _Factors:
-    """What is said of the factors used, by quantities and year."""
-
-    def __init__(self, factors: Factors) -> None:
-        self._factors = factors
-        self._said: dict[tuple[tuple[str, ...], int], list[Json]] = {}
-
-    def of(self, names: tuple[str, ...], year: int) -> list[Json]:
-        """For each target."""
-        if (names, year) not in self._said:
-            quantities = [QUANTITIES.index(name) for name in names if name in CARRIERS]
-            used = [
-                [self._factors.ids(quantity, target, year) for quantity in quantities]
-                for target in range(len(TARGETS))
-            ]
-            self._said[names, year] = [
-                {
-                    "factors": [factor for factor, _ in one],
-                    "unverified": any(mark for _, mark in one),
-                }
-                for one in used
-            ]
-        return self._said[names, year]
+def _energies(state: State, found: Figures, carriers: Ints, first: Ints) -> list[list[Figure]]:
+    """Figures of the targets of each unit, whose carriers begin at `first`; none where nothing feeds them."""
+    feeds = feeding(state, carriers)
+    measured, expected = (
+        np.add.reduceat(np.where(feeds, column, 0), first)
+        for column in (found.measured, found.expected)
+    )
+    of_targets = []
+    for target in range(len(TARGETS)):
+        low, best, high = (
+            np.add.reduceat(np.where(feeds, column[:, target], 0), first)
+            for column in (found.target_low, found.target_best, found.target_high)
+        )
+        of_targets.append(_figures(low, best, high, measured, expected))
+    fed = np.logical_or.reduceat(feeds, first).tolist()
+    rows = zip(*of_targets, strict=True)
+    return [list(row) if is_fed else [] for is_fed, row in zip(fed, rows, strict=True)]
 
 
-def _opened(state: State, u: int, what: tuple[int, str], amounts: list[int]) -> list[int | None]:
-    """Amounts with the opening balance, of a window that begins before the unit's first validity: the year's, where it begins with it."""
+class _Form(NamedTuple):
+    """JSON of a window: start, end, and four numbers a figure are to be filled in."""
+
+    names: tuple[str, ...]
+    text: str
+
+
+class _Forms:
+    """Forms of a kind of window, by quantities and year: tens of thousands differ in their numbers alone."""
+
+    def __init__(self, factors: Factors, kind: str) -> None:
+        self._factors, self._kind = factors, kind
+        self._known: dict[tuple[tuple[str, ...], int], _Form] = {}
+
+    def of(self, names: tuple[str, ...], year: int) -> _Form:
+        """The form of units that have just these quantities."""
+        if (names, year) not in self._known:
+            self._known[names, year] = self._made(names, year)
+        return self._known[names, year]
+
+    def _made(self, names: tuple[str, ...], year: int) -> _Form:
+        figures: dict[str, Json] = {name: _blank(name) for name in names}
+        feeding = [QUANTITIES.index(name) for name in names if name in CARRIERS]
+        for target, name in enumerate(TARGETS if feeding else ()):
+            used = [self._factors.ids(quantity, target, year) for quantity in feeding]
+            figures[name] = _blank(name) | {
+                "factors": [factor for factor, _ in used],
+                "unverified": any(mark for _, mark in used),
+            }
+        body = {"window": self._kind, "start": "%s", "end": "%s", "figures": figures}
+        text = orjson.dumps(body).decode().replace("%", "%%").replace('"%%s"', "%s")
+        return _Form(tuple(figures), text)
+
+
+def _blank(name: str) -> Json:
+    numbers = dict.fromkeys(("low", "best", "high", "share_measured"), "%s")
+    return {"unit_of_measure": UNIT_OF_MEASURE[name], **numbers}
+
+
+def _opened(state: State, u: int, what: tuple[int, str], figure: Figure) -> Figure:
+    """A figure with the opening balance, of a window that begins before the unit's first validity: the year's, where it begins with it."""
     start, name = what
-    low, best, high = amounts
+    low, best, high, share = figure
     year = year_of(start)
     declared = state.opening(u, year, name) if start == year_start(year) else None
     if declared is None:
-        return [low, best, None]
-    return [low + declared[0], best + declared[1], high + declared[2]]
+        return low, best, "null", share
+    return low + declared[0], best + declared[1], int(high) + declared[2], share
 
 
-def _figure(name: str, amounts: Sequence[int | None], measured: int, expected: int) -> Json:
-    low, best, high = amounts
-    return {
-        "unit_of_measure": UNIT_OF_MEASURE[name],
-        "low": low,
-        "best": best,
-        "high": high,
-        "share_measured": SCALE * measured // expected if expected else 0,
-    }
-
-
-def _earlier_windows(state: State, u: int) -> Generator[Needs, Fetched, list[Json]]:
+def _earlier_windows(state: State, u: int) -> Generator[Needs, Fetched, list[Window]]:
     """The touched days, months and years before the open ones, as they are now."""
     windows = []
     touched = yield from touched_windows(state, u)
@@ -444,7 +448,7 @@ def _earlier_windows(state: State, u: int) -> Generator[Needs, Fetched, list[Jso
 
 def _closed_window(
     state: State, u: int, where: tuple[int, int, int], sums: Sums
-) -> Generator[Needs, Fetched, Json]:
+) -> Generator[Needs, Fetched, Window]:
     kind, start, end = where
     carriers = carriers_of(state, np.array([u]))
     found = figures(sums, *_ratios(state, carriers, np.full(len(carriers), start)))
@@ -458,4 +462,4 @@ def _closed_window(
     since = None
     if code == FAIL:
         since = yield from spans.since(state, u, (start, end), quota)
-    return window | _verdict(code, quota, since, suspected=int(energy.best[0]) > quota)
+    return window.judged(_verdict(code, quota, since, suspected=int(energy.best[0]) > quota))

@@ -65,11 +65,19 @@ def reasons(state: State, readings: Readings) -> tuple[Ints, Ints]:
         return np.full(len(r.at), UNKNOWN_POINT, np.int64), np.full(len(r.at), -1, np.int64)
     series = np.where(known, state.series_of[point, statement], -1)
     register = statement == 0
-    end = np.where(register, r.at, period_ends(statement, LENGTHS[statement], r.at))
     valued = (r.flags & WITHDRAWN) == 0
+    end, off_grid, too_fast = r.at, np.zeros(len(r.at), np.bool_), np.zeros(len(r.at), np.bool_)
+    periods = np.flatnonzero(~register)
+    if len(periods):
+        kind, at, p = statement[periods], r.at[periods], point[periods]
+        ends = period_ends(kind, LENGTHS[kind], at)
+        end = r.at.copy()
+        end[periods] = ends
+        off_grid[periods] = _off_grid(state, series[periods], kind, at)
+        fastest = allowed(state.rated[p], at, ends)
+        too_fast[periods] = valued[periods] & (r.value[periods] > fastest)
     horizon = np.where(state.live[r.unit], r.received_at - state.horizon[r.unit], NEVER)
     latest = r.received_at + FUTURE_TOLERANCE_MS
-    too_fast = valued & ~register & (r.value > allowed(state.rated[point], r.at, end))
     masks: tuple[Mask, ...] = (
         r.point < 0,
         series < 0,
@@ -77,14 +85,15 @@ def reasons(state: State, readings: Readings) -> tuple[Ints, Ints]:
         (r.at < state.p_begins[point]) | (end > state.p_ends[point]),
         (r.sent_at > latest) | (end > latest),
         r.at < horizon,
-        ~register & _off_grid(state, series, statement, r.at),
+        off_grid,
         valued & (r.value < 0),
         valued & register & (r.value >= state.dial[point]),
         too_fast,
     )
     code = np.zeros(len(r.at), np.int64)
     for number in range(len(masks), 0, -1):
-        code[masks[number - 1]] = number
+        if masks[number - 1].any():
+            code[masks[number - 1]] = number
     return code, series
 
 

@@ -257,14 +257,15 @@ def change_of(state: State, part: Pieces) -> Change:
         np.maximum(part.start[index], hour * HOUR_MS),
         np.minimum(part.until[index], (hour + 1) * HOUR_MS),
     )
+    columns |= _of_known(part, index, (x, y))
     kinds = part.kind[index]
-    for kind, told in ((KNOWN, _of_known), (UNKNOWN, _of_unknown), (LIFT, _of_lift)):
-        mask = kinds == kind
-        if mask.all():
-            columns |= told(state, part, index, (x, y))
-        elif mask.any():
-            for column, values in told(state, part, index[mask], (x[mask], y[mask])).items():
-                columns.setdefault(column, np.zeros(len(index), np.int64))[mask] += values
+    for kind, told in ((UNKNOWN, _of_unknown), (LIFT, _of_lift)):
+        some = np.flatnonzero(kinds == kind)
+        if len(some):
+            for column in (H_BEST, H_MEASURED, H_INEXACT):
+                columns[column][some] = 0
+            for column, values in told(state, part, index[some], (x[some], y[some])).items():
+                columns.setdefault(column, np.zeros(len(index), np.int64))[some] = values
     edge_keys, edges = _edges(state, part)
     if len(edge_keys):
         keys = np.concatenate([keys, edge_keys])
@@ -286,21 +287,17 @@ def _mixed(columns: Iterable[Ints]) -> Ints:
     return mixed.view(np.int64)
 
 
-def _of_known(
-    state: State, part: Pieces, index: Ints, between: tuple[Ints, Ints]
-) -> dict[int, Ints]:
-    del state
+def _of_known(part: Pieces, index: Ints, between: tuple[Ints, Ints]) -> dict[int, Ints]:
     x, y = between
     start, end, low = part.start[index], part.end[index], part.low[index]
     exact = low == part.high[index]
     whole = (x == start) & (y == end)
-    best = low
-    if not whole.all():
-        cut = ~whole
-        best, where = low.copy(), (low[cut], start[cut], end[cut])
-        best[cut] = spread(*where, y[cut]) - spread(*where, x[cut])
+    cut = np.flatnonzero(~whole & (low != 0))
+    if len(cut):
+        where = (low[cut], start[cut], end[cut])
+        low[cut] = spread(*where, y[cut]) - spread(*where, x[cut])
     return {
-        H_BEST: best,
+        H_BEST: low,
         H_MEASURED: np.where(exact, y - x, 0),
         H_INEXACT: np.where(exact & whole, 0, y - x),
     }
@@ -481,6 +478,11 @@ def _note_earlier(state: State, carrier: Ints, hour: Ints, before: Ints) -> None
         state.earlier[u].setdefault(
             (int(carrier[i] - state.carrier_from[u]), int(hour[i])), int(marks[i])
         )
+
+
+def has_earlier_windows(state: State, unit: int) -> bool:
+    """Whether `touched_windows` may find any."""
+    return bool(state.earlier[unit] or state.touched[unit] or state.told_full[unit] == NEVER)
 
 
 def touched_windows(state: State, unit: int) -> Generator[Needs, Fetched, list[tuple[int, int]]]:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Self
 
 from processors.doors import Doors
 from processors.engine import Engine, Placed
@@ -27,13 +28,38 @@ Message = tuple[int, int, bytes]
 """(partition, offset, value) as it lies in Kafka."""
 
 
+class Unseen(NamedTuple):
+    """Units of which a step has claims, hours and gaps that nobody sees before it is written."""
+
+    claims: frozenset[str]
+    hours: frozenset[str]
+    gaps: frozenset[str]
+
+    @classmethod
+    def of(cls, step: Step) -> Self:
+        """Those of a step."""
+        return cls(
+            claims=frozenset(row.unit for rows in (step.readings, step.rejections) for row in rows),
+            hours=frozenset(unit for unit, _, _ in step.hours),
+            gaps=frozenset(gap.unit for gaps in (step.gaps, step.gaps_ended) for gap in gaps),
+        )
+
+    def concern(self, needs: Needs) -> bool:
+        """Whether what is asked for may be among them."""
+        return (
+            any(span.unit in self.claims for span in needs.claims)
+            or any(span.unit in self.hours for span in needs.hours)
+            or any(span.unit in self.gaps for span in needs.gaps)
+        )
+
+
 @dataclass(slots=True)
 class Prepared:
     """A step ready to be written, and what waits for it."""
 
     step: Step
     readings: int
-    units: frozenset[str]
+    unseen: Unseen
     written: threading.Event = field(default_factory=threading.Event)
 
 
@@ -123,15 +149,10 @@ class Worker:
         step = replace(
             step, positions=positions, doors=rows, holes=holes, refused=step.refused + unreadable
         )
-        units = (
-            frozenset(state.unit for state in step.states)
-            | {row.unit for row in step.readings}
-            | {row.unit for row in step.rejections}
-        )
         prepared = Prepared(
             step,
             sum(len(row.at) for row in step.readings) + sum(len(row.at) for row in step.rejections),
-            units,
+            Unseen.of(step),
         )
         self._in_flight = prepared
         self.metrics.stage("decode", decoded - started)
@@ -192,7 +213,7 @@ class Worker:
 
     def _fetch(self, needs: Needs) -> Fetched:
         flying = self._in_flight
-        if flying is not None and not flying.written.is_set() and needs.units() & flying.units:
+        if flying and not flying.written.is_set() and flying.unseen.concern(needs):
             self.metrics.waits.inc()
             flying.written.wait()
         self.metrics.fetches.inc()

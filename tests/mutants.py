@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("processors", "schemas", "tests/oracle", "tests/processors")
 FILES = ("pyproject.toml", "tests/conftest.py", "tests/mutants.py")
 LAWS = "tests/processors/test_laws.py"
-PROFILE = "mutants"
+PROFILE = "unshrunk"
 
 # In the copy this module is the plugin that brings the profile: the same examples each time, and no
 # shrinking, since nobody reads them.
@@ -199,9 +199,10 @@ class Run:
 
     @property
     def fallen_to(self) -> str:
-        """The law that failed, "" where none did."""
+        """The law that did not hold, "" where there is none; an exception is no law."""
         found = re.search(rf"^FAILED {re.escape(LAWS)}::(\w+)", self.output, re.MULTILINE)
-        return found.group(1) if found and self.code == 1 else ""
+        held = re.search(r"^E +(assert|AssertionError)\b", self.output, re.MULTILINE) is None
+        return found.group(1) if found and not held and self.code == 1 else ""
 
 
 def run_laws(tree: Path) -> Run:
@@ -231,8 +232,9 @@ def laws_of(mutation: Mutation | None) -> Run:
 def told(name: str, run: Run) -> str:
     """One line of the table; what neither passed nor failed as a law is told in full."""
     what = f"falls to {run.fallen_to}" if run.fallen_to else "all laws hold"
-    broken = "" if run.passed or run.fallen_to else f"\n{run.output}"
-    return f"{name:50} {what:45} {run.seconds:6.1f} s{broken}"
+    if not run.passed and not run.fallen_to:
+        what = "does not run:\n" + "\n".join(run.output.splitlines()[-5:])
+    return f"{name:50} {what:45} {run.seconds:6.1f} s"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -244,7 +246,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     whole = laws_of(None)
     print(told("(the tree as it is)", whole), flush=True)
     if not whole.passed:
-        print(whole.output)
         return 1
     survivors = []
     for mutation in chosen:

@@ -58,6 +58,13 @@ class Shell:
         self._land()
         return self
 
+    def run_one_by_one(self) -> "Shell":
+        """Digest the log, each record a step of its own."""
+        for placed in self.world.log:
+            self._prepare([placed])
+        self._land()
+        return self
+
     def ask(self, asking: Generator[Needs, Fetched, Answer]) -> Answer:
         """An answer of the engine's at the end."""
         return drive(asking, self.store)  # type: ignore[arg-type,return-value]

@@ -70,7 +70,7 @@ def test_the_stream_is_the_oracle(world: World, plan: random.Random) -> None:
 def tells_the_same(shell: Shell, outcome: Outcome) -> None:
     """At each tick, for the log before it: everything that must be told, and no more."""
     told = messages(outcome, shell.world.registered())
-    assert differences(stored.told(shell.store), told) == []
+    assert differences(stored.told(shell.store), told)[:3] == []
     honoured = [(t.partition, t.offset, t.position, t.at, t.unit) for t in outcome.ticks]
     assert stored.ticks_told(shell.store) == sorted(honoured, key=lambda tick: tick[:3])
 
@@ -148,7 +148,7 @@ def test_missing_data_makes_nobody_look_better(world: World, plan: random.Random
     lost = {identity for identity in missing.that_may_be_lost(outcome) if plan.random() < rate}
     rich, poor = run(world, plan), run(missing.without(world, lost), plan)
     all_told, less_told = stored.told(rich.store), stored.told(poor.store)
-    assert missing.narrower(less_told, all_told) == []
+    assert missing.narrower(less_told, all_told)[:3] == []
     for unit, start, end in spans(world, plan):
         if unit in outcome.histories:
             wide = engine_span(poor, unit, start, end).amounts

@@ -3,12 +3,15 @@
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from processors.state import LAYOUT, State, factor_tables
 from schemas.registry import Unit
 from tests.processors.laws_shell import PACK, Shell, state_of
 from tests.processors.worlds import CODES, PARTITIONS, World, plans, point, unit, worlds
+
+fewer = settings(max_examples=settings().max_examples // 5)
+"""The laws restart and hand over in every case; here it is looked at more closely."""
 
 
 def by_code(world: World) -> dict[str, Unit]:
@@ -22,6 +25,7 @@ def blobs(state: State, codes: list[str]) -> dict[str, bytes]:
     return {stored.unit: stored.blob for stored in exported}
 
 
+@fewer
 @given(worlds(), plans)
 def test_there_and_back(world: World, plan: random.Random) -> None:
     """Whatever happened: the state out and in is the same state."""
@@ -33,6 +37,7 @@ def test_there_and_back(world: World, plan: random.Random) -> None:
     assert blobs(fresh, codes) == out
 
 
+@fewer
 @given(worlds(), plans)
 def test_a_partition_dropped_takes_nothing_along(world: World, plan: random.Random) -> None:
     """The units of the other partition are as they were, with their hours in memory."""

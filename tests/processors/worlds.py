@@ -110,6 +110,8 @@ class Said:
     revision: int = 0
     sent_at: int = NEVER
     flags: int = 0
+    delay: int = 0
+    """How long after its end it comes, at least."""
 
     @property
     def end(self) -> int:
@@ -265,7 +267,7 @@ def draw_point(rng: random.Random, name: str, start: int) -> Point:
 def draw_readings(rng: random.Random, unit: str, point: Point, size: int) -> list[Said]:
     """What a point says in time, and then a few mishaps of every kind."""
     said = registers if point.statement == "register" else periods
-    rank = rng.choice([RANKS["measured"], RANKS["measured"], RANKS["supplier"]])
+    rank = rng.choice([RANKS["measured"], RANKS["supplier"]])
     readings = [replace(one, rank=rank) for one in said(rng, unit, point, size)]
     mishaps = (repeat, revise, revise, withdraw, retract, lose, spoil, other)
     for _ in range(rng.randint(0, 1 + size // 2)):
@@ -371,7 +373,8 @@ def withdraw(rng: random.Random, readings: list[Said], point: Point) -> None:
 def retract(rng: random.Random, readings: list[Said], point: Point) -> None:
     """Say something else of greater rank, and take it back."""
     old = rng.choice(readings)
-    wrong = replace(old, rank=min(RANKS["measured"], old.rank + 1), value=old.value // 2, flags=0)
+    rank, delay = min(RANKS["measured"], old.rank + 1), rng.choice([0, 2 * HOUR_MS])
+    wrong = replace(old, rank=rank, value=old.value // 2, flags=0, delay=delay)
     readings += [wrong, replace(wrong, flags=WITHDRAWN, value=0)]
     del point
 
@@ -423,7 +426,7 @@ def in_order(rng: random.Random, readings: list[Said]) -> list[Said]:
 
     def arrival(reading: Said) -> tuple[int, float]:
         late = rng.choice([20 * MINUTE, 3 * HOUR_MS, 40 * HOUR_MS])
-        moment = reading.end + (late if rng.random() < lateness else 0)
+        moment = reading.end + max(reading.delay, late if rng.random() < lateness else 0)
         return moment, 0 if as_said else rng.random()
 
     return sorted(readings, key=arrival)
