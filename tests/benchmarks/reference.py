@@ -191,7 +191,7 @@ def _said(*parts: object) -> bytes:
     return repr(parts).encode()
 
 
-_OF = " JOIN unit u ON u.id = t.unit WHERE u.partition = ANY(%s)"
+_OF = " JOIN unit u ON u.id = t.unit JOIN unit_state s ON s.unit = t.unit WHERE s.partition = ANY(%s)"
 _HOURS = f"SELECT u.code, t.hour, t.quantity::text, {', '.join(f't.{name}' for name in HOUR_FIELDS)} FROM hour t{_OF}"
 _GAPS = f"SELECT u.code, t.point, t.starts, t.ends, t.kind::text, t.low, t.high, t.from_register, t.to_register FROM gap t{_OF}"
 _WINDOWS = f"SELECT u.code, t.kind, t.starts, t.judged FROM unit_window t{_OF}"
