@@ -37,8 +37,8 @@ class WorkerMetrics:
         self.told = self._counter("weir_outbox_rows", "Rows committed to the outbox.")
         self.published = self._counter("weir_published", "Outbox rows that Kafka acknowledged.")
         self.fetches = self._counter("weir_fetches", "Look-ups for late readings and closed hours.")
-        self.waits = self._counter(
-            "weir_fetch_waits", "Look-ups that waited for the write in flight."
+        self.fetches_in_flight = self._counter(
+            "weir_fetches_in_flight", "Look-ups that the step in flight answered in part."
         )
         self.dead_letters = self._counter(
             "weir_dead_letters",

@@ -1,7 +1,7 @@
 """The engine over the store, without Kafka: own partitions, prepare steps, write them.
 
-Two threads use it: one prepares the next step while the other writes the last. What a step needs of units whose
-write is in flight waits for that write.
+Two threads use it: one prepares the next step while the other writes the last. What a step needs of rows that are
+being written it takes from the step that writes them.
 """
 
 import gc
@@ -10,13 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, Self
 
 from processors.doors import Doors
 from processors.engine import Engine, Placed
 from processors.metrics import WorkerMetrics
 from processors.ports import Fetched, Needs, RefusedRow, Step
 from processors.store import Store
+from processors.unwritten import Unwritten
 from schemas.factors import default_pack
 from schemas.registry import Configuration
 from schemas.section import ApplyConfiguration
@@ -28,38 +28,13 @@ Message = tuple[int, int, bytes]
 """(partition, offset, value) as it lies in Kafka."""
 
 
-class Unseen(NamedTuple):
-    """Units of which a step has claims, hours and gaps that nobody sees before it is written."""
-
-    claims: frozenset[str]
-    hours: frozenset[str]
-    gaps: frozenset[str]
-
-    @classmethod
-    def of(cls, step: Step) -> Self:
-        """Those of a step."""
-        return cls(
-            claims=frozenset(row.unit for rows in (step.readings, step.rejections) for row in rows),
-            hours=frozenset(unit for unit, _, _ in step.hours),
-            gaps=frozenset(gap.unit for gaps in (step.gaps, step.gaps_ended) for gap in gaps),
-        )
-
-    def concern(self, needs: Needs) -> bool:
-        """Whether what is asked for may be among them."""
-        return (
-            any(span.unit in self.claims for span in needs.claims)
-            or any(span.unit in self.hours for span in needs.hours)
-            or any(span.unit in self.gaps for span in needs.gaps)
-        )
-
-
 @dataclass(slots=True)
 class Prepared:
     """A step ready to be written, and what waits for it."""
 
     step: Step
     readings: int
-    unseen: Unseen
+    unwritten: Unwritten
     written: threading.Event = field(default_factory=threading.Event)
 
 
@@ -152,7 +127,7 @@ class Worker:
         prepared = Prepared(
             step,
             sum(len(row.at) for row in step.readings) + sum(len(row.at) for row in step.rejections),
-            Unseen.of(step),
+            Unwritten(step),
         )
         self._in_flight = prepared
         self.metrics.stage("decode", decoded - started)
@@ -213,11 +188,11 @@ class Worker:
 
     def _fetch(self, needs: Needs) -> Fetched:
         flying = self._in_flight
-        if flying and not flying.written.is_set() and flying.unseen.concern(needs):
-            self.metrics.waits.inc()
-            flying.written.wait()
         self.metrics.fetches.inc()
-        return self.store.fetch(needs)
+        if flying is None or flying.written.is_set() or not flying.unwritten.concerns(needs):
+            return self.store.fetch(needs)
+        self.metrics.fetches_in_flight.inc()
+        return flying.unwritten.over(self.store.fetch(needs), needs)
 
     def is_ahead(self) -> bool:
         """Whether a step is prepared while another is being written."""

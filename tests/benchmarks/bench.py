@@ -210,9 +210,9 @@ class Bench:
             correct=correct,
         )
         self.add(
-            "  look-ups, of which waited",
+            "  look-ups",
             run.fetches,
-            f"({run.waits} waited)",
+            f"({run.in_flight} in flight)",
             "",
             None,
             correct=correct,

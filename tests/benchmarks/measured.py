@@ -43,7 +43,7 @@ class Run:
     others: int
     """Rows that other databases wrote meanwhile: their WAL counts as ours."""
     fetches: int
-    waits: int
+    in_flight: int
 
     @property
     def rate(self) -> float:
@@ -110,7 +110,7 @@ def measure(url: str, prefix: str, ends: dict[int, int]) -> Run:
         wal=wal,
         others=others,
         fetches=int(metrics["weir_fetches_total"]),
-        waits=int(metrics["weir_fetch_waits_total"]),
+        in_flight=int(metrics["weir_fetches_in_flight_total"]),
     )
 
 

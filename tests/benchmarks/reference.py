@@ -103,7 +103,8 @@ class Tables:
     gaps: frozenset[tuple[object, ...]]
     windows: dict[tuple[str, str, int], object]
     account: dict[tuple[str, str], tuple[int, ...]]
-    told: str
+    told: dict[int, str]
+    """By partition."""
 
     def differences(self, other: "Tables") -> list[str]:
         """Names of what is not equal."""
@@ -123,7 +124,7 @@ class Reference:
         self._workload, self._mine = workload, mine
         self._store = RowStore(unit.code for unit in configuration.registry.units)
         self._engine = Engine(default_pack(), {1: configuration}, workload.partitions)
-        self._told = sha256()
+        self._told = {partition: sha256() for partition in sorted(mine)}
         self._offsets = dict.fromkeys(mine, 0)
 
     def prefill(self, url: str, quarters: int) -> int:
@@ -136,7 +137,6 @@ class Reference:
                 count += sum(len(row.at) for row in step.readings)
         self._store.positions.clear()
         self._offsets = dict.fromkeys(self._mine, 0)
-        self._told = sha256()
         return count
 
     def compare(self, url: str, first: int, quarters: int, *, begin: bool) -> list[str]:
@@ -144,7 +144,7 @@ class Reference:
         self._engine.state.generation = MEASURED
         for step in self._steps([*self._workload.beginning()] if begin else [], first, quarters):
             for row in step.outbox:
-                self._told.update(
+                self._told[row.partition].update(
                     _said(row.partition, row.offset, row.position, row.number, row.key, row.payload)
                 )
         return self._tables().differences(stored(url, self._mine))
@@ -183,7 +183,7 @@ class Reference:
             gaps=frozenset(tuple(gap) for rows in store.gaps.values() for gap in rows.values()),
             windows={key: json.loads(row.judged) for key, row in store.windows.items()},
             account=store.account,
-            told=self._told.hexdigest(),
+            told={partition: told.hexdigest() for partition, told in self._told.items()},
         )
 
 
@@ -191,7 +191,9 @@ def _said(*parts: object) -> bytes:
     return repr(parts).encode()
 
 
-_OF = " JOIN unit u ON u.id = t.unit JOIN unit_state s ON s.unit = t.unit WHERE s.partition = ANY(%s)"
+_OF = (
+    " JOIN unit u ON u.id = t.unit JOIN unit_state s ON s.unit = t.unit WHERE s.partition = ANY(%s)"
+)
 _HOURS = f"SELECT u.code, t.hour, t.quantity::text, {', '.join(f't.{name}' for name in HOUR_FIELDS)} FROM hour t{_OF}"
 _GAPS = f"SELECT u.code, t.point, t.starts, t.ends, t.kind::text, t.low, t.high, t.from_register, t.to_register FROM gap t{_OF}"
 _WINDOWS = f"SELECT u.code, t.kind, t.starts, t.judged FROM unit_window t{_OF}"
@@ -203,18 +205,20 @@ ORDER BY "offset", position, number"""
 def stored(url: str, partitions: frozenset[int]) -> Tables:
     """The same of a database."""
     key = (sorted(partitions),)
-    told = sha256()
+    told = {}
     with psycopg.connect(url) as link:
         for partition in sorted(partitions):
+            said = sha256()
             with link.cursor("told") as cursor:
                 for row in cursor.execute(_TOLD, (MEASURED, partition)):
-                    told.update(_said(*row))
+                    said.update(_said(*row))
+            told[partition] = said.hexdigest()
         return Tables(
             hours={(u, h, q): tuple(n) for u, h, q, *n in link.execute(_HOURS, key) if any(n)},
             gaps=frozenset(link.execute(_GAPS, key)),
             windows={(u, k, s): judged for u, k, s, judged in link.execute(_WINDOWS, key)},
             account={(u, d): tuple(n) for u, d, *n in link.execute(_ACCOUNT, key)},
-            told=told.hexdigest(),
+            told=told,
         )
 
 

@@ -27,7 +27,7 @@ def was_late(shell: Shell) -> bool:
 
 def had_to_wait(shell: Shell) -> bool:
     """Claims were asked for of a unit whose step was still in flight."""
-    return shell.waited
+    return shell.in_flight
 
 
 def repeats(shell: Shell) -> bool:

@@ -10,11 +10,13 @@ from processors.engine import Engine, Placed
 from processors.memory import MemoryStore, drive, restore
 from processors.ports import Fetched, Needs, Step
 from processors.state import State, factor_tables
+from processors.unwritten import Unwritten
 from schemas.factors import default_pack
 from schemas.registry import Unit
 from tests.processors.worlds import PARTITIONS, World
 
 PACK = default_pack()
+LANDS_MEANWHILE = 0.3
 Answer = TypeVar("Answer")
 
 
@@ -28,7 +30,7 @@ class Shell:
     flying: Step | None = None
     """A step that is prepared and not yet in the store."""
     fetched_late: bool = False
-    waited: bool = False
+    in_flight: bool = False
 
     def __post_init__(self) -> None:
         """A new engine, and the log's partitions apart."""
@@ -102,12 +104,14 @@ class Shell:
         self.flying = step
 
     def _fetch(self, needs: Needs) -> Fetched:
-        """Rows of the store; what asks for units of the step in flight waits until it landed."""
-        late = bool(needs.claims)
-        if self.flying is not None and needs.units() & units_of(self.flying):
-            self.waited |= late
+        """Rows of the store under those of the step in flight, which may land any moment."""
+        flying = self.flying
+        if self.rng is not None and self.rng.random() < LANDS_MEANWHILE:
             self._land()
         fetched = self.store.fetch(needs)
+        if flying is not None:
+            self.in_flight |= bool(needs.claims) and bool(needs.units() & units_of(flying))
+            fetched = Unwritten(flying).over(fetched, needs)
         self.fetched_late |= bool(fetched.claims)
         return fetched
 
