@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
-from processors import migrate, registry
 from processors.replay import Replay, run
 from processors.show import render, shown
 from processors.stop_at import StopAt
@@ -26,14 +26,19 @@ _EPILOG = """examples:
   python -m processors registry load deploy/example/registry.toml                    take a registry into force
   python -m processors worker                                                        digest the log into the database
   python -m processors show 91510100SYN0000001                                       where a unit stands
+  python -m processors dlq list                                                      records that nobody could digest
+  python -m processors offsets show                                                  where the database is in the log
 
 Settings come from WEIR_... in the environment; `python3 -m deploy.local env` prints those of the local parts."""
 
 
-_WITH_VERBS: dict[str, tuple[Callable[[Sequence[str]], int], str]] = {
-    "migrate": (migrate.main, "bring the database's tables up to date"),
-    "registry": (registry.main, "check or load a registry file"),
+_WITH_VERBS = {
+    "migrate": "bring the database's tables up to date",
+    "registry": "check or load a registry file",
+    "dlq": "records that could not be digested: list, show, replay",
+    "offsets": "where the database is in the log: show, accept",
 }
+"""Modules with a command line of their own, loaded when they are named."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,11 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     _add_show(verbs.add_parser("show", help="where a unit stands, from the database"))
     _add_worker(verbs.add_parser("worker", help="digest the log into the database"))
-    for name, (_, help_text) in _WITH_VERBS.items():
+    for name, help_text in _WITH_VERBS.items():
         verbs.add_parser(name, help=help_text, add_help=False)
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] and words[0] in _WITH_VERBS:
-        return _WITH_VERBS[words[0]][0](words[1:])
+        code: int = import_module(f"processors.{words[0]}").main(words[1:])
+        return code
     options = parser.parse_args(words)
     work: Callable[[argparse.Namespace], int] = options.run
     try:

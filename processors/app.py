@@ -35,6 +35,8 @@ BATCH_RECORDS = 400
 BATCH_SECONDS = 0.25
 STALLED_SECONDS = 600.0
 """A worker that has records to take and makes no progress for this long ends, so that another takes over."""
+STALE_SECONDS = 120.0
+"""A worker that lost its partitions waits this long for the group to share them out anew."""
 FATAL = 70
 
 
@@ -68,7 +70,7 @@ class Frame:
         self._writing = ThreadPoolExecutor(1, "write")
         self._preparing = ThreadPoolExecutor(1, "prepare")
         self._one = asyncio.Semaphore(1)
-        self._stale = False
+        self._stale_since: float | None = None
         self.publisher = Publisher(
             worker.store,
             metrics,
@@ -153,7 +155,7 @@ class Frame:
             _check_log(
                 positions, begin, {tp.partition: int(offset or 0) for tp, offset in ends.items()}
             )
-            self._stale = False
+            self._stale_since = None
             self.publisher.own(positions)
             logger.info("owns partitions", extra={"positions": positions})
         finally:
@@ -182,12 +184,16 @@ class Frame:
                 self.end(error)
 
     async def _step(self, stream: faust.Stream[bytes], events: Sequence[EventT[bytes]]) -> None:
-        mine = [] if self._stale else self._next(events)
+        mine = self._next(events)
         if not mine:
             await _acknowledge(stream, events)
             return
         prepared = await self._in(self._preparing, lambda: self.worker.prepare(mine))
         await self._one.acquire()
+        if prepared.tenure != self.worker.tenure:  # the partitions were taken anew meanwhile
+            self._one.release()
+            await _acknowledge(stream, events)
+            return
         task = asyncio.create_task(self._finish(stream, events, prepared))
         task.add_done_callback(lambda _: None)
 
@@ -221,22 +227,19 @@ class Frame:
             logger.warning(
                 "partitions are another worker's", extra={"partitions": sorted(error.partitions)}
             )
-            prepared.written.set()
-            await self._begin_again(stream, events)
+            await self._stand_back(prepared)
+            await _acknowledge(stream, events)
         except BaseException as error:  # noqa: BLE001 - nothing was acknowledged; ending loses nothing
             self.end(error)
         finally:
             self._one.release()
 
-    async def _begin_again(
-        self, stream: faust.Stream[bytes], events: Sequence[EventT[bytes]]
-    ) -> None:
-        """What was prepared on a lost step is void: end, and come back with the state of the database.
-
-        Acknowledging first would be wrong; a new member of the group takes over from the rows.
-        """
-        del stream, events
-        self.end(RuntimeError("a partition was taken over while its step was written"))
+    async def _stand_back(self, prepared: Prepared) -> None:
+        """Nothing in memory holds any more: own nothing until the group says what is mine."""
+        self.publisher.own(())
+        self._stale_since = time.monotonic()
+        prepared.written.set()
+        await self._in(self._preparing, self.worker.release)
 
     async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
@@ -283,6 +286,9 @@ class Frame:
                 idle = time.monotonic() - self.metrics.progress_at
                 if self.metrics.value("weir_partitions_owned") > 0 and idle > STALLED_SECONDS:
                     self.end(TimeoutError(f"no progress for {idle:.0f} s with records to take"))
+                stale = self._stale_since
+                if stale is not None and time.monotonic() - stale > STALE_SECONDS:
+                    self.end(TimeoutError("partitions were lost, and the group gives none anew"))
 
         threading.Thread(target=run, name="watchdog", daemon=True).start()
 
@@ -313,12 +319,15 @@ def _check_log(
 ) -> None:
     """Stop loudly where the log is not the one that the database knows."""
     for partition, at in positions.items():
-        if at < begins.get(partition, 0):
-            message = f"partition {partition} begins at {begins[partition]}, and {at} is due: records are gone that were not digested"
-            raise RuntimeError(message)
-        if at > ends.get(partition, at):
-            message = f"partition {partition} ends at {ends[partition]}, and {at} is due: it is another topic; set WEIR_GENERATION to a new number"
-            raise RuntimeError(message)
+        begin, end = begins.get(partition, 0), ends.get(partition, at)
+        if at < begin:
+            wrong = f"begins at {begin}: records are gone that were not digested"
+        elif at > end:
+            wrong = f"ends at {end}: it is another topic, or cut off"
+        else:
+            continue
+        message = f"partition {partition}: {at} is due, and the log {wrong}; see `python -m processors offsets show`"
+        raise RuntimeError(message)
 
 
 async def _acknowledge(stream: faust.Stream[bytes], events: Sequence[EventT[bytes]]) -> None:

@@ -42,7 +42,10 @@ class WorkerMetrics:
         )
         self.dead_letters = self._counter(
             "weir_dead_letters",
-            "Records that could not be read, kept in `refused`. Any: look at them.",
+            "Records that could not be read or digested, kept. Any: look at `dlq list`.",
+        )
+        self.kept = self._counter(
+            "weir_partitions_kept", "Partitions whose state stayed in memory over a rebalance."
         )
         self.holes = self._counter(
             "weir_door_holes",

@@ -38,6 +38,14 @@ their bounds before (after) that edge less their best there, summed.
 """
 
 
+class OutsideError(Exception):
+    """Something between the engine and its tables: neither a record's fault nor the engine's."""
+
+
+class RowsRefusedError(Exception):
+    """The tables are there, and will never take these rows."""
+
+
 class Span(NamedTuple):
     """Claims of one point and statement with from_at ≤ instant < to_at."""
 

@@ -25,7 +25,7 @@ from schemas.section import NEVER
 FOREVER = 2**62
 QUANTITIES = ("electricity", "raw_coal", "output")
 TARGETS = ("energy", "co2")
-FIRST_YEAR, LAST_YEAR = 1990, 2099
+FIRST_YEAR, LAST_YEAR = 1970, 2199
 LAYOUT = 2
 """Version of the blob. Another version: rebuild from the records."""
 

@@ -31,7 +31,7 @@ ON CONFLICT DO NOTHING"""
 """ON CONFLICT alone would wait for an owner's transaction, in a place where nobody ends it."""
 TAKE = b"""
 UPDATE partition SET epoch = epoch + 1 WHERE generation = $1 AND partition = $2
-RETURNING epoch, next_offset"""
+RETURNING epoch, next_offset, careful_until"""
 BLOCKERS = "SELECT unnest(pg_blocking_pids(%s))"
 END_PREDECESSORS = """
 SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity
@@ -44,6 +44,12 @@ SELECT partition, epoch, next_offset FROM partition WHERE generation = %s AND pa
 _FENCE = """
 UPDATE partition SET next_offset = %s
 WHERE generation = %s AND partition = %s AND epoch = %s AND next_offset = %s"""
+
+CAREFUL = """
+UPDATE partition SET careful_until = %s WHERE generation = %s AND partition = %s AND epoch = %s"""
+DEAD_LETTERS = """
+SELECT count(*) FROM refused
+WHERE generation = %s AND partition = %s AND kind = 'dead letter' AND "offset" >= %s"""
 
 # ---- Reading back
 

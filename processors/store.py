@@ -30,6 +30,8 @@ from processors.ports import (
     Ints,
     Needs,
     OutboxRow,
+    OutsideError,
+    RowsRefusedError,
     Span,
     Step,
     UnitState,
@@ -71,11 +73,11 @@ _PASSING_STATES = frozenset({"25006", "25P03", "25P04"})
 """A standby that is not yet the primary; ended by a time limit."""
 
 
-class FencedError(Exception):
+class FencedError(OutsideError):
     """A partition's row is not as this store left it: nothing was written."""
 
 
-class LostError(Exception):
+class LostError(OutsideError):
     """Another worker owns these partitions: drop their states."""
 
     def __init__(self, partitions: Iterable[int]) -> None:
@@ -83,7 +85,11 @@ class LostError(Exception):
         super().__init__(f"partitions {sorted(self.partitions)} belong to another worker")
 
 
-class StoppedError(Exception):
+class TablesError(OutsideError):
+    """The tables are not as this release knows them: waiting does not help."""
+
+
+class StoppedError(OutsideError):
     """The store was closed while it waited for the database."""
 
 
@@ -92,6 +98,8 @@ class Ownership(NamedTuple):
 
     epoch: int
     next_offset: int
+    careful_until: int = 0
+    """Steps before this offset are rehearsed: the database refused one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +186,9 @@ class Store:
                 f"partition {partition}: another worker's transaction holds it; ending that"
             )
             self._end_blockers(link.info.backend_pid)
-        epoch, next_offset = (int(reply.get_value(0, column) or b"") for column in (0, 1))
+        told = [int(reply.get_value(0, column) or b"") for column in range(len(Ownership._fields))]
         link.execute("COMMIT")
-        return Ownership(epoch, next_offset)
+        return Ownership(*told)
 
     def _end_blockers(self, waiting: int) -> None:
         """End the backends that our own waiting one waits for, those that we may.
@@ -326,6 +334,10 @@ class Store:
                 raise
 
     def _write(self, link: Link, step: Step) -> None:
+        self._write_rows(link, step, fenced=True)
+        self._commit(link)
+
+    def _write_rows(self, link: Link, step: Step, *, fenced: bool = False) -> None:
         self._units.learn(link, statements.units_of(step), add=True)
         ids, generation = self._units.ids, self._generation
         copies = [
@@ -335,12 +347,14 @@ class Store:
                 pg_binary.copy_of_rejections(step.rejections, ids, generation),
             ),
         ]
-        self._advance_and_upsert(link, step)
+        if fenced:
+            self._advance_and_upsert(link, step)
+        else:
+            self._upsert(link, step)
         for copy, rows in copies:
             if len(rows) > pg_binary.EMPTY_COPY:
                 with link.cursor().copy(copy) as stream:
                     stream.write(rows)
-        self._commit(link)
 
     def _advance_and_upsert(self, link: Link, step: Step) -> None:
         """Everything but the records in one round trip; the partitions' rows first, in order."""
@@ -350,13 +364,14 @@ class Store:
                 link.execute(*fence)
                 for fence in statements.fences(step, self._generation, self._epochs)
             ]
-            for statement in statements.upserts(
-                step, self._units.ids, self._generation, self._engine
-            ):
-                link.execute(*statement)
+            self._upsert(link, step)
         if any(fence.rowcount != 1 for fence in fences):
             message = f"partitions {sorted(step.positions)} are not at {step.positions} with epochs {self._epochs}"
             raise FencedError(message)
+
+    def _upsert(self, link: Link, step: Step) -> None:
+        for statement in statements.upserts(step, self._units.ids, self._generation, self._engine):
+            link.execute(*statement)
 
     def _commit(self, link: Link) -> None:
         """COMMIT by hand, so that a test can stand between its sending and its reply."""
@@ -387,6 +402,39 @@ class Store:
             if outcome == "lost":
                 raise LostError(self._not_mine(step))
             self._pause(pause)
+
+    def rehearse(self, step: Step) -> None:
+        """Write a step and take it back; raises what the database says of its rows.
+
+        The fence is left out: what is before it may not be written yet.
+        """
+        self._surely(self._publisher, lambda link: self._rehearse(link, step))
+
+    def _rehearse(self, link: Link, step: Step) -> None:
+        self._units.learn(link, statements.units_of(step), add=True)
+        link.execute("BEGIN")
+        try:
+            self._write_rows(link, step)
+        finally:
+            if not link.closed:
+                link.execute("ROLLBACK")
+
+    def be_careful(self, step: Step) -> None:
+        """Remember that the database refused this step, for whoever takes its partitions next."""
+        for partition, (_, following) in step.positions.items():
+            self._careful_until(partition, following)
+
+    def _careful_until(self, partition: int, offset: int) -> None:
+        key = (offset, self._generation, partition, self._epochs.get(partition, -1))
+        self._surely(self._writer, lambda link: link.execute(statements.CAREFUL, key))
+
+    def dead_letters(self, partition: int, *, since: int) -> int:
+        """How many records of a partition, from this offset on, are dead letters."""
+        key = (self._generation, partition, since)
+        row = self._surely(
+            self._reader, lambda link: link.execute(statements.DEAD_LETTERS, key).fetchone()
+        )
+        return int(row[0]) if row else 0
 
     def outcome(self, step: Step) -> Outcome:
         """What became of a step whose write was not answered, by the partitions' rows.
@@ -457,8 +505,10 @@ class Store:
         raise StoppedError
 
     def _report_or_raise(self, error: psycopg.Error, line: "_Line") -> None:
+        if isinstance(error, psycopg.DataError | psycopg.IntegrityError):
+            raise RowsRefusedError(str(error)) from error
         if not passes(error, closed=line.was_ended()):
-            raise error
+            raise TablesError(str(error)) from error
         self._report(f"the database does not answer: {str(error).strip() or type(error).__name__}")
 
     def _report(self, message: str) -> None:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from processors import dead_letters
+from processors.dead_letters import DefectError
 from processors.doors import Doors
 from processors.engine import Engine, Placed
 from processors.metrics import WorkerMetrics
@@ -35,6 +37,8 @@ class Prepared:
     step: Step
     readings: int
     unwritten: Unwritten
+    tenure: int
+    """Of which ownership: a step of an earlier one is void."""
     written: threading.Event = field(default_factory=threading.Event)
 
 
@@ -64,20 +68,43 @@ class Worker:
         self._published = published
         self._at_point = at_point
         self._ticks: dict[int, int] = {}
+        self._left: dict[int, tuple[int, int]] = {}
+        """Epoch of the partitions in memory, and up to where they are digested."""
+        self._careful: dict[int, int] = {}
+        """Until which offset steps are rehearsed before they are written."""
+        self.tenure = 0
 
     def take(self, beginnings: Mapping[int, int]) -> dict[int, int]:
         """Own exactly these partitions (beginning offset of each); returns where each goes on.
 
-        The state is loaded anew. Called while no step is being prepared or written.
+        Called while no step is being prepared or written. What another worker may have touched is loaded anew.
         """
-        self.release()
-        gc.unfreeze()
+        self.tenure += 1
         owned = self.store.take(beginnings)
+        mine = {
+            partition
+            for partition, now in owned.items()
+            if self._left.get(partition) == (now.epoch - 1, now.next_offset)
+        }
+        self._forget(self._left.keys() - mine)
         self._configurations.update(self.store.configurations())
+        gc.unfreeze()
+        self._restore(owned.keys() - mine)
+        self._in_flight = None
+        self._left = {p: (now.epoch, now.next_offset) for p, now in owned.items()}
+        self._careful = {p: now.careful_until for p, now in owned.items()}
+        self.next_offsets = {p: now.next_offset for p, now in owned.items()}
+        self.metrics.owned.set(len(owned))
+        self.metrics.kept.inc(len(mine))
+        gc.collect()
+        gc.freeze()  # what was loaded stays: nothing to look through again and again
+        return dict(self.next_offsets)
+
+    def _restore(self, partitions: Iterable[int]) -> None:
         units = {
             unit.code: unit for one in self._configurations.values() for unit in one.registry.units
         }
-        for partition in owned:
+        for partition in sorted(partitions):
             states = self.store.load(partition)
             self._engine.state.restore(
                 [(units[state.unit], state.partition, state.blob) for state in states]
@@ -86,24 +113,20 @@ class Worker:
             if memory.last_tick is not None:
                 self._engine.partition_ticks[partition] = memory.last_tick
             self._doors.last |= {(partition, door): place for door, place in memory.doors.items()}
-        self.next_offsets = {
-            partition: ownership.next_offset for partition, ownership in owned.items()
-        }
-        self.metrics.owned.set(len(owned))
-        gc.collect()
-        gc.freeze()  # what was loaded stays: nothing to look through again and again
-        return dict(self.next_offsets)
+
+    def _forget(self, partitions: Iterable[int]) -> None:
+        gone = set(partitions)
+        self._engine.drop(gone)
+        self._doors.forget(gone)
 
     def release(self) -> None:
-        """Own nothing."""
-        self._engine.drop(
-            set(self.next_offsets)
-            | set(self._engine.partition_ticks)
-            | set(self._engine.state.partition.tolist())
-        )
-        self._doors.forget(self.next_offsets)
+        """Own nothing, and trust nothing that is in memory."""
+        self.tenure += 1
+        self._forget(self._left)
+        self._left = {}
         self._in_flight = None
         self.next_offsets = {}
+        self.metrics.owned.set(0)
 
     def is_next(self, partition: int, offset: int) -> bool:
         """Whether this record is the one that its partition goes on with."""
@@ -115,12 +138,18 @@ class Worker:
         placed, unreadable = self._decoded(messages)
         self._wait_for_configurations(placed)
         decoded = time.perf_counter()
-        step = self._drive(placed)
+        try:
+            step = self._drive(placed)
+        except Exception as error:
+            if not dead_letters.is_defect(error):
+                raise
+            step = self._without_culprits(placed, messages)
         self._engine.clear()
         rows, holes = self._doors.take(placed)
         positions = _positions(messages)
         for partition, (_, after) in positions.items():
             self.next_offsets[partition] = after
+            self._left[partition] = self._left[partition][0], after
         step = replace(
             step, positions=positions, doors=rows, holes=holes, refused=step.refused + unreadable
         )
@@ -128,6 +157,7 @@ class Worker:
             step,
             sum(len(row.at) for row in step.readings) + sum(len(row.at) for row in step.rejections),
             Unwritten(step),
+            self.tenure,
         )
         self._in_flight = prepared
         self.metrics.stage("decode", decoded - started)
@@ -177,6 +207,13 @@ class Worker:
         self._configurations.update(self.store.configurations())
 
     def _drive(self, placed: Sequence[Placed]) -> Step:
+        step = self._driven(placed)
+        if any(offset < self._careful.get(partition, 0) for partition, offset, _ in placed):
+            self._wait_for_write()
+            self.store.rehearse(step)
+        return step
+
+    def _driven(self, placed: Sequence[Placed]) -> Step:
         stepping = self._engine.step(placed)
         try:
             needs = next(stepping)
@@ -185,6 +222,60 @@ class Worker:
         except StopIteration as end:
             step: Step = end.value
             return step
+
+    def _wait_for_write(self) -> None:
+        if self._in_flight is not None:
+            self._in_flight.written.wait()
+
+    def _without_culprits(self, placed: Sequence[Placed], messages: Sequence[Message]) -> Step:
+        """The step without the records that cannot be digested; those are kept. Raises DefectError where they are many."""
+        self._wait_for_write()
+        originals = {(partition, offset): value for partition, offset, value in messages}
+        good, dead = list(placed), list[tuple[Placed, Exception]]()
+        while (error := self._failure(good)) is not None:
+            place = dead_letters.culprit(good, lambda some: self._failure(some) is not None)
+            error = self._failure(good[: place + 1]) or error
+            dead.append((good.pop(place), error))
+            self._bear(dead)
+        self._reload()
+        step = self._drive(good)
+        counts = dict(step.account)
+        for (_, _, record), _ in dead:
+            for key, more in dead_letters.account(record).items():
+                old = counts.get(key, (0,) * len(more))
+                counts[key] = tuple(a + b for a, b in zip(old, more, strict=True))
+        rows = [dead_letters.row(one, originals[one[:2]], error) for one, error in dead]
+        return replace(step, refused=(*step.refused, *rows), account=counts)
+
+    def _failure(self, placed: Sequence[Placed]) -> Exception | None:
+        """What these records fail with, each time from the state that is in the database."""
+        self._reload()
+        try:
+            self._drive(placed)
+        except Exception as error:
+            if not dead_letters.is_defect(error):
+                raise
+            return error
+        return None
+
+    def _reload(self) -> None:
+        self._forget(self._left)
+        self._restore(self._left)
+
+    def _bear(self, dead: Sequence[tuple[Placed, Exception]]) -> None:
+        """Go on after one more dead letter, where it may be one and they are few."""
+        (partition, offset, record), error = dead[-1]
+        self.metrics.dead_letters.inc()
+        logger.error(
+            "record cannot be digested",
+            extra={"partition": partition, "offset": offset, "reason": repr(error)},
+        )
+        if not dead_letters.may_die(record):
+            raise error
+        mine = sum(p == partition for (p, _, _), _ in dead)
+        count = mine + self.store.dead_letters(partition, since=offset - dead_letters.WITHIN)
+        if count > dead_letters.MOST:
+            raise DefectError(partition, count, repr(error))
 
     def _fetch(self, needs: Needs) -> Fetched:
         flying = self._in_flight
@@ -199,10 +290,18 @@ class Worker:
         return self._in_flight is not self._writing
 
     def write(self, prepared: Prepared) -> None:
-        """Write a step surely; raises store.LostError where a partition is another's by now."""
+        """Write a step surely; raises store.LostError where a partition is another's by now.
+
+        Where the database refuses it, it is marked: the next worker takes it with care.
+        """
         self._writing = prepared
         started = time.perf_counter()
-        self.store.write_surely(prepared.step)
+        try:
+            self.store.write_surely(prepared.step)
+        except Exception as error:
+            if dead_letters.is_defect(error):
+                self.store.be_careful(prepared.step)
+            raise
         prepared.written.set()
         self.metrics.stage("write", time.perf_counter() - started)
         ticks = [self._ticks.get(partition) for partition in self.next_offsets]

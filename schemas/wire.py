@@ -22,6 +22,7 @@ from typing import cast
 
 import numpy as np
 
+from schemas.reading import EARLIEST, LATEST
 from schemas.registry import STATEMENTS, Configuration
 from schemas.section import (
     ApplyConfiguration,
@@ -118,7 +119,7 @@ def _decode(data: bytes) -> Record:
         message = f"begins with {magic!r}, not {MAGIC!r}"
         raise LayoutError(message)
     at = _HEAD.size + size
-    door = data[_HEAD.size : at].decode()
+    door = _printable(data[_HEAD.size : at].decode())
     if kind in _LENGTHS and len(data) != at + _LENGTHS[kind]:
         message = f"kind {kind} takes {_LENGTHS[kind]} bytes, not {len(data) - at}"
         raise LayoutError(message)
@@ -127,7 +128,7 @@ def _decode(data: bytes) -> Record:
         case 0:
             body = tuple(_decode_parts(data, at))
         case 1:
-            body = Tick(_I64.unpack_from(data, at)[0])
+            body = Tick(_in_time(_I64.unpack_from(data, at)[0]))
         case 2:
             body = ApplyConfiguration(_U32.unpack_from(data, at)[0])
         case 3:
@@ -196,7 +197,7 @@ def _blob(data: bytes) -> bytes:
 
 
 def _split(data: bytes) -> tuple[str, ...]:
-    *texts, rest = data.decode().split("\n")
+    *texts, rest = _without_nul(data.decode()).split("\n")
     if rest:
         message = f"a list of texts ends in {rest!r}, not in a line feed"
         raise LayoutError(message)
@@ -229,11 +230,21 @@ def _decode_parts(data: bytes, at: int) -> Iterator[Section | Unreadable]:
             message = f"part of kind {kind} is unknown"
             raise LayoutError(message)
         take = _take_section if kind == 0 else _take_unreadable
-        part, at = take(data, at + _PART.size, unit.decode("ascii"), received_at)
+        part, at = take(
+            data, at + _PART.size, _printable(unit.decode("ascii")), _in_time(received_at)
+        )
         yield part
     if at != len(data):
         message = f"{len(data) - at} bytes follow the last section"
         raise LayoutError(message)
+
+
+def _in_time(at: int) -> int:
+    """An instant that a door or a clock may say; else LayoutError."""
+    if not EARLIEST <= at < LATEST:
+        message = f"instant {at} lies outside [{EARLIEST}, {LATEST}) milliseconds since 1970"
+        raise LayoutError(message)
+    return at
 
 
 def _take_unreadable(data: bytes, at: int, unit: str, received_at: int) -> tuple[Unreadable, int]:
@@ -294,6 +305,11 @@ def _check(section: Section) -> None:
         if n and greatest >= len(texts):
             message = f"index {greatest} into a list of {len(texts)} texts"
             raise LayoutError(message)
+    if n:
+        _in_time(int(section.at.min()))
+        _in_time(int(section.at.max()))
+    for _, at in section.ticks:
+        _in_time(at)
     if any(not 0 <= position <= n for position, _ in section.ticks):
         message = f"a tick stands outside {n} readings: {section.ticks}"
         raise LayoutError(message)
@@ -308,6 +324,21 @@ def _refused(told: object) -> tuple[Refused, ...]:
     )
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        message = f"{text!r:.100} holds characters that cannot be printed"
+        raise LayoutError(message)
+    return text
+
+
+def _without_nul(text: str) -> str:
+    """The text, where a database can hold it: no NUL, no half of a surrogate pair."""
+    if "\0" in text or (not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text)):
+        message = f"{text!r:.100} holds a NUL or a lone surrogate"
+        raise LayoutError(message)
+    return text
+
+
 def _int(told: object) -> int:
     if type(told) is not int:
         message = f"{told!r:.100} is not an integer"
@@ -319,7 +350,7 @@ def _str(told: object) -> str:
     if not isinstance(told, str):
         message = f"{told!r:.100} is not a text"
         raise LayoutError(message)
-    return told
+    return _without_nul(told)
 
 
 # The JSON form: one line a record of the log.
@@ -379,7 +410,7 @@ def from_line(line: str) -> tuple[int, Record] | Configuration:
 
 def _body(told: dict[str, object]) -> Body:
     readers: dict[str, Callable[[object], Body]] = {
-        "tick": lambda at: Tick(_int(at)),
+        "tick": lambda at: Tick(_in_time(_int(at))),
         "apply_configuration": lambda version: ApplyConfiguration(_int(version)),
         "history_ends": lambda unit: HistoryEnds(_str(unit)),
         "sections": lambda parts: tuple(
@@ -422,7 +453,7 @@ def _part(told: dict[str, object]) -> Section | Unreadable:
     if "unreadable" in told:
         return Unreadable(
             _str(told["unit"]),
-            _int(told["received_at"]),
+            _in_time(_int(told["received_at"])),
             _str(told["unreadable"]),
             base64.b64decode(_str(told["payload"]), validate=True),
             _int(told["length"]),
@@ -435,7 +466,7 @@ def _part(told: dict[str, object]) -> Section | Unreadable:
         raise LayoutError(message)
     section = Section(
         unit=_str(told["unit"]),
-        received_at=_int(told["received_at"]),
+        received_at=_in_time(_int(told["received_at"])),
         names=_str_list(told["names"]),
         units_of_measure=_str_list(told["units_of_measure"]),
         messages=_str_list(told["messages"]),

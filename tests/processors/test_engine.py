@@ -35,11 +35,16 @@ def hour(number: int, value: int = 50, **told: int) -> Said:
     return replace(Said(UNIT.code, "P0", "PT1H", at, value * KWH, rank=3), **told)  # type: ignore[arg-type]
 
 
-def section(*said: Said, tick: int | None = None) -> Section:
+def section(*said: Said, tick: int | None = None, message: str = "") -> Section:
     """Readings as one section; `tick`: the hour that is judged after them."""
     packing = Packing(random.Random(1), {}, BEGIN)
     ticks = () if tick is None else ((len(said), BEGIN + tick * HOUR_MS),)
-    return replace(packing.section(UNIT.code, list(said), BEGIN + 9 * DAY_MS, ticks), refused=())
+    return replace(
+        packing.section(UNIT.code, list(said), BEGIN + 9 * DAY_MS, ticks),
+        refused=(),
+        messages=(message,),
+        message=0,
+    )
 
 
 def world(*bodies: tuple[int, Body]) -> World:

@@ -4,10 +4,12 @@ import json
 from hashlib import sha256
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from schemas.reading import EARLIEST, LATEST
 from schemas.registry import Configuration, Registry
 from schemas.section import (
     NEVER,
@@ -24,7 +26,8 @@ from schemas.wire import LayoutError, configuration_line, decode, encode, from_l
 
 UNIT = "91510100SYN0000001"
 INT64 = st.integers(-(2**63), 2**63 - 1)
-TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n"), max_size=5)
+INSTANTS = st.integers(EARLIEST, LATEST - 1)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\0"), max_size=5)
 UNITS = st.from_regex(r"[0-9A-Z]{18}", fullmatch=True)
 
 
@@ -46,16 +49,18 @@ def sections(draw: st.DrawFn) -> Section:
     def index(into: tuple[object, ...]) -> Column:
         return column(st.integers(0, max(0, len(into) - 1)))
 
-    whole = st.lists(INT64, min_size=n, max_size=n)
-    ticks = draw(st.lists(st.tuples(st.integers(0, n), INT64), max_size=2))
+    def whole(entries: st.SearchStrategy[int]) -> npt.NDArray[np.int64]:
+        return np.array(draw(st.lists(entries, min_size=n, max_size=n)), dtype=np.int64)
+
+    ticks = draw(st.lists(st.tuples(st.integers(0, n), INSTANTS), max_size=2))
     refused = draw(st.lists(st.builds(Refused, st.integers(0, 9999), TEXTS, TEXTS), max_size=2))
     return Section(
         unit=draw(UNITS),
-        received_at=draw(INT64),
+        received_at=draw(INSTANTS),
         names=names,
         point=index(names),
-        at=np.array(draw(whole), dtype=np.int64),
-        value=np.array(draw(whole), dtype=np.int64),
+        at=whole(INSTANTS),
+        value=whole(INT64),
         statement=column(st.integers(0, 5)),
         units_of_measure=units,
         unit_of_measure=index(units),
@@ -75,18 +80,18 @@ unreadables = st.builds(
         unit, at, reason, payload, len(payload), sha256(payload).hexdigest()
     ),
     UNITS,
-    INT64,
+    INSTANTS,
     TEXTS,
     st.binary(max_size=30),
 )
 U64 = st.integers(0, 2**64 - 1)
 records = st.builds(
     Record,
-    st.text(st.characters(exclude_categories=["Cs"]), max_size=8),
+    st.text(st.characters(exclude_categories=["C", "Z"]), max_size=8),
     U64,
     U64,
     st.lists(sections() | unreadables, max_size=3).map(tuple)
-    | st.builds(Tick, INT64)
+    | st.builds(Tick, INSTANTS)
     | st.builds(ApplyConfiguration, st.integers(0, 2**32 - 1))
     | st.builds(HistoryEnds, UNITS),
 )
@@ -318,3 +323,31 @@ def test_a_configuration_is_a_line_too() -> None:
     """The first line of the pipe."""
     configuration = Configuration(version=3, author="a", reason="é", registry=Registry())
     assert from_line(configuration_line(configuration)) == configuration
+
+
+@pytest.mark.parametrize("at", [-1, LATEST, 2**62, -(2**63)])
+def test_an_instant_that_nobody_may_say_is_no_record(at: int) -> None:
+    """Neither of a reading, nor of a receipt, nor of a tick."""
+    for body in (
+        (a_section(at=np.array([at], dtype=np.int64)),),
+        (a_section(received_at=at),),
+        (a_section(ticks=((0, at),)),),
+        Tick(at),
+    ):
+        data = encode(Record("door", 1, 2, body))
+        with pytest.raises(LayoutError, match="outside"):
+            decode(data)
+
+
+@pytest.mark.parametrize("text", ["\0", "a\0b", "\ud800"])
+def test_a_text_that_no_table_holds_is_no_record(text: str) -> None:
+    """NUL, and half a surrogate pair, which JSON can carry."""
+    for part in (
+        a_section(names=(text,)),
+        a_section(messages=(text,)),
+        a_section(refused=(Refused(0, text, ""),)),
+        a_section(refused=(Refused(0, "", text),)),
+        Unreadable(UNIT, 1, text, b"", 0, ""),
+    ):
+        with pytest.raises(LayoutError):
+            decode(encode(a_record(part)))
