@@ -10,12 +10,13 @@ READY := $(VENV)/.ready
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 LOCAL := $(PYTHON) -m deploy.local
+SERVICES := $(PYTHON) -m deploy.services
 
 # Start the services that do not run yet; those, and no others, are stopped at the end.
 with_services = absent=$$($(LOCAL) status | awk '$$2 != "up" {print $$1}' | paste -sd, -); \
 	if [ -n "$$absent" ]; then trap "$(LOCAL) down --only $$absent" EXIT; $(LOCAL) up; fi
 
-.PHONY: help demo test check laws mutants bench plant-year up down status lock
+.PHONY: help demo test check laws mutants chaos bench plant-year up down status lock
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; \
@@ -41,6 +42,9 @@ laws: $(READY) ## every law under 10,000 examples
 mutants: $(READY) ## each named mutation must fall to a law
 	@$(PY) -m tests.mutants
 
+chaos: $(READY) ## [FAULTS=100] [SEED=...]: faults under load, on servers of its own
+	@$(with_services); $(PY) tests/chaos/chaos.py --faults $(or $(FAULTS),100) $(if $(SEED),--seed $(SEED))
+
 bench: $(READY) ## rates against the yardstick; writes build/bench.json
 	@$(with_services); $(PY) tests/benchmarks/bench.py
 
@@ -48,14 +52,16 @@ plant-year: $(READY) ## FILE=... [QUOTA_TCE=...]: a plant's year, streamed as hi
 	@test -n "$(FILE)" || { echo 'say which file: make plant-year FILE=... [QUOTA_TCE=...]' >&2; exit 2; }
 	@$(PY) -m deploy.plant_year "$(FILE)" $(if $(QUOTA_TCE),--quota-tce "$(QUOTA_TCE)")
 
-up: ## start the services on this machine
+up: ## start the servers on this machine
 	@$(LOCAL) up
 
-down: ## stop them
+down: ## stop Weir's services, then the servers
+	@$(SERVICES) down
 	@$(LOCAL) down
 
-status: ## what runs where
+status: ## what runs where, and how far it is
 	@$(LOCAL) status
+	@$(SERVICES) status
 
 lock: ## write constraints.txt anew, from pyproject.toml in a clean environment
 	@echo 'weir: resolving the newest versions that pyproject.toml allows'

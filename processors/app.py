@@ -8,6 +8,7 @@ import asyncio
 import gc
 import logging
 import os
+import tempfile
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -37,6 +38,8 @@ STALLED_SECONDS = 600.0
 """A worker that has records to take and makes no progress for this long ends, so that another takes over."""
 STALE_SECONDS = 120.0
 """A worker that lost its partitions waits this long for the group to share them out anew."""
+GRACE_SECONDS = 20.0
+"""A worker that was asked to stop and cannot, as in the middle of a rebalance, ends after this long: nothing is lost by it."""
 FATAL = 70
 
 
@@ -93,6 +96,7 @@ class Frame:
             options.group,
             broker=f"kafka://{options.bootstrap}".replace(",", ";kafka://"),
             store="memory://",
+            datadir=tempfile.gettempdir(),
             topic_allow_declare=False,
             topic_disable_leader=True,
             table_standby_replicas=0,
@@ -281,13 +285,18 @@ class Frame:
         """A thread, since a timer of a blocked loop does not run."""
 
         def run() -> None:
+            asked: float | None = None
             while True:
-                time.sleep(5)
-                idle = time.monotonic() - self.metrics.progress_at
+                time.sleep(1)
+                now = time.monotonic()
+                asked = asked or (now if self.app.should_stop else None)
+                if asked is not None and now - asked > GRACE_SECONDS:
+                    self.end(TimeoutError("asked to stop, and the group does not let go"))
+                idle = now - self.metrics.progress_at
                 if self.metrics.value("weir_partitions_owned") > 0 and idle > STALLED_SECONDS:
                     self.end(TimeoutError(f"no progress for {idle:.0f} s with records to take"))
                 stale = self._stale_since
-                if stale is not None and time.monotonic() - stale > STALE_SECONDS:
+                if stale is not None and now - stale > STALE_SECONDS:
                     self.end(TimeoutError("partitions were lost, and the group gives none anew"))
 
         threading.Thread(target=run, name="watchdog", daemon=True).start()

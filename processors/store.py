@@ -386,12 +386,15 @@ class Store:
         self._at_point("after commit")
 
     def write_surely(self, step: Step) -> None:
-        """Write a step once, whatever happens on the way; raises LostError, or what is fatal."""
+        """Write a step once, whatever happens on the way; raises LostError, RowsRefusedError, TablesError."""
         for pause in self._pauses():
+            refused: psycopg.Error | None = None
             try:
                 self.write(step)
             except FencedError as error:
                 self._report(str(error))
+            except (psycopg.DataError, psycopg.IntegrityError) as error:
+                refused = error  # or another wrote these rows: its fence tells
             except psycopg.Error as error:
                 self._report_or_raise(error, self._writer)
             else:
@@ -401,6 +404,8 @@ class Store:
                 return
             if outcome == "lost":
                 raise LostError(self._not_mine(step))
+            if refused is not None:
+                raise RowsRefusedError(str(refused)) from refused
             self._pause(pause)
 
     def rehearse(self, step: Step) -> None:
