@@ -24,6 +24,7 @@ _EPILOG = """examples:
   python -m ingest simulate --hours 48 --seed 7 | python -m processors replay --show UNIT
   python -m processors migrate --url "$WEIR_DATABASE_URL"                            bring a database up to date
   python -m processors registry load deploy/example/registry.toml                    take a registry into force
+  python -m processors packs examples                                                coefficients, factors and limits at work
   python -m processors worker                                                        digest the log into the database
   python -m processors show 91510100SYN0000001                                       where a unit stands
   python -m processors dlq list                                                      records that nobody could digest
@@ -37,6 +38,7 @@ _WITH_VERBS = {
     "registry": "check or load a registry file",
     "dlq": "records that could not be digested: list, show, replay",
     "offsets": "where the database is in the log: show, accept",
+    "packs": "coefficients, factors and limits: check, list, compare, examples",
 }
 """Modules with a command line of their own, loaded when they are named."""
 

@@ -1,18 +1,20 @@
-"""Coefficients and emission factors: dated, sourced data (`packs/factors.toml`), never constants in code."""
+"""What the stream multiplies by: coefficients and emission factors chosen from the packs (`packs/stream.toml`)."""
 
-import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
-from importlib.resources import files
+from hashlib import sha256
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from schemas.pack import Packs
+from schemas.pack_entries import Coefficient, FuelFactor, Power, Status, StreamFactor
+from schemas.pack_reading import our_packs
 from schemas.registry import CARRIERS, Quantity
 
 Target = Literal["energy", "co2"]
-Status = Literal["sourced", "unverified"]
 
 _TONNES_PER = {
     "kgce/kWh": Fraction(1, 1000),
@@ -125,16 +127,20 @@ class FactorPack:
         )
 
 
-def read_pack(text: str) -> FactorPack:
-    """The pack in a TOML text; raises ValueError (pydantic's or FactorError) on what is wrong in it."""
-    told = tomllib.loads(text)
-    entries = tuple(Entry.model_validate(item) for item in told["factor"])
-    names = [entry.id for entry in entries]
-    twice = {name for name in names if names.count(name) > 1}
+def stream_pack(packs: Packs) -> FactorPack:
+    """The factors that the stream converts by ([[stream]]). Raises FactorError where one is missing or cannot be.
+
+    Its version is the label of our pack; with an operator's packs, their hash is added.
+    """
+    ours, *others = packs.packs
+    choices = {held.entry.key(): held.entry for held in packs.of(StreamFactor)}
+    entries = tuple(_stream_entry(choice, packs) for choice in choices.values())
+    twice = sorted(name for name, count in Counter(e.id for e in entries).items() if count > 1)
     if twice:
-        message = f"factor {sorted(twice)} is named twice"
+        message = f"the stream converts by {', '.join(twice)} for more than one quantity, target or year: choose it once"
         raise FactorError(message)
-    pack = FactorPack(told["version"], entries)
+    digest = sha256("".join(pack.hash for pack in others).encode()).hexdigest()[:12]
+    pack = FactorPack(f"{ours.label}+{digest}" if others else ours.label, entries)
     for carrier in CARRIERS:
         for target in ("energy", "co2"):
             pack.factor(carrier, target, 2000)
@@ -142,5 +148,47 @@ def read_pack(text: str) -> FactorPack:
 
 
 def default_pack() -> FactorPack:
-    """The pack that ships with Weir."""
-    return read_pack((files("schemas") / "packs" / "factors.toml").read_text(encoding="utf-8"))
+    """The factors of the pack that ships with Weir."""
+    return stream_pack(our_packs())
+
+
+def _stream_entry(chosen: StreamFactor, packs: Packs) -> Entry:
+    told = packs.by_id(chosen.entry).entry
+    if not isinstance(told, Coefficient | FuelFactor | Power):
+        message = f"{chosen.id}: {chosen.entry} is a {told.KIND}, by which no amount is converted"
+        raise FactorError(message)
+    try:
+        return Entry(
+            id=told.id,
+            quantity=chosen.quantity,
+            target=chosen.target,
+            view=chosen.view,
+            year=chosen.year,
+            unit=told.unit,
+            value=None if isinstance(told, FuelFactor) else told.value,
+            fuel=_fuel(told) if isinstance(told, FuelFactor) else None,
+            source=told.source,
+            status=told.status,
+            published_on=_published(told),
+        )
+    except ValidationError as error:
+        message = f"{chosen.id}: {error.errors()[0]['msg'].removeprefix('Value error, ')}"
+        raise FactorError(message) from error
+
+
+def _fuel(told: FuelFactor) -> Fuel:
+    if told.oxidation is None:
+        message = f"fuel {told.id} has no oxidation of its own: the stream cannot convert by it"
+        raise FactorError(message)
+    return Fuel(
+        ncv_gj_per_t=told.ncv,
+        carbon_tc_per_tj=told.carbon,
+        oxidation=told.oxidation.scaleb(-2),
+    )
+
+
+def _published(told: Coefficient | FuelFactor | Power) -> str | None:
+    """Day of publication, where it comes after the year that the figure is for."""
+    if isinstance(told, Power) and told.published_on is not None:
+        return told.published_on.isoformat()
+    return None

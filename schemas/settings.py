@@ -94,6 +94,10 @@ class Settings(BaseSettings):
     """Partitions of the readings; every door and worker must say the same."""
     topic_prefix: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.]*$")] = ""
     """Before every topic's name, so that several Weirs share a broker: `test7.`."""
+    packs: str = ""
+    """An operator's own packs, files or directories, for `python -m processors packs`: `/etc/weir/pack:/etc/weir/local.toml`, a later one first in force.
+
+    The stream converts by what the database holds; taking other factors into force restates the past, which is an act of its own."""
     generation: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
     """Number of the readings' topic: one more each time it is made anew."""
 
