@@ -21,7 +21,8 @@ from kafka.errors import KafkaError
 
 from deploy.local.parts import LocalParts
 from deploy.local.state import CHECKOUT
-from deploy.services import Services, answer, metric
+from deploy.service_figures import metric
+from deploy.services import Services, answer
 from ingest.coalesce import Numbering
 from ingest.publisher import create_producer, publish_lines
 from ingest.simulator import Claim as Said
@@ -151,24 +152,26 @@ def _start_services(services: Services, settings: dict[str, str], receiver: "Rec
         "worker",
         ["processors", "worker", "--session", "6", "--metrics-port", str(WORKER_PORT)],
         environment,
+        page=_page(WORKER_PORT),
     )
     services.start(
         "alerts",
         ["alerts", "run", "--rules", str(RULES), "--notify-history", "--webhook", receiver.url],
         environment,
+        page=_page(ALERTS_PORT),
     )
     services.start(
         "clock",
         ["ingest", "clock", "--interval", "10", "--metrics-port", str(CLOCK_PORT)],
         environment,
+        page=_page(CLOCK_PORT),
     )
-    addresses = {
-        "worker metrics": f"http://127.0.0.1:{WORKER_PORT}/metrics",
-        "alerts metrics": f"http://127.0.0.1:{ALERTS_PORT}/metrics",
-    }
-    (services.folder / "addresses.txt").write_text(json.dumps(addresses))
-    services.wait_ready("worker", f"http://127.0.0.1:{WORKER_PORT}/readyz", seconds=60)
-    services.wait_ready("alerts", f"http://127.0.0.1:{ALERTS_PORT}/healthz", seconds=60)
+    services.wait_ready("worker", f"{_page(WORKER_PORT)}/readyz", seconds=60)
+    services.wait_ready("alerts", f"{_page(ALERTS_PORT)}/healthz", seconds=60)
+
+
+def _page(port: int) -> str:
+    return f"http://127.0.0.1:{port}"
 
 
 # History and present.
@@ -189,7 +192,7 @@ def _history_beside(units: list[Unit], bootstrap: str) -> None:
 def _wait_digested(say: Say) -> None:
     """Until the worker is at the end of the log, but for what the live units just said."""
     deadline = time.monotonic() + PATIENCE
-    while (page := answer(f"http://127.0.0.1:{WORKER_PORT}/metrics")) is None or (
+    while (page := answer(f"{_page(WORKER_PORT)}/metrics")) is None or (
         metric(page, "weir_lag_records") or 0
     ) > NEARLY_NOTHING:
         if time.monotonic() > deadline:
@@ -359,8 +362,8 @@ def _report(say: Say, settings: dict[str, str], registry: Registry) -> None:
     print("look at:")
     for what, where in (
         ("alerts", settings["WEIR_ALERTMANAGER"] + "/#/alerts"),
-        ("worker", f"http://127.0.0.1:{WORKER_PORT}/readyz and /metrics"),
-        ("alerts worker", f"http://127.0.0.1:{ALERTS_PORT}/readyz and /metrics"),
+        ("worker", f"{_page(WORKER_PORT)}/readyz and /metrics"),
+        ("alerts worker", f"{_page(ALERTS_PORT)}/readyz and /metrics"),
         (
             "figures",
             f"python -m processors show UNIT, with WEIR_DATABASE_URL of `python3 -m deploy.local env` and database {DATABASE}",

@@ -35,7 +35,8 @@ from deploy.local.complaint import ComplaintError as PartsError
 from deploy.local.parts import LocalParts
 from deploy.local.state import CHECKOUT
 from deploy.plant_year_sums import FileError, Year, milliseconds, year_of
-from deploy.services import Services, answer, metric
+from deploy.service_figures import metric
+from deploy.services import Services, answer
 from ingest.complaint import ComplaintError
 from ingest.publisher import create_producer, publish_lines
 from ingest.topics_admin import wanted
@@ -414,7 +415,7 @@ def _start_services(stack: ExitStack, one: Run) -> None:
     }
     for service, arguments in words.items():
         one.services.log(service).unlink(missing_ok=True)
-        one.services.start(service, arguments, settings)
+        one.services.start(service, arguments, settings, page=one.page(service, ""))
         stack.callback(one.services.stop, service)
     for service in words:
         one.services.wait_ready(service, one.page(service, "/readyz"), seconds=PATIENCE_S)

@@ -57,7 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m ingest",
         description="The doors of Weir: what people send becomes records of the log.",
-        epilog="Each verb has --help, with an example. Settings: WEIR_KAFKA, WEIR_PARTITIONS.",
+        epilog="Each verb has --help, with an example. Settings: WEIR_KAFKA, WEIR_PARTITIONS,"
+        " WEIR_TOPIC_PREFIX.",
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for add in (
@@ -201,25 +202,28 @@ def _publish_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         _publish,
     )
     parser.add_argument("file", nargs="?", default="-", help="the lines (- or nothing: stdin)")
+    parser.add_argument(
+        "--rate",
+        type=_positive,
+        help="lines a second at most: of a long history, so that live units need not wait behind it",
+    )
 
 
 def _publish(told: argparse.Namespace) -> int:
     from ingest import logs
-    from ingest.publisher import create_producer, publish_lines
+    from ingest.publisher import create_producer, paced, publish_lines
 
     logs.set_up()
     settings = Settings.read()
     producer = create_producer(settings.kafka, client_id="weir-publish")
     try:
-        if told.file == "-":
-            done = publish_lines(sys.stdin, producer=producer, say=_say)
-        else:
-            try:
-                with Path(told.file).open(encoding="utf-8") as lines:
-                    done = publish_lines(lines, producer=producer, say=_say)
-            except OSError as error:
-                message = f"{told.file} cannot be read: {error}"
-                raise ComplaintError(message) from error
+        with _lines(told.file) as lines:
+            done = publish_lines(
+                paced(lines, rate=told.rate) if told.rate else lines,
+                producer=producer,
+                say=_say,
+                prefix=settings.topic_prefix,
+            )
     finally:
         producer.close(timeout=10)
     _say(f"published {done} to {settings.kafka}")
@@ -359,11 +363,10 @@ def _clock(told: argparse.Namespace) -> int:
     if producer is None:
         return 0
     partitions = told.partitions or settings.partitions
-    if partitions != (there := partitions_in(producer, READINGS)):
+    topic = settings.topic_prefix + READINGS
+    if partitions != (there := partitions_in(producer, topic)):
         producer.close()
-        message = (
-            f"{READINGS} has {there} partitions, not {partitions}: set WEIR_PARTITIONS={there}"
-        )
+        message = f"{topic} has {there} partitions, not {partitions}: set WEIR_PARTITIONS={there}"
         raise ComplaintError(message)
     clock = Clock(
         producer=producer,
@@ -372,6 +375,7 @@ def _clock(told: argparse.Namespace) -> int:
         metrics=metrics,
         interval_ms=told.interval * 1_000,
         catch_up=told.catch_up,
+        topic=topic,
     )
     _say(f"a tick each {told.interval} s into {clock.partitions} partitions at {settings.kafka}")
     try:
@@ -406,6 +410,7 @@ def _topics(told: argparse.Namespace) -> int:
         partitions=told.partitions or settings.partitions,
         replication=told.replication,
         say=_say,
+        prefix=settings.topic_prefix,
     )
     return 0
 

@@ -5,7 +5,7 @@ The lines' own partitions are kept, and their order within each (idempotent prod
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from kafka import KafkaProducer
@@ -111,6 +111,15 @@ def publish_lines(
             say(f"{done} so far")
     _wait(waiting, 0)
     return done
+
+
+def paced(lines: Iterable[str], *, rate: int) -> Iterator[str]:
+    """The lines, at most so many a second: live units' ticks wait behind the records before them."""
+    due = time.monotonic()
+    for line in lines:
+        time.sleep(max(0.0, due - time.monotonic()))
+        due = max(due, time.monotonic()) + 1 / rate
+        yield line
 
 
 def key_of(record: Record) -> bytes | None:

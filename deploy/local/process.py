@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -48,10 +48,22 @@ def recorded(path: Path) -> ServerProcess | None:
     return process if process.is_running() else None
 
 
-def launch(command: Sequence[str], *, log: Path) -> ServerProcess:
-    """Start a server in a session of its own; what it prints is appended to `log`."""
+def launch(
+    command: Sequence[str],
+    *,
+    log: Path,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> ServerProcess:
+    """Start a server in a session of its own; what it prints is appended to `log`.
+
+    Folder and environment are ours unless told. Secrets belong into the environment: every user of
+    the machine may read a command line.
+    """
     shell = subprocess.run(
         ["/bin/sh", "-c", _LAUNCH, "sh", str(log), *command],
+        cwd=folder,
+        env=environment,
         stdout=subprocess.PIPE,
         text=True,
         check=True,

@@ -13,6 +13,7 @@ from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from deploy.local.parts import LocalParts
+from ingest.__main__ import main
 from ingest.clock import Clock
 from ingest.complaint import ComplaintError
 from ingest.metrics import ClockMetrics
@@ -79,6 +80,18 @@ def test_topics_are_made_once_and_never_resized(kafka: str, prefix: str) -> None
     assert all("there already" in line for line in told)
     with pytest.raises(ComplaintError, match="has 4 partitions, not 5"):
         create_topics(kafka, partitions=5, say=say, prefix=prefix)
+
+
+def test_the_command_keeps_to_the_prefix(
+    kafka: str, prefix: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """WEIR_TOPIC_PREFIX: several Weirs may share a broker."""
+    monkeypatch.setenv("WEIR_KAFKA", kafka)
+    monkeypatch.setenv("WEIR_TOPIC_PREFIX", prefix)
+    assert main(["topics", "create", "--partitions", str(PARTITIONS)]) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert [line for line in told if not line.startswith(f"weir: {prefix}")] == []
+    assert len(told) == 4
 
 
 def test_configurations_are_kept_for_ever(kafka: str, prefix: str) -> None:

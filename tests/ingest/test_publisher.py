@@ -1,10 +1,12 @@
 """The pipe's lines reach Kafka in their partitions and order, or a person is told why not."""
 
+import time
+
 import pytest
 from kafka.errors import KafkaError, MessageSizeTooLargeError
 
 from ingest.complaint import ComplaintError
-from ingest.publisher import key_of, publish_lines
+from ingest.publisher import key_of, paced, publish_lines
 from ingest.simulator import Faults, scenario
 from schemas.registry import Configuration
 from schemas.section import Record, Tick
@@ -101,3 +103,11 @@ def test_what_kafka_refuses_is_said() -> None:
     """And that publishing again does no harm."""
     with pytest.raises(ComplaintError, match="again changes nothing"):
         publish_lines(lines(), producer=RecordingProducer(refuse=5), say=say)
+
+
+def test_paced_lines_come_no_faster_and_all_of_them() -> None:
+    """Eleven lines at a hundred a second take a tenth of one."""
+    told = [str(number) for number in range(11)]
+    began = time.monotonic()
+    assert list(paced(told, rate=100)) == told
+    assert time.monotonic() - began >= 0.1
