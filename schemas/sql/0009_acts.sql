@@ -18,4 +18,4 @@ ALTER TABLE partition ADD COLUMN careful_until bigint NOT NULL DEFAULT 0;
 ALTER TABLE refused ADD COLUMN replayed_at timestamptz;
 CREATE INDEX refused_dead ON refused (generation, partition, "offset") WHERE kind IN ('dead letter', 'no record');
 
-GRANT SELECT ON act TO weir_worker, weir_reader;
+GRANT SELECT ON act TO weir_worker;
