@@ -33,6 +33,9 @@ _FIELDS = (
 _EPOCH_MS = 946_684_800_000
 """PostgreSQL's instants count from 2000-01-01 UTC, in microseconds."""
 
+ROWS_A_STEP = 800
+"""Of 400 records of 100 readings: registers and periods apart."""
+
 
 def rates(url: str, workload: Workload, quarters: int, runs: int) -> tuple[list[float], bool]:
     """Rows a second of every run, and whether the sums were right."""
@@ -84,9 +87,9 @@ def _write_file(file: Path, workload: Workload, quarters: int) -> tuple[int, int
 
 
 def store_rates(url: str, workload: Workload, quarters: int, runs: int) -> tuple[list[float], bool]:
-    """Readings a second through Store.write, steps of 400 rows that hold nothing else; and whether the sums were right."""
+    """Readings a second through Store.write, steps that hold nothing but the rows of 400 records; and whether the sums were right."""
     rows = list(record_rows(workload, 0, quarters))
-    steps = [rows[i : i + 400] for i in range(0, len(rows), 400)]
+    steps = [rows[i : i + ROWS_A_STEP] for i in range(0, len(rows), ROWS_A_STEP)]
     count, total = sum(len(row.at) for row in rows), sum(int(row.value.sum()) for row in rows)
     found, right = [], True
     with psycopg.connect(url, autocommit=True) as link, closing(Store(url)) as store:
