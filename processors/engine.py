@@ -27,7 +27,15 @@ from processors.ports import (
     Step,
 )
 from processors.segments import Ordered, continued
-from processors.state import KEY_BITS, QUANTITIES, Factors, State, StepClaims, factor_tables
+from processors.state import (
+    KEY_BITS,
+    QUANTITIES,
+    ClaimColumns,
+    Factors,
+    State,
+    StepClaims,
+    factor_tables,
+)
 from processors.ticks import Moment, Stand, Told, judge, numbered, tick_message
 from processors.validation import TOO_FAST, Readings, reasons
 from processors.windows import Mask, Pieces, apply, change_of, ensure, evict, pieces, together
@@ -291,10 +299,11 @@ class Engine:
         wanted = np.flatnonzero((code == 0) | (code == TOO_FAST))
         order = wanted[np.lexsort((readings.at[wanted], series[wanted], rounds[wanted]))]
         edges = np.searchsorted(rounds[order], np.arange(chunk.last + 2))
+        claims = _claims(readings, code)
         for number in range(chunk.last + 1):
             some = order[edges[number] : edges[number + 1]]
             if len(some):
-                yield from self._take(readings, series, some, code, classes, outcome)
+                yield from self._take(readings, series, some, claims, classes, outcome)
             if number in chunk.moments:
                 yield from judge(self.state, chunk.moments[number], outcome.told)
         outcome.told.outbox.extend(chunk.marks)
@@ -357,26 +366,27 @@ class Engine:
         readings: Readings,
         series: Ints,
         some: Ints,
-        code: Ints,
+        claims: ClaimColumns,
         classes: Ints,
         outcome: _Outcome,
     ) -> Asking:
         """Readings of one round, sorted by series and instant: continue what continues, merge the rest."""
         s, at = series[some], readings.at[some]
-        plain = self._plain(s, at, (code[some] == 0) & ((readings.flags[some] & WITHDRAWN) == 0))
+        *_, withdrawn, too_fast = claims
+        plain = self._plain(s, at, (withdrawn[some] | too_fast[some]) == 0)
         units = _distinct(readings.unit[some], len(self.state.units))
         self.state.changed[units] = np.maximum(self.state.changed[units], 1)
         outcome.told.units.update(units.tolist())
         parts: list[Pieces] = []
         taken_out: list[Pieces] = []
         for wave in _waves(s[~plain], at[~plain], some[~plain]):
-            gone, come = yield from self._merge(readings, series, np.sort(wave), code, classes)
+            gone, come = yield from self._merge(series, np.sort(wave), claims, classes)
             taken_out.append(gone)
             parts.append(come)
-            self._remember(readings, series, wave, code)
+            self._remember(StepClaims(series[wave], wave, claims))
         if plain.any():
             parts += self._continue(readings, series, some[plain])
-            self._remember(readings, series, some[plain], code)
+            self._remember(StepClaims(s[plain], some[plain], claims))
         out, new = (
             change_of(self.state, together(taken_out)),
             change_of(self.state, together(parts)),
@@ -399,9 +409,14 @@ class Engine:
         result: Mask = ~odd[group]
         return result
 
-    def _remember(self, readings: Readings, series: Ints, some: Ints, code: Ints) -> None:
-        """Keep claims for look-ups later in this step."""
-        self.state.step_claims.append(StepClaims(series[some], some, _claims(readings, code)))
+    def _remember(self, new: StepClaims) -> None:
+        """Keep claims for look-ups later in this step, in few parts however many rounds it has."""
+        kept = self.state.step_claims
+        while (
+            kept and kept[-1].columns is new.columns and len(kept[-1].series) <= 2 * len(new.series)
+        ):
+            new = kept.pop().followed_by(new)
+        kept.append(new)
 
     def _continue(self, readings: Readings, series: Ints, some: Ints) -> list[Pieces]:
         """Readings that come in order. Only primary series make pieces."""
@@ -421,12 +436,12 @@ class Engine:
         return [part]
 
     def _merge(
-        self, readings: Readings, series: Ints, some: Ints, code: Ints, classes: Ints
+        self, series: Ints, some: Ints, claims: ClaimColumns, classes: Ints
     ) -> Generator[Needs, Fetched, tuple[Pieces, Pieces]]:
         """Readings that do not simply continue their series; `some` is in order of arrival."""
         arrivals: dict[int, list[Arrival]] = defaultdict(list)
         places: dict[int, list[int]] = defaultdict(list)
-        columns = (column[some].tolist() for column in (series, *_claims(readings, code)))
+        columns = (column[some].tolist() for column in (series, *claims))
         for i, s, *claim in zip(some.tolist(), *columns, strict=True):
             arrivals[s].append(Arrival._make(claim))
             places[s].append(i)
@@ -523,7 +538,7 @@ def _waves(series: Ints, at: Ints, some: Ints) -> Iterator[Ints]:
         yield some[wave == number]
 
 
-def _claims(readings: Readings, code: Ints) -> tuple[Ints, ...]:
+def _claims(readings: Readings, code: Ints) -> ClaimColumns:
     """The columns of claims.Arrival."""
     r = readings
     return (

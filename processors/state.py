@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -148,13 +148,23 @@ def factor_tables(pack: FactorPack) -> Factors:
     return Factors(pack, numerator, denominator)
 
 
+ClaimColumns = tuple[Ints, ...]
+"""at, rank, revision, sent_at, value, whether withdrawn, whether too fast."""
+
+
 class StepClaims(NamedTuple):
-    """Claims of one round: their series, ascending, and where their columns have them."""
+    """Claims of some rounds: their series, ascending, and where their columns have them."""
 
     series: Ints
     entries: Ints
-    columns: tuple[Ints, ...]
-    """at, rank, revision, sent_at, value, whether withdrawn, whether too fast."""
+    columns: ClaimColumns
+
+    def followed_by(self, later: Self) -> Self:
+        """These and later ones of the same columns."""
+        series = np.concatenate([self.series, later.series])
+        order = np.argsort(series, kind="stable")
+        entries = np.concatenate([self.entries, later.entries])
+        return self._replace(series=series[order], entries=entries[order])
 
 
 def _empty() -> Ints:
