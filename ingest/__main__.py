@@ -205,17 +205,29 @@ def _publish_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--rate",
         type=_positive,
-        help="lines a second at most: of a long history, so that live units need not wait behind it",
+        help="lines a second at most",
+    )
+    parser.add_argument(
+        "--most-behind",
+        type=int,
+        default=2_000,
+        metavar="N",
+        help="wait while a worker has more than N records of a partition before it, so that live units"
+        " need not wait behind a long history (2000; 0: never wait)",
     )
 
 
 def _publish(told: argparse.Namespace) -> int:
     from ingest import logs
+    from ingest.back_pressure import BackPressure
     from ingest.publisher import create_producer, paced, publish_lines
 
     logs.set_up()
     settings = Settings.read()
     producer = create_producer(settings.kafka, client_id="weir-publish")
+    pressure = BackPressure(
+        settings.kafka, prefix=settings.topic_prefix, most=told.most_behind, say=_say
+    )
     try:
         with _lines(told.file) as lines:
             done = publish_lines(
@@ -223,8 +235,10 @@ def _publish(told: argparse.Namespace) -> int:
                 producer=producer,
                 say=_say,
                 prefix=settings.topic_prefix,
+                keep_close=pressure.wait if told.most_behind else None,
             )
     finally:
+        pressure.close()
         producer.close(timeout=10)
     _say(f"published {done} to {settings.kafka}")
     return 0

@@ -19,6 +19,7 @@ from schemas.section import Record
 from schemas.wire import LayoutError, encode, from_line
 
 _IN_FLIGHT = 5_000
+_CLOSE = 200
 _REQUEST_BYTES = 64 * 1_048_576
 _PROGRESS_EVERY_S = 2.0
 _PATIENCE_S = 120.0
@@ -77,12 +78,21 @@ def partitions_in(producer: KafkaProducer, topic: str) -> int:
 
 
 def publish_lines(
-    lines: Iterable[str], *, producer: KafkaProducer, say: Say, prefix: str = ""
+    lines: Iterable[str],
+    *,
+    producer: KafkaProducer,
+    say: Say,
+    prefix: str = "",
+    keep_close: Callable[[dict[int, int]], None] | None = None,
 ) -> Published:
-    """Write every line; returns when Kafka has them all. ComplaintError at the first that fails."""
+    """Write every line; returns when Kafka has them all. ComplaintError at the first that fails.
+
+    `keep_close` hears of the last offset written of each partition, and returns when there may be more.
+    """
     count = partitions_in(producer, prefix + topics.READINGS)
     partitions_in(producer, prefix + topics.CONFIG)
     done = Published()
+    written: dict[int, int] = {}
     waiting: deque[object] = deque()
     told = time.monotonic()
     for number, line in enumerate(lines, 1):
@@ -103,7 +113,9 @@ def publish_lines(
                 key = key_of(record)
                 body = _encoded(record, number)
                 waiting.append(producer.send(topic, body, key=key, partition=partition))
-                _wait(waiting, _IN_FLIGHT)
+                _wait(waiting, _CLOSE if keep_close else _IN_FLIGHT, written)
+                if keep_close is not None:
+                    keep_close(written)
                 done.records += 1
                 done.readings += readings_of(record)
         if time.monotonic() - told > _PROGRESS_EVERY_S:
@@ -160,15 +172,17 @@ def _encoded(record: Record, number: int) -> bytes:
         raise ComplaintError(message) from error
 
 
-def _wait(waiting: "deque[object]", most: int) -> None:
-    """Wait, in order, until at most so many are not yet acknowledged."""
+def _wait(waiting: "deque[object]", most: int, written: dict[int, int] | None = None) -> None:
+    """Wait, in order, until at most so many are not yet acknowledged; `written`: the last offset of each partition."""
     while len(waiting) > most:
         future = waiting.popleft()
         try:
-            future.get(timeout=_PATIENCE_S + 5)  # type: ignore[attr-defined]
+            place = future.get(timeout=_PATIENCE_S + 5)  # type: ignore[attr-defined]
         except KafkaError as error:
             message = (
                 f"Kafka did not take a record ({error}). Lines before it were written; "
                 "publishing the same lines again changes nothing."
             )
             raise ComplaintError(message) from error
+        if written is not None:
+            written[place.partition] = place.offset

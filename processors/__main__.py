@@ -160,7 +160,7 @@ def _worker(options: argparse.Namespace) -> int:
     import uvloop
 
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
-    from processors.app import GROUP, Frame, Options
+    from processors.app import Frame, Options
     from processors.config_log import published
     from processors.metrics import WorkerMetrics, serve
     from processors.store import Store
@@ -193,7 +193,7 @@ def _worker(options: argparse.Namespace) -> int:
         settings.kafka,
         options.session,
         options.instance,
-        settings.topic_prefix + GROUP,
+        settings.topic_prefix + topics.PROCESSORS,
         settings.topic_prefix + topics.READINGS,
         settings.topic_prefix + topics.INDICATORS,
     )

@@ -26,12 +26,11 @@ from processors.metrics import WorkerMetrics
 from processors.outbox import Publisher
 from processors.store import LostError
 from processors.worker import Message, Prepared, Worker
-from schemas.topics import INDICATORS, READINGS
+from schemas.topics import INDICATORS, PROCESSORS, READINGS
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-GROUP = "weir-processors"
 BATCH_RECORDS = 400
 BATCH_SECONDS = 0.25
 STALLED_SECONDS = 600.0
@@ -51,7 +50,7 @@ class Options:
     session_seconds: float = 30.0
     instance: str | None = None
     """Static membership: a stable name of this worker."""
-    group: str = GROUP
+    group: str = PROCESSORS
     readings: str = READINGS
     indicators: str = INDICATORS
     batch_records: int = BATCH_RECORDS

@@ -9,6 +9,9 @@ INDICATORS = "weir.indicators.v1"
 FEEDBACK = "weir.feedback.v1"
 """What was refused, for the enterprise."""
 
+PROCESSORS = "weir-processors"
+"""Consumer group of the workers."""
+
 PARTITIONS = 8
 
 
