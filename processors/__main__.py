@@ -38,6 +38,7 @@ _WITH_VERBS = {
     "registry": "check or load a registry file",
     "dlq": "records that could not be digested: list, show, replay",
     "offsets": "where the database is in the log: show, accept",
+    "barometer": "levels of regions and industries in double control, and what moved them",
     "packs": "coefficients, factors and limits: check, list, compare, examples",
 }
 """Modules with a command line of their own, loaded when they are named."""
