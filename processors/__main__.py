@@ -40,8 +40,12 @@ _WITH_VERBS = {
     "offsets": "where the database is in the log: show, accept",
     "barometer": "levels of regions and industries in double control, and what moved them",
     "packs": "coefficients, factors and limits: check, list, compare, examples",
+    "landing": "where a year lands: try the forecast on years that are over",
 }
 """Modules with a command line of their own, loaded when they are named."""
+
+_NAMED_OTHERWISE = {"landing": "landing_command"}
+"""Where the verb's own name is that of the pure module."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verbs.add_parser(name, help=help_text, add_help=False)
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] and words[0] in _WITH_VERBS:
-        code: int = import_module(f"processors.{words[0]}").main(words[1:])
+        module = _NAMED_OTHERWISE.get(words[0], words[0])
+        code: int = import_module(f"processors.{module}").main(words[1:])
         return code
     options = parser.parse_args(words)
     work: Callable[[argparse.Namespace], int] = options.run
