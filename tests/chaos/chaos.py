@@ -20,7 +20,7 @@ from pathlib import Path
 import psycopg
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[1] / "benchmarks")]
-from faults import Fault, drawn
+from faults import FAULTS, SHORT, Fault, drawn
 from reference import references
 from troubles import Troubled
 from workers import Workers, environment_of
@@ -235,13 +235,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faults", type=int, default=100)
     parser.add_argument("--seed", type=int, default=None, help="else drawn, and said")
+    parser.add_argument(
+        "--short", action="store_true", help="what no other test provokes, each once: a minute"
+    )
     parser.add_argument("--seconds", type=float, default=SECONDS, help="a fault and what follows")
     chosen = parser.parse_args(arguments)
     seed = random.SystemRandom().randrange(10**6) if chosen.seed is None else chosen.seed
     print(f"seed {seed}", flush=True)
     rng = random.Random(seed)
-    faults = drawn(chosen.faults, rng)
-    wrong = run(faults, rng, Troubled(seed=seed), chosen.seconds)
+    faults = [fault for fault in drawn(len(FAULTS), rng) if fault.name in SHORT]
+    seconds, units = 3.0, 200
+    if not chosen.short:
+        faults, seconds, units = drawn(chosen.faults, rng), chosen.seconds, Troubled.units
+    wrong = run(faults, rng, Troubled(seed=seed, units=units), seconds)
     counts = Counter(fault.name for fault in faults)
     print("\n".join(f"{count:4} × {name}" for name, count in sorted(counts.items())))
     return 1 if wrong else 0

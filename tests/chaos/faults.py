@@ -169,6 +169,15 @@ FAULTS = (
 )
 
 
+SHORT = {
+    "killed at: after commit",
+    "killed at: published",
+    "backends ended",
+    "database killed",
+}
+"""What the other tests of the worker do not provoke, as far as it is quickly done."""
+
+
 def drawn(count: int, rng: random.Random) -> list[Fault]:
     """Each kind once before any comes again, then by weight; in an order of chance."""
     once = list(FAULTS)
