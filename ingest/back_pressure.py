@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
 
 from schemas import topics
 
@@ -48,7 +49,10 @@ class BackPressure:
 
         A partition that nobody ever read has no reader to wait for.
         """
-        found = self._admin.list_group_offsets(self._group)[self._group]
+        try:
+            found = self._admin.list_group_offsets(self._group)[self._group]
+        except KafkaError:
+            return None  # the producer says so, and keeps what it could not write
         behind = [
             (last + 1 - found[place].offset, place.partition)
             for place in found

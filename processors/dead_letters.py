@@ -18,8 +18,6 @@ MOST = 10
 """So many dead letters of one partition are borne within WITHIN records; one more ends the worker."""
 WITHIN = 1_000
 _LONGEST_REASON = 500
-_LAST = 4_102_444_800_000
-"""The year 2100: what was received later by its own word is counted there."""
 _REJECTED = ACCOUNT_CLASSES.index("rejected")
 
 
@@ -93,7 +91,7 @@ def account(record: Record) -> dict[tuple[str, str], tuple[int, ...]]:
     """Its readings as rejected, by unit and business day of receipt."""
     counts: dict[tuple[str, str], tuple[int, ...]] = {}
     for part in record.body if isinstance(record.body, tuple) else ():
-        key = part.unit, business_day(min(max(part.received_at, 0), _LAST))
+        key = part.unit, business_day(part.received_at)
         said = len(part) + len(part.refused) if isinstance(part, Section) else 1
         old = counts.get(key, (0,) * len(ACCOUNT_CLASSES))
         counts[key] = tuple(n + said * (i == _REJECTED) for i, n in enumerate(old))

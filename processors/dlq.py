@@ -17,6 +17,7 @@ from kafka.errors import KafkaError
 from psycopg import Connection
 from psycopg.rows import TupleRow, class_row
 
+from processors import acts
 from processors.migrate import MigrationError, database_url
 from schemas import topics
 from schemas.section import Record
@@ -34,7 +35,6 @@ ORDER BY generation, partition, "offset" LIMIT %(limit)s"""
 _REPLAYED = """
 UPDATE refused SET replayed_at = clock_timestamp()
 WHERE generation = %s AND partition = %s AND "offset" = %s AND kind IN ('dead letter', 'no record')"""
-_ACT = "INSERT INTO act (what, detail, reason) VALUES (%s, %s::jsonb, %s)"
 
 
 class DeadLetterError(Exception):
@@ -104,10 +104,7 @@ def replay(link: Link, letter: DeadLetter, *, reason: str, settings: Settings) -
         producer.close()
     with link.transaction():
         link.execute(_REPLAYED, (letter.generation, letter.partition, letter.offset))
-        link.execute(
-            _ACT,
-            ("dlq replay", json.dumps(letter.told() | {"now_at": place.offset}), reason),
-        )
+        acts.remember(link, "dlq replay", letter.told() | {"now_at": place.offset}, reason=reason)
     return int(place.partition), int(place.offset)
 
 

@@ -15,6 +15,7 @@ from kafka.errors import KafkaError
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from processors import acts
 from processors.migrate import MigrationError, database_url
 from schemas import topics
 from schemas.settings import Settings, SettingsError
@@ -25,7 +26,6 @@ SELECT partition, epoch, next_offset FROM partition WHERE generation = %s ORDER 
 _ACCEPT = """
 UPDATE partition SET next_offset = %s, epoch = epoch + 1
 WHERE generation = %s AND partition = %s AND next_offset = %s"""
-_ACT = "INSERT INTO act (what, detail, reason) VALUES (%s, %s::jsonb, %s)"
 
 
 class OffsetError(Exception):
@@ -93,7 +93,7 @@ def accept(link: Link, stand: Stand, offset: int, *, reason: str, generation: in
             )
             raise OffsetError(message)
         detail = asdict(stand) | {"generation": generation, "accepted": offset}
-        link.execute(_ACT, ("offsets accept", json.dumps(detail), reason))
+        acts.remember(link, "offsets accept", detail, reason=reason)
 
 
 # ---- Command line

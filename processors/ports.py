@@ -82,7 +82,7 @@ class Needs:
     gaps: tuple[GapSpan, ...] = ()
 
     def units(self) -> set[str]:
-        """Units whose rows are asked for: while a write of theirs is in flight, wait for it."""
+        """Units whose rows are asked for."""
         return {span.unit for spans in (self.claims, self.hours, self.gaps) for span in spans}
 
 
