@@ -11,6 +11,7 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
+from processors.ports import OutsideError
 from processors.replay import Replay, run
 from processors.show import render, shown
 from processors.stop_at import StopAt
@@ -76,8 +77,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (SettingsError, LayoutError) as error:
-        print(error, file=sys.stderr)
+    except (SettingsError, LayoutError, OutsideError) as error:
+        print(str(error).strip(), file=sys.stderr)
         return 1
 
 
@@ -120,8 +121,11 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
 def _show(options: argparse.Namespace) -> int:
     from processors.store import Store
 
-    store = Store(_database())
-    return _print_shown(options.unit, store.windows_of(options.unit), as_json=options.json)
+    store = Store(_database(), patient=False)
+    try:
+        return _print_shown(options.unit, store.windows_of(options.unit), as_json=options.json)
+    finally:
+        store.close()
 
 
 def _print_shown(unit: str, windows: Sequence[tuple[int, bytes]], *, as_json: bool) -> int:

@@ -135,14 +135,16 @@ class Store:
         engine: str = "",
         at_point: Callable[[Point], None] = lambda _: None,
         progress: Callable[[str], None] = lambda _: None,
+        patient: bool = True,
     ) -> None:
-        """`progress` hears of every wait; `at_point` is for tests."""
+        """`progress` hears of every wait; who is not `patient` gets TablesError instead; `at_point` is for tests."""
         name = f"weir {uuid4().hex[:12]}"
         self._url = url
         self._generation = generation
         self._engine = engine
         self._at_point = at_point
         self._progress = progress
+        self._patient = patient
         self._stopped = threading.Event()
         self._writer = _Line(url, f"{name} writer", _SESSION)
         self._reader = _Line(url, f"{name} reader", _SESSION, _BY_KEY_ALONE)
@@ -512,7 +514,7 @@ class Store:
     def _report_or_raise(self, error: psycopg.Error, line: "_Line") -> None:
         if isinstance(error, psycopg.DataError | psycopg.IntegrityError):
             raise RowsRefusedError(str(error)) from error
-        if not passes(error, closed=line.was_ended()):
+        if not (self._patient and passes(error, closed=line.was_ended())):
             raise TablesError(str(error)) from error
         self._report(f"the database does not answer: {str(error).strip() or type(error).__name__}")
 

@@ -341,3 +341,15 @@ def test_a_step_of_several_partitions_goes_in_or_stays_out_together(database: st
     store.write_surely(both)
     assert store.positions([0, 1]) == {0: 1, 1: 4}
     store.close()
+
+
+def test_a_person_is_not_kept_waiting(database: str) -> None:
+    """Who only looks hears at once that the database is away."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    parts = urlsplit(database)
+    nobody = parts._replace(netloc=f"{parts.username}:x@127.0.0.1:{port}").geturl()
+    store = Store(nobody, patient=False)
+    with pytest.raises(TablesError, match="refused"):
+        store.windows_of(UNIT)
+    store.close()
