@@ -15,6 +15,8 @@ from processors.segments import (
     Piece,
     lift_piece,
     long_gap,
+    most_allowed,
+    period_ends,
     period_lengths,
     period_piece,
     register_chain,
@@ -22,8 +24,10 @@ from processors.segments import (
 )
 from processors.state import State, ranges
 from schemas.calendar import HOUR_MS
+from schemas.registry import LENGTH_MS, STATEMENTS
 from schemas.section import NEVER
 
+LENGTHS = np.array([LENGTH_MS.get(name, 0) for name in STATEMENTS], np.int64)
 ACCEPTED, REPEATED, SUPERSEDED, REJECTED = range(4)
 """Classes on arrival, in the order of ports.ACCOUNT_CLASSES."""
 
@@ -172,10 +176,31 @@ def identities(
     series_of = {span[:3]: series for series, span in spans.items()}
     for claim in fetched.claims:
         series = series_of[claim[:3]]
-        _identity(known[series], claim.at).take(Arrival._make(claim[3:]))
+        stored: Arrival | None = Arrival._make(claim[3:])
+        if state.revised[state.p_unit[state.s_point[series]]]:
+            stored = _as_admitted(state, series, Arrival._make(claim[3:]))
+        if stored is not None:
+            _identity(known[series], claim.at).take(stored)
     for series, new in claims_of_step(state, spans):
         _identity(known[series], new.at).take(new)
     return known
+
+
+def _as_admitted(state: State, series: int, stored: Arrival) -> Arrival | None:
+    """A claim stored under an earlier entry of its unit, as the present one admits it, if it does."""
+    p, statement = int(state.s_point[series]), int(state.s_statement[series])
+    at = np.array([stored.at], np.int64)
+    end = int(period_ends(np.array([statement]), LENGTHS[[statement]], at)[0])
+    if not state.p_begins[p] <= stored.at <= end <= state.p_ends[p]:
+        return None
+    if stored.withdrawn:
+        return stored
+    if statement == 0:
+        return stored if stored.value < state.dial[p] else None
+    too_fast = stored.value > most_allowed(state, p, stored.at, end)
+    if stored.too_fast and not too_fast:
+        return None  # it is stored a second time, as admitted
+    return stored._replace(too_fast=too_fast)
 
 
 def _identity(known: dict[int, Identity], at: int) -> Identity:

@@ -12,6 +12,7 @@ from operator import itemgetter
 
 import numpy as np
 
+from processors import restatement, revision
 from processors import rows as row_making
 from processors.claims import ACCEPTED, REJECTED, Arrival, Group, merge
 from processors.gaps import change_gaps
@@ -23,31 +24,47 @@ from processors.ports import (
     Needs,
     OutboxRow,
     ReadingRow,
+    Rebuild,
     RefusedRow,
     Step,
+    UnitState,
 )
 from processors.segments import Ordered, continued
 from processors.state import (
     KEY_BITS,
+    LIMIT,
     QUANTITIES,
+    RESTATED,
     ClaimColumns,
     Factors,
     State,
     StepClaims,
+    configuration_of,
     factor_tables,
 )
 from processors.ticks import Moment, Stand, Told, judge, numbered, tick_message
 from processors.validation import TOO_FAST, Readings, reasons
-from processors.windows import Mask, Pieces, apply, change_of, ensure, evict, pieces, together
+from processors.windows import (
+    Mask,
+    Pieces,
+    apply,
+    change_limits,
+    change_of,
+    ensure,
+    evict,
+    pieces,
+    together,
+)
 from schemas.calendar import DAY_MS, HOUR_MS, OFFSET_MS, business_day
 from schemas.factors import FactorPack
-from schemas.registry import UNIT_OF_MEASURE, Configuration
+from schemas.registry import UNIT_OF_MEASURE, Configuration, Unit
 from schemas.section import (
     WITHDRAWN,
     ApplyConfiguration,
     Column,
     HistoryEnds,
     Record,
+    Restated,
     Section,
     Tick,
     Unreadable,
@@ -96,7 +113,25 @@ class _Chunk:
     marks: list[OutboxRow] = field(default_factory=list)
     ticked: dict[int, int] = field(default_factory=dict)
     """Last tick of units in history."""
+    points: dict[int, Ints] = field(default_factory=dict)
+    """By number of the section: its points, where no names say them. Such a section is declared, not received: no account has it."""
     last: int = 0
+
+    def declare(
+        self,
+        place: tuple[int, int],
+        state: State,
+        u: int,
+        registers: Sequence[revision.Declared],
+        version: int,
+    ) -> None:
+        """Put the registers that a unit's entry declares before everything else."""
+        for register in registers:
+            self.points[len(self.sections)] = state.point_of_number[u][[register[0]]]
+            self.sections.append(
+                (*place, restatement.section_of(state.units[u], register, version))
+            )
+            self.rounds.append(0)
 
 
 class Engine:
@@ -135,14 +170,24 @@ class Engine:
             match record.body:
                 case Tick(at):
                     self._place_tick(chunk, counts, Stand(partition, offset, 0), at, outcome)
-                case ApplyConfiguration() | HistoryEnds():
+                case ApplyConfiguration() | HistoryEnds() | Restated():
                     yield from self._digest(chunk, outcome)
                     chunk, counts = _Chunk(), defaultdict(int)
-                    self._control(partition, offset, record.body, outcome)
+                    yield from self._control((partition, offset), record.body, chunk, outcome)
                 case parts:
                     self._place_sections(chunk, counts, (partition, offset), parts, outcome)
         yield from self._digest(chunk, outcome)
         return self._finish(records, outcome)
+
+    def take_stored(self, stored: Sequence[tuple[int, Section, Ints]]) -> Stepping:
+        """A step over readings that are kept already: (offset, section, its points)."""
+        chunk, outcome = _Chunk(), _Outcome()
+        for offset, section, points in stored:
+            chunk.points[len(chunk.sections)] = points
+            chunk.sections.append((0, offset, section))
+            chunk.rounds.append(0)
+        yield from self._digest(chunk, outcome)
+        return self._finish((), outcome)
 
     def drop(self, partitions: Iterable[int]) -> None:
         """Forget these partitions: they are another worker's, or what was prepared on them was not written."""
@@ -161,27 +206,114 @@ class Engine:
     # Placing records into rounds.
 
     def _control(
-        self, partition: int, offset: int, body: ApplyConfiguration | HistoryEnds, outcome: _Outcome
-    ) -> None:
+        self,
+        place: tuple[int, int],
+        body: ApplyConfiguration | HistoryEnds | Restated,
+        chunk: _Chunk,
+        outcome: _Outcome,
+    ) -> Asking:
+        match body:
+            case HistoryEnds(unit):
+                outcome.controls.append((*place, f"history ends {unit}"))
+                if (u := self._own(unit, place[0])) is not None:
+                    self.state.live[u] = True
+                    outcome.told.units.add(u)
+            case ApplyConfiguration(version):
+                outcome.controls.append((*place, f"apply configuration {version}"))
+                yield from self._apply(place, version, chunk, outcome)
+            case Restated(unit, version):
+                outcome.controls.append((*place, f"restated {unit} {version}"))
+                u = self._own(unit, place[0])
+                if u is not None and version in {0, int(self.state.pending[u])}:
+                    yield from self._restate(place, u, outcome)
+
+    def _own(self, unit: str, partition: int) -> int | None:
+        """Index of a unit that is registered in the partition."""
+        u = self.state.index.get(unit)
+        return u if u is not None and self.state.partition[u] == partition else None
+
+    def _apply(
+        self, place: tuple[int, int], version: int, chunk: _Chunk, outcome: _Outcome
+    ) -> Asking:
+        """New units begin; of others another limit holds at once, and what readings count by waits for `Restated`."""
+        if version not in self.configurations:
+            raise UnknownConfigurationError(version)
         state = self.state
-        if isinstance(body, HistoryEnds):
-            outcome.controls.append((partition, offset, f"history ends {body.unit}"))
-            u = state.index.get(body.unit)
-            if u is not None and state.partition[u] == partition:
-                state.live[u] = True
-                outcome.told.units.add(u)
-            return
-        outcome.controls.append((partition, offset, f"apply configuration {body.version}"))
-        if body.version not in self.configurations:
-            raise UnknownConfigurationError(body.version)
-        units = [
-            u
-            for u in self.configurations[body.version].registry.units
-            if partition_of(u.code, self._partitions) == partition
+        mine = [
+            unit
+            for unit in self.configurations[version].registry.units
+            if partition_of(unit.code, self._partitions) == place[0]
         ]
-        outcome.told.units.update(
-            state.register(units, {unit.code: partition for unit in units}, body.version)
+        known = [unit for unit in mine if unit.code in state.index]
+        new = state.register(mine, {unit.code: place[0] for unit in mine}, version)
+        outcome.told.units.update(new)
+        for u in new:
+            chunk.declare(place, state, u, revision.declared(None, state.units[u]), version)
+        changes = [self._change(unit, version) for unit in known]
+        changed = [u for u in changes if u is not None]
+        outcome.told.units.update(changed)
+        yield from self._tell(place, changed, LIMIT, outcome)
+
+    def _change(self, entry: Unit, version: int) -> int | None:
+        """Take another entry of a known unit; its index, if it is another."""
+        state = self.state
+        u = state.index[entry.code]
+        if version <= max(int(state.configuration[u]), int(state.pending[u])):
+            return None
+        if state.pending[u] or revision.counts_otherwise(state.units[u], entry):
+            state.pending[u] = version
+        elif entry != state.units[u]:
+            change_limits(state, u, entry)
+            state.configuration[u] = version
+        else:
+            return None
+        return u
+
+    def _restate(self, place: tuple[int, int], u: int, outcome: _Outcome) -> Asking:
+        """The unit's figures become those of all its readings so far; the record is alone in its step."""
+        state = self.state
+        version = int(state.pending[u] or state.configuration[u])
+        entry = self._entry(state.units[u].code, version)
+        asked = Rebuild(entry, state.units[u], version, place, bool(state.live[u]))
+        new, rebuilt = yield from restatement.take(state, u, asked)
+        outcome.readings.extend(rebuilt.admitted)
+        outcome.rejections.extend(rebuilt.too_fast)
+        outcome.told.units.add(new)
+        self._maps.clear()
+        yield from self._tell(place, [new], RESTATED, outcome)
+
+    def _entry(self, unit: str, version: int) -> Unit:
+        """A unit's entry in a configuration."""
+        if version not in self.configurations:
+            raise UnknownConfigurationError(version)
+        units = self.configurations[version].registry.units
+        return next(one for one in units if one.code == unit)
+
+    def _tell(
+        self, place: tuple[int, int], units: Sequence[int], cause: int, outcome: _Outcome
+    ) -> Asking:
+        """Tell units in full what changed, as of their last tick; who had none is told at the first."""
+        state = self.state
+        ticked = [u for u in units if state.begins[u] < state.last_tick[u]]
+        state.changed[ticked] = cause
+        moments = [Moment(u, int(state.last_tick[u]), Stand(*place, 0)) for u in ticked]
+        if moments:
+            yield from judge(state, moments, outcome.told)
+
+    def restore(self, stored: Iterable[UnitState]) -> None:
+        """Take states as they rest in the database, each under the entry that it stands under."""
+        self.state.restore(
+            (self._entry(one.unit, configuration_of(one.blob)), one.partition, one.blob)
+            for one in stored
         )
+
+    def pending(self) -> dict[str, tuple[int, int]]:
+        """Units that wait to be restated: (partition, configuration)."""
+        state = self.state
+        return {
+            state.units[u].code: (int(state.partition[u]), int(state.pending[u]))
+            for u in np.flatnonzero(state.pending).tolist()
+        }
 
     def _place_tick(
         self, chunk: _Chunk, counts: dict[int | str, int], stand: Stand, at: int, outcome: _Outcome
@@ -324,7 +456,10 @@ class Engine:
         lengths = np.array([len(section) for section in sections], np.int64)
         units = [self.state.index[section.unit] for section in sections]
         point = _joined(
-            [self._points(u, section) for u, section in zip(units, sections, strict=True)]
+            [
+                chunk.points[i] if i in chunk.points else self.points_of(u, section)
+                for i, (u, section) in enumerate(zip(units, sections, strict=True))
+            ]
         )
         quantity = (
             self.state.c_quantity[self.state.p_carrier[np.maximum(point, 0)]]
@@ -346,7 +481,7 @@ class Engine:
             received_at=np.repeat(np.array([s.received_at for s in sections], np.int64), lengths),
         ), lengths
 
-    def _points(self, unit: int, section: Section) -> Ints:
+    def points_of(self, unit: int, section: Section) -> Ints:
         """Indices of the points that a section names, −1 for those the unit does not have."""
         key = (unit, section.names)
         table = self._maps.get(key)
@@ -358,8 +493,19 @@ class Engine:
                 [*(names.get(name, -1) for name in section.names), -1], np.int64
             )
         if isinstance(section.point, int):
-            return np.broadcast_to(table[min(section.point, len(table) - 1)], len(section))
-        return table[np.minimum(section.point, len(table) - 1)]
+            found = np.broadcast_to(table[min(section.point, len(table) - 1)], len(section))
+        else:
+            found = table[np.minimum(section.point, len(table) - 1)]
+        return self._of_their_time(unit, found, section.at) if self.state.eras[unit] else found
+
+    def _of_their_time(self, unit: int, points: Ints, at: Ints) -> Ints:
+        """Of points that follow one another under a name, the one that holds at each instant."""
+        found = points.copy()
+        for begins, indices in self.state.eras[unit].values():
+            mine = points == indices[0]
+            place = np.searchsorted(begins, at[mine], side="right") - 1
+            found[mine] = indices[np.maximum(place, 0)]
+        return found
 
     def _take(
         self,
@@ -461,7 +607,9 @@ class Engine:
             if len(lengths)
             else []
         )
-        for (_, _, part), counted in zip(chunk.sections, table, strict=True):
+        for i, ((_, _, part), counted) in enumerate(zip(chunk.sections, table, strict=True)):
+            if i in chunk.points:
+                continue
             entry = outcome.account[part.unit, _received_on(part)]
             for number, count in enumerate(counted):
                 entry[number] += count
@@ -507,6 +655,20 @@ class Engine:
             ticks=tuple(outcome.ticks),
             controls=tuple(outcome.controls),
         )
+
+
+def runs(records: Iterable[Placed]) -> Iterator[list[Placed]]:
+    """The records as steps may take them: a `Restated` is alone, after all that is before it is written."""
+    run: list[Placed] = []
+    for placed in records:
+        if isinstance(placed[2].body, Restated):
+            yield from ([run] if run else [])
+            yield [placed]
+            run = []
+        else:
+            run.append(placed)
+    if run:
+        yield run
 
 
 def _latest(told: Told) -> list[row_making.WindowRow]:

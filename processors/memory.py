@@ -1,7 +1,7 @@
 """The tables in memory, for the pipe and the laws: the same answers as the database's, with no server."""
 
 from collections import defaultdict
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 
 from processors.engine import Engine
 from processors.ports import (
@@ -15,6 +15,8 @@ from processors.ports import (
     Needs,
     OutboxRow,
     ReadingRow,
+    Rebuild,
+    Rebuilt,
     RefusedRow,
     Span,
     Step,
@@ -25,13 +27,20 @@ from schemas.section import WITHDRAWN
 
 Identity = tuple[str, int, int]
 TOO_FAST = "faster than rated"
+WorkOut = Callable[[Rebuild, Sequence[ReadingRow]], Rebuilt]
+
+
+def _no_way(asked: Rebuild, rows: Sequence[ReadingRow]) -> Rebuilt:
+    message = f"unit {asked.entry.code}: nobody works out {len(rows)} rows here"
+    raise LookupError(message)
 
 
 class MemoryStore:
     """What `Engine` asks and hands over, kept in dictionaries."""
 
-    def __init__(self) -> None:
-        """Begin empty."""
+    def __init__(self, work_out: WorkOut = _no_way) -> None:
+        """Begin empty; `work_out` makes a unit of all its rows."""
+        self.work_out = work_out
         self.claims: dict[Identity, dict[int, list[Claim]]] = defaultdict(lambda: defaultdict(list))
         self.hours: dict[str, dict[tuple[int, str], tuple[int, ...]]] = defaultdict(dict)
         self.gaps: dict[str, dict[tuple[int, int], Gap]] = defaultdict(dict)
@@ -51,7 +60,12 @@ class MemoryStore:
             claims=tuple(claim for span in needs.claims for claim in self._claims(span)),
             hours=tuple(row for span in needs.hours for row in self._hours(span)),
             gaps=tuple(gap for span in needs.gaps for gap in self._gaps(span)),
+            rebuilt=None if needs.rebuild is None else self._rebuilt(needs.rebuild),
         )
+
+    def _rebuilt(self, asked: Rebuild) -> Rebuilt:
+        rows = [row for row in (*self.readings, *self.rejections) if row.unit == asked.entry.code]
+        return self.work_out(asked, rows)
 
     def _claims(self, span: Span) -> Iterator[Claim]:
         by_instant = self.claims[span[:3]]
@@ -141,14 +155,7 @@ def drive(stepping: Generator[Needs, Fetched, Step], store: MemoryStore) -> Step
 
 def restore(engine: Engine, store: MemoryStore) -> None:
     """Give a new engine the states that rest in the store, as a restart does."""
-    units = {
-        unit.code: unit
-        for configuration in engine.configurations.values()
-        for unit in configuration.registry.units
-    }
-    engine.state.restore(
-        [(units[state.unit], state.partition, state.blob) for state in store.states.values()]
-    )
+    engine.restore(store.states.values())
     for partition, _, _, at, unit in store.ticks:
         if not unit:
             engine.partition_ticks[partition] = at

@@ -12,6 +12,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from schemas.registry import Unit
+
 Ints = npt.NDArray[np.int64]
 Result = TypeVar("Result")
 
@@ -73,6 +75,21 @@ class GapSpan(NamedTuple):
     to_at: int
 
 
+class Rebuild(NamedTuple):
+    """A unit to be worked out again from all its stored readings."""
+
+    entry: Unit
+    """Under which they count."""
+    before: Unit
+    """Under which they are stored: what their points' numbers mean."""
+    version: int
+    """The entry's configuration."""
+    place: tuple[int, int]
+    """(partition, offset) of the control record: where what is admitted now is written."""
+    live: bool
+    """Whether rejected readings can be too old."""
+
+
 @dataclass(frozen=True, slots=True)
 class Needs:
     """Rows that the engine must see before it can go on."""
@@ -80,6 +97,7 @@ class Needs:
     claims: tuple[Span, ...] = ()
     hours: tuple[HourSpan, ...] = ()
     gaps: tuple[GapSpan, ...] = ()
+    rebuild: Rebuild | None = None
 
     def units(self) -> set[str]:
         """Units whose rows are asked for."""
@@ -128,12 +146,35 @@ class Gap(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """A unit as all its readings make it, told to nobody yet.
+
+    Per point (by number): the end of what is covered. Per series (point number, statement):
+    one millisecond after its last claim, its head's instant and register.
+    """
+
+    hours: dict[tuple[int, str], tuple[int, ...]]
+    """(hour, quantity) → numbers."""
+    gaps: tuple["Gap", ...]
+    ends: tuple[int, ...]
+    heads: dict[tuple[int, int], tuple[int, int, int]]
+    last_known_gap: int
+    admitted: tuple["ReadingRow", ...]
+    """Readings that were rejected, declared or another point's, and count now."""
+    too_fast: tuple["ReadingRow", ...]
+    """Readings that are too fast for the point that they are of now."""
+    passed_over: int
+    """Stored readings that the entry no longer admits."""
+
+
+@dataclass(frozen=True, slots=True)
 class Fetched:
     """The answer to a `Needs`."""
 
     claims: tuple[Claim, ...] = ()
     hours: tuple[Hour, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    rebuilt: Rebuilt | None = None
 
 
 class ReadingRow(NamedTuple):
@@ -163,6 +204,8 @@ class ReadingRow(NamedTuple):
     value: Ints
     reason: str = ""
     names: tuple[str, ...] = ()
+    unit_of_measure: str = ""
+    """As it was sent, where the reason leaves it open: told of no other rejection."""
 
 
 @dataclass(frozen=True, slots=True)

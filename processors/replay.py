@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 
 import orjson
 
-from processors.engine import Engine, Placed
+from processors import rebuild
+from processors.engine import Engine, Placed, runs
 from processors.memory import MemoryStore, drive
 from processors.ports import OutboxRow
 from schemas.factors import FactorPack
@@ -21,7 +22,7 @@ class Replay:
         self, pack: FactorPack, *, partitions: int = PARTITIONS, step_readings: int = 20_000
     ) -> None:
         """`step_readings`: about how many readings make a step."""
-        self.store = MemoryStore()
+        self.store = MemoryStore(rebuild.by(pack))
         self.configurations: dict[int, Configuration] = {}
         self.engine = Engine(pack, self.configurations, partitions)
         self._limit = step_readings
@@ -49,14 +50,13 @@ class Replay:
         yield from self.step(batch)
 
     def step(self, batch: list[Placed]) -> Iterator[bytes]:
-        """One step."""
-        if not batch:
-            return
-        step = drive(self.engine.step(batch), self.store)
-        self.store.write(step)
-        self.engine.clear()
-        for row in step.outbox:
-            yield _line(row)
+        """One step, or several where units are restated."""
+        for run in runs(batch):
+            step = drive(self.engine.step(run), self.store)
+            self.store.write(step)
+            self.engine.clear()
+            for row in step.outbox:
+                yield _line(row)
 
 
 def _size(part: object) -> int:

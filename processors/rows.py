@@ -13,9 +13,9 @@ import numpy as np
 from processors.claims import ACCEPTED, REJECTED, SUPERSEDED
 from processors.ports import Ints, ReadingRow, RefusedRow, WindowRow
 from processors.state import State, ranges
-from processors.validation import REASONS, UNKNOWN_POINT, Readings
+from processors.validation import OPEN_MEASURE, REASONS, UNKNOWN_POINT, Readings
 from schemas.calendar import DAY_MS, OFFSET_MS
-from schemas.section import Section, Unreadable
+from schemas.section import Column, Section, Unreadable
 from schemas.wire import part_json
 
 __all__ = ["WindowRow", "make", "refused", "unknown_unit", "unreadable"]
@@ -84,12 +84,13 @@ def unknown_unit(place: Place, part: Section, kept: list[RefusedRow], parts: Par
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
-    """Beside the readings' own: number of the section, business day, reason code, index into the section's messages."""
+    """Beside the readings' own: number of the section, business day, reason code, indices into the section's messages and units of measure."""
 
     of: Ints
     day: Ints
     code: Ints
     message: Ints
+    measure: Ints
 
 
 def make(
@@ -110,7 +111,8 @@ def make(
         np.repeat(np.arange(len(sections)), lengths),
         (r.at + OFFSET_MS) // DAY_MS,
         code,
-        _messages(sections, lengths),
+        _indices([section.message for _, _, section in sections], lengths),
+        _indices([section.unit_of_measure for _, _, section in sections], lengths),
     )
     bad = classes == REJECTED
     some = np.flatnonzero(bad | (classes == ACCEPTED) | (classes == SUPERSEDED))
@@ -124,6 +126,7 @@ def make(
         r.flags,
         columns.message,
         columns.day,
+        np.where((code > 0) & (code <= OPEN_MEASURE), columns.measure, 0),
         code,
         bad,
         columns.of,
@@ -140,15 +143,16 @@ def make(
         (rejected if row.reason else kept).append(row)
 
 
-def _messages(sections: Sequence[tuple[int, int, Section]], lengths: list[int]) -> Ints:
-    """Each reading's index into its section's messages."""
-    if all(isinstance(section.message, int) for _, _, section in sections):
-        return np.zeros(sum(lengths), np.int64)
-    columns = [
-        np.broadcast_to(np.asarray(section.message, np.int64), n)
-        for (_, _, section), n in zip(sections, lengths, strict=True)
-    ]
-    return np.concatenate(columns)
+def _indices(columns: Sequence[Column], lengths: list[int]) -> Ints:
+    """Each reading's index into texts of its section."""
+    if all(isinstance(column, int) for column in columns):
+        return np.repeat(np.array(columns, np.int64), lengths)
+    return np.concatenate(
+        [
+            np.broadcast_to(np.asarray(column, np.int64), n)
+            for column, n in zip(columns, lengths, strict=True)
+        ]
+    )
 
 
 def _cut(first: Ints, end: int) -> Ints:
@@ -182,6 +186,7 @@ def _rows(
         columns.of,
         columns.day,
         columns.message,
+        columns.measure,
         columns.code,
         r.statement,
         r.rank,
@@ -196,7 +201,7 @@ def _rows(
     for (
         begin,
         end,
-    ), least, greatest, of, day, message, code, statement, rank, revision, flags in zip(
+    ), least, greatest, of, day, message, measure, code, statement, rank, revision, flags in zip(
         bounds, first_at, last_at, *(column[head].tolist() for column in scalars), strict=True
     ):
         partition, offset, section = sections[of]
@@ -214,14 +219,19 @@ def _rows(
             rank,
             revision,
             flags,
-            section.messages[message] if message < len(section.messages) else "",
+            _text(section.messages, message),
             section.sent_at if isinstance(section.sent_at, int) else r.sent_at[some[mine]],
             point[mine],
             at[mine],
             value[mine],
             REASONS[code],
             _names(section, some[mine] - begun[of]) if code == UNKNOWN_POINT else (),
+            _text(section.units_of_measure, measure) if 0 < code <= OPEN_MEASURE else "",
         )
+
+
+def _text(texts: Sequence[str], index: int) -> str:
+    return texts[index] if index < len(texts) else ""
 
 
 def _names(section: Section, some: Ints) -> tuple[str, ...]:

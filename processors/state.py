@@ -26,8 +26,8 @@ FOREVER = 2**62
 QUANTITIES = ("electricity", "raw_coal", "output")
 TARGETS = ("energy", "co2")
 FIRST_YEAR, LAST_YEAR = 1970, 2199
-LAYOUT = 2
-"""Version of the blob. Another version: rebuild from the records."""
+LAYOUT = 3
+"""Version of the blob; 2 lacked the two last scalars. Another version: rebuild from the records."""
 
 ACC_FIELDS = (
     "best",
@@ -85,6 +85,8 @@ _UNITS = (
     "told_verdict",
     "told_since",
     "told_full",
+    "pending",
+    "revised",
     "slot_start",
     "slot_end",
 )
@@ -109,6 +111,8 @@ _POINTS = (
 )
 _SERIES = ("s_point", "s_statement", "s_anchor", "ahead", "last_at", "last_value")
 
+LIMIT, RESTATED = 3, 4
+"""Codes of `changed` that are told at once, in full."""
 NO_VERDICT, PASS, FAIL, OPENING_UNKNOWN, MISSING_DATA, AMBIGUOUS_DATA = range(6)
 """Codes of verdict and reason together, as told."""
 
@@ -195,13 +199,17 @@ class State:
     last_known_gap: Ints = field(default_factory=_empty)
     """No known gap of the unit ends after this."""
     changed: Ints = field(default_factory=_empty)
-    """Since last told: 0 nothing, 1 new readings, 2 late ones."""
+    """Since last told: 0 nothing, 1 new readings, 2 late ones, 3 a limit, 4 everything (see LIMIT, RESTATED)."""
     told_verdict: Ints = field(default_factory=_empty)
     """Verdict code of the open year, as last told."""
     told_since: Ints = field(default_factory=_empty)
     """Since when it is a FAIL, found when the verdict changed."""
     told_full: Ints = field(default_factory=_empty)
     """Last full hour told."""
+    pending: Ints = field(default_factory=_empty)
+    """A configuration under which readings count otherwise, and which waits for `Restated`; 0 none."""
+    revised: Ints = field(default_factory=_empty)
+    """1 where the unit was restated: stored claims may be such that its entry no longer admits."""
     slot_start: Ints = field(default_factory=lambda: np.empty((0, 4), np.int64))
     slot_end: Ints = field(default_factory=lambda: np.empty((0, 4), np.int64))
     """Open hour, day, month, year; FOREVER before the first tick."""
@@ -252,7 +260,9 @@ class State:
     series_of: Ints = field(default_factory=lambda: np.empty((0, len(STATEMENTS)), np.int64))
     point_of_number: list[Ints] = field(default_factory=list)
     names: list[dict[str, int]] = field(default_factory=list)
-    """Per unit: a point's name → its index among all points."""
+    """Per unit: a point's name → its index among all points, the first where several follow one another."""
+    eras: list[dict[str, tuple[Ints, Ints]]] = field(default_factory=list)
+    """Per unit: a name that several points have, one after the other → (their beginnings, their indices)."""
 
     hot_keys: Ints = field(default_factory=_empty)
     hot_rows: Ints = field(default_factory=lambda: np.empty((0, len(HOUR_FIELDS)), np.int64))
@@ -296,6 +306,8 @@ class State:
             "told_verdict": np.zeros(n, np.int64),
             "told_since": np.full(n, NEVER, np.int64),
             "told_full": np.full(n, NEVER, np.int64),
+            "pending": np.zeros(n, np.int64),
+            "revised": np.zeros(n, np.int64),
             "slot_start": np.full((n, 4), FOREVER, np.int64),
             "slot_end": np.full((n, 4), FOREVER, np.int64),
         }
@@ -370,11 +382,30 @@ class State:
             numbers = np.empty(len(mine), np.int64)
             numbers[self.p_number[mine.start : mine.stop]] = mine
             self.point_of_number.append(numbers)
-            self.names.append({self.units[u].points[int(self.p_number[p])].name: p for p in mine})
+            names, eras = _by_name(self.units[u], numbers)
+            self.names.append(names)
+            self.eras.append(eras)
 
     def drop(self, partitions: set[int]) -> None:
         """Forget the units of these partitions."""
-        keep = ~np.isin(self.partition, list(partitions))
+        self._keep(~np.isin(self.partition, list(partitions)))
+
+    def replace(self, u: int, entry: Unit, configuration: int) -> int:
+        """Begin a unit anew under another entry; it keeps its time and what it was told. Returns its new index.
+
+        Its series, points and carriers are others then, and those of the units behind it.
+        """
+        partition = int(self.partition[u])
+        kept = {name: getattr(self, name)[u] for name in _KEPT}
+        self._keep(np.arange(len(self.units)) != u)
+        (new,) = self.register([entry], {entry.code: partition}, configuration)
+        for name, value in kept.items():
+            getattr(self, name)[new] = value
+        self.revised[new] = 1
+        return new
+
+    def _keep(self, keep: npt.NDArray[np.bool_]) -> None:
+        """Forget the other units."""
         if keep.all():
             return
         carriers, points = keep[self.c_unit], keep[self.p_unit]
@@ -401,7 +432,7 @@ class State:
         self.touched = [self.touched[u] for u in kept]
         self.earlier = [self.earlier[u] for u in kept]
         self.index = {unit.code: u for u, unit in enumerate(self.units)}
-        self.point_of_number, self.names = [], []
+        self.point_of_number, self.names, self.eras = [], [], []
         self._derive()
 
     def opening(self, unit: int, year: int, quantity: str) -> tuple[int, int, int] | None:
@@ -481,11 +512,12 @@ class State:
 
     def _fill(self, u: int, blob: bytes) -> None:
         (layout,) = _LAYOUT.unpack_from(blob)
-        if layout != LAYOUT:
+        if layout not in _SCALARS_OF:
             message = f"state of unit {self.units[u].code} has layout {layout}, this engine reads {LAYOUT}: rebuild it from the records"
             raise ValueError(message)
-        scalars = np.frombuffer(blob, "<i8", len(_SCALARS), _LAYOUT.size)
-        for name, value in zip(_SCALARS, scalars.tolist(), strict=True):
+        names = _SCALARS_OF[layout]
+        scalars = np.frombuffer(blob, "<i8", len(names), _LAYOUT.size)
+        for name, value in zip(names, scalars.tolist(), strict=True):
             getattr(self, name)[u] = value
         columns = self._columns(np.array([u]))
         stored, rest = _unpacked(
@@ -575,7 +607,32 @@ _SCALARS = (
     "told_verdict",
     "told_since",
     "told_full",
+    "pending",
+    "revised",
 )
+_SCALARS_OF = {2: _SCALARS[:-2], LAYOUT: _SCALARS}
+_KEPT = ("live", "last_tick", "told_verdict")
+"""What a unit keeps under another entry: its time, and the verdict that it was told."""
+
+
+def configuration_of(blob: bytes) -> int:
+    """Under which configuration's entry a stored state stands."""
+    place = _LAYOUT.size + 8 * _SCALARS.index("configuration")
+    return int.from_bytes(blob[place : place + 8], "little")
+
+
+def _by_name(unit: Unit, points: Ints) -> tuple[dict[str, int], dict[str, tuple[Ints, Ints]]]:
+    """A unit's points by name: the first of each, and of names that several have all of them, in order of time."""
+    found: dict[str, list[tuple[int, int]]] = {}
+    for number, point in enumerate(unit.points):
+        found.setdefault(point.name, []).append((point.begins, int(points[number])))
+    names, eras = {}, {}
+    for name, entries in found.items():
+        table = np.array(sorted(entries), np.int64)
+        names[name] = int(table[0, 1])
+        if len(entries) > 1:
+            eras[name] = table[:, 0].copy(), table[:, 1].copy()
+    return names, eras
 
 
 def _point_row(point: Point, unit: int, carrier: int, number: int) -> dict[str, int]:

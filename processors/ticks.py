@@ -33,6 +33,7 @@ from processors.state import (
     FAIL,
     FIRST_YEAR,
     KEY_BITS,
+    LIMIT,
     MISSING_DATA,
     NO_VERDICT,
     OPENING_UNKNOWN,
@@ -56,6 +57,7 @@ from processors.windows import (
 from schemas.calendar import HOUR_MS, KINDS, QUARTER_MS, window_ends, year_of, year_start
 from schemas.registry import CARRIERS, UNIT_OF_MEASURE
 from schemas.scale import SCALE
+from schemas.section import NEVER
 
 YEAR = KINDS.index("year")
 _WORDS: dict[int, tuple[str | None, str | None]] = {
@@ -70,7 +72,7 @@ _TOGETHER = 64
 """Units whose earlier windows are looked up together: one question instead of many, and bounded memory."""
 LAST = 1
 """Number of a tick's own message before `numbered`: it stands after the units'."""
-_CAUSES = ("time", "reading", "late reading")
+_CAUSES = ("time", "reading", "late reading", "limit", "restatement")
 
 Json = dict[str, object]
 Figure = tuple[int, int, int | str, int]
@@ -183,7 +185,7 @@ def _judge_open(
     differs = np.zeros(len(state.units), np.bool_)
     differs[state.p_unit[points[silent != state.told_silent[points]]]] = True
     state.told_silent[points] = silent
-    full = at % HOUR_MS == 0
+    full = (at % HOUR_MS == 0) | (state.changed[units] >= LIMIT)
     found: dict[int, Figures] = {}
     for kind in range(len(KINDS)) if full.any() else (YEAR,):
         sums = open_sums(state, carriers, kind, tick, opens)
@@ -229,7 +231,7 @@ def _tell(state: State, moment: Moment, judged: _Judged, i: int, told: Told) -> 
     """One unit's message; remembers what was told."""
     u, code, quota = moment.unit, int(judged.codes[i]), int(state.quota[moment.unit])
     before = int(state.told_verdict[u])
-    if code == FAIL and before != FAIL:
+    if code == FAIL and (before != FAIL or state.told_since[u] == NEVER):
         until = -(-moment.at // QUARTER_MS) * QUARTER_MS
         found = yield from spans.since(state, u, (int(state.slot_start[u, YEAR]), until), quota)
         state.told_since[u] = until if found is None else found
@@ -279,6 +281,8 @@ def _message(
         "silent": silent,
         "previous_verdict": _WORDS[before][0],
     }
+    if state.pending[u]:
+        body["pending"] = int(state.pending[u])
     return OutboxRow(
         stand.partition, stand.offset, stand.position, 0, state.units[u].code, orjson.dumps(body)
     )

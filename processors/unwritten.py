@@ -65,7 +65,10 @@ class Unwritten:
         ]
         new = dict.fromkeys(gap for span in needs.gaps for gap in self._gaps_in(span))
         return Fetched(
-            claims=(*fetched.claims, *claims), hours=tuple(hours.values()), gaps=(*gaps, *new)
+            claims=(*fetched.claims, *claims),
+            hours=tuple(hours.values()),
+            gaps=(*gaps, *new),
+            rebuilt=fetched.rebuilt,
         )
 
     def _claims(self, span: Span) -> Iterator[Claim]:

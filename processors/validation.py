@@ -6,11 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.amounts import allowed
+from processors.claims import LENGTHS
 from processors.ports import Ints
 from processors.segments import period_ends
 from processors.state import State
 from schemas.calendar import window_starts
-from schemas.registry import LENGTH_MS, STATEMENTS
+from schemas.registry import STATEMENTS
 from schemas.section import NEVER, WITHDRAWN
 
 Mask = npt.NDArray[np.bool_]
@@ -31,9 +32,10 @@ REASONS = (
 )
 """By code, in the order in which they are asked; 0 is no reason."""
 UNKNOWN_POINT = 1
+TOO_OLD = REASONS.index("too old")
+OPEN_MEASURE = 3
+"""Up to this reason the unit of measure that was sent is not known to be the point's."""
 TOO_FAST = len(REASONS) - 1
-
-LENGTHS = np.array([LENGTH_MS.get(name, 0) for name in STATEMENTS], np.int64)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from processors.amounts import bounds_of_part, spread, staircase
 from processors.conversion import converted
 from processors.gaps import known_gaps
 from processors.ports import HOUR_FIELDS, Fetched, Gap, HourSpan, Ints, Needs
+from processors.revision import limits_of_years
 from processors.state import (
     ALL,
     BEST,
@@ -39,12 +40,22 @@ from processors.state import (
     State,
     ranges,
 )
-from schemas.calendar import HOUR_MS, KINDS, OFFSET_MS, window_ends, window_starts
+from schemas.calendar import (
+    HOUR_MS,
+    KINDS,
+    OFFSET_MS,
+    window_end,
+    window_ends,
+    window_starts,
+    year_of,
+    year_start,
+)
+from schemas.registry import Unit
 from schemas.section import NEVER
 
 KNOWN, UNKNOWN, LIFT = 0, 1, 2
 HOUR_MASK = (1 << KEY_BITS) - 1
-DAY = KINDS.index("day")
+DAY, YEAR = KINDS.index("day"), KINDS.index("year")
 Asking = Generator[Needs, Fetched, None]
 Mask = npt.NDArray[np.bool_]
 
@@ -196,6 +207,12 @@ def _insert(state: State, keys: Ints, rows: Ints) -> None:
     state.hot_keys = np.insert(state.hot_keys, at, keys)
     state.hot_rows = np.insert(state.hot_rows, at, rows, axis=0)
     state.hot_dirty = np.insert(state.hot_dirty, at, values=False)
+
+
+def put_rows(state: State, keys: Ints, rows: Ints) -> None:
+    """Rows that none in memory stands for, to be written with the step."""
+    _insert(state, keys, rows)
+    state.hot_dirty[np.searchsorted(state.hot_keys, keys)] = True
 
 
 def evict(state: State) -> None:
@@ -556,6 +573,19 @@ def _open(state: State, kind: int, units: Ints, starts: Ints) -> Asking:
     begun = state.max_hour[carriers] >= first
     if begun.any():
         yield from _fill_window(state, kind, carriers[begun], first[begun])
+
+
+def change_limits(state: State, u: int, entry: Unit) -> None:
+    """Give a unit an entry with other limits: years that they concern are told again."""
+    for year in limits_of_years(state.units[u], entry):
+        start = year_start(year)
+        if start < state.slot_start[u, YEAR] and window_end("year", start) > entry.begins:
+            state.touched[u].add((YEAR, start))
+    state.units[u] = entry
+    state.horizon[u] = entry.horizon_days * 24 * HOUR_MS
+    state.told_since[u] = NEVER
+    if state.slot_start[u, YEAR] != FOREVER:
+        state.quota[u] = state.quota_of(u, year_of(int(state.slot_start[u, YEAR])))
 
 
 def carriers_of(state: State, units: Ints) -> Ints:

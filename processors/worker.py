@@ -101,14 +101,8 @@ class Worker:
         return dict(self.next_offsets)
 
     def _restore(self, partitions: Iterable[int]) -> None:
-        units = {
-            unit.code: unit for one in self._configurations.values() for unit in one.registry.units
-        }
         for partition in sorted(partitions):
-            states = self.store.load(partition)
-            self._engine.state.restore(
-                [(units[state.unit], state.partition, state.blob) for state in states]
-            )
+            self._engine.restore(self.store.load(partition))
             memory = self.store.memory(partition)
             if memory.last_tick is not None:
                 self._engine.partition_ticks[partition] = memory.last_tick

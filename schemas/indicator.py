@@ -11,7 +11,7 @@ from schemas.calendar import WindowKind
 
 Verdict = Literal["PASS", "FAIL", "UNDECIDABLE"]
 Reason = Literal["opening unknown", "missing data", "ambiguous data"]
-Cause = Literal["time", "reading", "late reading"]
+Cause = Literal["time", "reading", "late reading", "limit", "restatement"]
 
 
 class _Told(BaseModel):
@@ -79,8 +79,13 @@ class Indicator(_Told):
     as_of: int
     """The tick (data time)."""
     cause: Cause
-    """`late reading`: something before the last tick changed; `reading`: new readings; `time`: neither."""
+    """`late reading`: something before the last tick changed; `reading`: new readings; `time`: neither.
+
+    `limit`: another quota or opening balance came into force; `restatement`: all was worked out again from the readings.
+    """
     configuration: int
+    pending: int | None = None
+    """A configuration that changes how readings count and waits: the figures are still those of `configuration`."""
     windows: tuple[Judged, ...]
     silent: tuple[Silent, ...]
     previous_verdict: Verdict | None = None

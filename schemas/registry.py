@@ -5,8 +5,10 @@ A registry file is TOML (`deploy/example/registry.toml` is one). Loaded, it is o
 
 import json
 from collections import Counter
+from collections.abc import Iterator
 from decimal import Decimal
 from hashlib import sha256
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -54,7 +56,10 @@ class _Entity(BaseModel):
 
 
 class Point(_Entity):
-    """A metering point: one quantity of one unit. It never changes; it ends and a new one begins."""
+    """A metering point: one quantity of one unit.
+
+    A meter that is exchanged ends one entry and begins another of the same name, with the registers of that instant.
+    """
 
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:-]{1,64}$")]
     quantity: Quantity
@@ -77,6 +82,12 @@ class Point(_Entity):
     """Phase of the period grid, in milliseconds since the epoch; business midnight for P1D, the hour else."""
     valid_from: AwareDatetime
     valid_to: AwareDatetime | None = None
+    opening: Annotated[Decimal, Field(ge=0)] | None = None
+    """The dial at valid_from, where a meter began; it counts like a measured register, before what others say of that instant."""
+    closing: Annotated[Decimal, Field(ge=0)] | None = None
+    """The dial at valid_to, where a meter was taken away."""
+    evidence: str = ""
+    """What proves the opening and closing registers: the protocol of the exchange."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -102,6 +113,29 @@ class Point(_Entity):
             message = f"point {self.name}: valid_to {self.valid_to} is not after valid_from {self.valid_from}"
             raise ValueError(message)
         return self
+
+    @model_validator(mode="after")
+    def _check_declared(self) -> Self:
+        for what, register in (("opening", self.opening), ("closing", self.closing)):
+            if register is None:
+                continue
+            if self.digits is None or "register" not in (self.statement, *self.others):
+                message = f"point {self.name}: {what} {register} is a register, and the point has no statement `register`"
+                raise ValueError(message)
+            if scaled(register)[1] or register >= 10**self.digits:
+                message = f"point {self.name}: {what} {register} must have at most six decimals and be below 10^{self.digits}"
+                raise ValueError(message)
+        if self.closing is not None and self.valid_to is None:
+            message = f"point {self.name}: closing {self.closing} needs a valid_to"
+            raise ValueError(message)
+        return self
+
+    def declared(self) -> Iterator[tuple[int, int]]:
+        """The registers that the entry itself declares: (instant, 10⁻⁶ of the dial)."""
+        if self.opening is not None:
+            yield self.begins, scaled(self.opening)[0]
+        if self.closing is not None and self.ends is not None:
+            yield self.ends, scaled(self.closing)[0]
 
     @property
     def rated(self) -> int:
@@ -203,13 +237,22 @@ class Unit(_Entity):
     @model_validator(mode="after")
     def _check(self) -> Self:
         for what, keys in (
-            ("point", [point.name for point in self.points]),
             ("quota", [str(quota.year) for quota in self.quotas]),
             ("opening", [f"{opening.year} {opening.quantity}" for opening in self.openings]),
         ):
             twice = sorted(key for key, count in Counter(keys).items() if count > 1)
             if twice:
                 message = f"unit {self.code}: {what} {', '.join(twice)} is named twice"
+                raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _check_names(self) -> Self:
+        """One name is one meter after the other, never two at a time."""
+        ordered = sorted(self.points, key=lambda point: (point.name, point.begins))
+        for one, following in pairwise(ordered):
+            if one.name == following.name and (one.ends is None or one.ends > following.begins):
+                message = f"unit {self.code}: point {one.name} is named twice at a time: end the first (valid_to) where the second begins"
                 raise ValueError(message)
         return self
 

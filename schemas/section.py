@@ -103,7 +103,16 @@ class HistoryEnds:
     unit: str
 
 
-Body = tuple[Section | Unreadable, ...] | Tick | ApplyConfiguration | HistoryEnds
+@dataclass(frozen=True, slots=True)
+class Restated:
+    """From this offset on the unit's figures are those of all its readings below, under its newest entry."""
+
+    unit: str
+    version: int
+    """The configuration that waits to be applied to the unit; 0: work it out again under the one it has."""
+
+
+Body = tuple[Section | Unreadable, ...] | Tick | ApplyConfiguration | HistoryEnds | Restated
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from schemas.section import (
     HistoryEnds,
     Record,
     Refused,
+    Restated,
     Section,
     Tick,
     Unreadable,
@@ -65,7 +66,7 @@ _TICK = struct.Struct("<Iq")
 _U32 = struct.Struct("<I")
 _U16 = struct.Struct("<H")
 _I64 = struct.Struct("<q")
-_LENGTHS = {1: _I64.size, 2: _U32.size, 3: _UNIT_LENGTH}
+_LENGTHS = {1: _I64.size, 2: _U32.size, 3: _UNIT_LENGTH, 4: _UNIT_LENGTH + _U32.size}
 """Bytes after the head of the kinds that have no sections."""
 
 
@@ -88,7 +89,7 @@ def _encode(record: Record) -> bytes:
     kind = (
         0
         if isinstance(body, tuple)
-        else {Tick: 1, ApplyConfiguration: 2, HistoryEnds: 3}[type(body)]
+        else {Tick: 1, ApplyConfiguration: 2, HistoryEnds: 3, Restated: 4}[type(body)]
     )
     head = _HEAD.pack(MAGIC, kind, record.incarnation, record.sequence, len(door)) + door
     match body:
@@ -98,6 +99,8 @@ def _encode(record: Record) -> bytes:
             return head + _U32.pack(version)
         case HistoryEnds(unit):
             return head + _unit_bytes(unit)
+        case Restated(unit, version):
+            return head + _unit_bytes(unit) + _U32.pack(version)
         case parts:
             return b"".join([head, _U16.pack(len(parts)), *(_encode_part(part) for part in parts)])
 
@@ -133,6 +136,9 @@ def _decode(data: bytes) -> Record:
             body = ApplyConfiguration(_U32.unpack_from(data, at)[0])
         case 3:
             body = HistoryEnds(data[at:].decode("ascii"))
+        case 4:
+            version = _U32.unpack_from(data, at + _UNIT_LENGTH)[0]
+            body = Restated(data[at : at + _UNIT_LENGTH].decode("ascii"), version)
         case _:
             message = f"kind {kind} is unknown"
             raise LayoutError(message)
@@ -372,6 +378,8 @@ def to_line(record: Record, partition: int) -> str:
             rest = {"apply_configuration": version}
         case HistoryEnds(unit):
             rest = {"history_ends": unit}
+        case Restated(unit, version):
+            rest = {"restated": [unit, version]}
         case parts:
             rest = {"sections": [part_json(part) for part in parts]}
     return json.dumps(head | rest, separators=(",", ":"), ensure_ascii=False)
@@ -413,6 +421,7 @@ def _body(told: dict[str, object]) -> Body:
         "tick": lambda at: Tick(_in_time(_int(at))),
         "apply_configuration": lambda version: ApplyConfiguration(_int(version)),
         "history_ends": lambda unit: HistoryEnds(_str(unit)),
+        "restated": _restated,
         "sections": lambda parts: tuple(
             _part(part) for part in cast("list[dict[str, object]]", parts)
         ),
@@ -422,6 +431,11 @@ def _body(told: dict[str, object]) -> Body:
             return read(told[key])
     message = f"has none of {', '.join(readers)}"
     raise LayoutError(message)
+
+
+def _restated(told: object) -> Restated:
+    unit, version = cast("list[object]", told)
+    return Restated(_str(unit), _int(version))
 
 
 def part_json(part: Section | Unreadable) -> dict[str, object]:

@@ -224,7 +224,7 @@ def _compare_with_oracle(place: Place, configuration: Configuration, log: Log) -
     )
     outcome = judge_log(_of_few(log, few), {1: narrow}, default_pack(), PARTITIONS)
     assert outcome.units == sorted(few)
-    messages = laws_oracle.messages(outcome, dict.fromkeys(few, 1))
+    messages = laws_oracle.messages(outcome)
     assert laws_oracle.differences(told_of(_told(place, few)), messages) == []
     assert _windows(place, few) == _last_windows(messages)
     for unit in few:

@@ -10,7 +10,7 @@ It imports of ours nothing but `schemas`.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from oracle_claims import (
@@ -39,9 +39,11 @@ from schemas.calendar import business_day
 from schemas.factors import FactorPack
 from schemas.registry import Configuration, Point, Unit
 from schemas.section import (
+    NEVER,
     ApplyConfiguration,
     HistoryEnds,
     Record,
+    Restated,
     Section,
     Tick,
     Unreadable,
@@ -71,7 +73,7 @@ CLASSES: tuple[Class, ...] = ("accepted", "repeated", "superseded", "rejected", 
 
 
 class HonouredTick(NamedTuple):
-    """A tick that was not ignored."""
+    """A tick that was not ignored, or a control record that tells units anew what changed."""
 
     partition: int
     offset: int
@@ -80,33 +82,96 @@ class HonouredTick(NamedTuple):
     at: int
     unit: str | None
     """The unit in history whose section held it, or None: the partition's live units."""
+    anew: frozenset[str] = frozenset()
+    """Of a control record: the units that it tells in full, as of their last tick; nobody's time moves."""
+
+
+class Said(NamedTuple):
+    """A reading as it came, and whether it ever counted."""
+
+    reading: Reading
+    counted: bool
+
+
+@dataclass
+class Epoch:
+    """A unit under one entry, and what counts under it, in the order of arrival."""
+
+    unit: Unit
+    version: int
+    kept: list[Claim] = field(default_factory=list)
+    """Accepted and superseded claims; their point is the label of a meter."""
+    by_identity: dict[tuple[str, str, int], list[Claim]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    too_fast: list[Claim] = field(default_factory=list)
+
+    @property
+    def meters(self) -> dict[str, Point]:
+        """The unit's points by label: the name, of a further meter of that name with its number."""
+        found: dict[str, Point] = {}
+        for number, point in enumerate(self.unit.points):
+            label = point.name if point.name not in found else f"{point.name}#{number}"
+            found[label] = point
+        return found
+
+    def label(self, name: str, at: int) -> str | None:
+        """Which meter a name means at an instant; None where the unit has none of that name."""
+        mine = {label: point for label, point in self.meters.items() if point.name == name}
+        if not mine:
+            return None
+        in_order = sorted(mine, key=lambda label: mine[label].begins)
+        begun = [label for label in in_order if mine[label].begins <= at]
+        return begun[-1] if begun else in_order[0]
+
+    def keep(self, claim: Claim) -> bool:
+        """Count a claim; False where it is one already."""
+        if claim in self.by_identity[claim.identity]:
+            return False
+        self.by_identity[claim.identity].append(claim)
+        self.kept.append(claim)
+        return True
 
 
 @dataclass
 class History:
     """What one registered unit was told, in the order of arrival."""
 
-    unit: Unit
     live: bool
-    points: dict[str, Point]
-    kept: list[Claim] = field(default_factory=list)
-    """Accepted and superseded claims."""
-    by_identity: dict[tuple[str, str, int], list[Claim]] = field(
-        default_factory=lambda: defaultdict(list)
-    )
-    too_fast: list[Claim] = field(default_factory=list)
+    epochs: list[Epoch]
+    """The last is the one in force."""
+    waiting: tuple[int, Unit] | None = None
+    """A configuration under which readings count otherwise, and its entry."""
+    said: list[Said] = field(default_factory=list)
+    stored: set[Claim] = field(default_factory=set)
+    """Claims that have a row among those that count, by label."""
+    stored_too_fast: set[Claim] = field(default_factory=set)
     last_tick: int | None = None
+
+    @property
+    def now(self) -> Epoch:
+        """The unit as it is now."""
+        return self.epochs[-1]
+
+    @property
+    def unit(self) -> Unit:
+        """Its entry in force."""
+        return self.now.unit
 
     def heard(self) -> "Heard":
         """How much it was told so far."""
-        return Heard(len(self.kept), len(self.too_fast))
+        waits = None if self.waiting is None else self.waiting[0]
+        last = len(self.epochs) - 1
+        return Heard(last, len(self.now.kept), len(self.now.too_fast), waits)
 
 
 class Heard(NamedTuple):
     """A prefix of a unit's history."""
 
+    epoch: int
     kept: int
     too_fast: int
+    waits: int | None
 
 
 @dataclass
@@ -141,7 +206,10 @@ class Outcome:
         return [unit for unit in self.scopes[i] if self._concerns(unit, i)]
 
     def _concerns(self, unit: str, i: int) -> bool:
-        return unit in self.scopes[i] and self.histories[unit].unit.begins < self.ticks[i].at
+        if unit not in self.scopes[i]:
+            return False
+        entry = self.histories[unit].epochs[self.scopes[i][unit].epoch].unit
+        return entry.begins < self.ticks[i].at
 
     def judged(self, unit: str, i: int) -> Judged:
         """One unit at honoured tick `i`; the since of a FAIL is that of the tick that found it."""
@@ -159,6 +227,8 @@ class Outcome:
             if window_around("year", at - 1) != year or not self.fails(unit, j):
                 break
             first = self.world_at(unit, j), at
+            if unit in self.ticks[j].anew:
+                break
         return first
 
     def fails(self, unit: str, i: int) -> bool:
@@ -191,25 +261,23 @@ class Outcome:
 
 
 def world_of(history: History, heard: Heard, pack: FactorPack) -> World:
-    """The courses of all points by the winners of a prefix."""
-    primary = {point.name: point.statement for point in history.unit.points}
+    """The courses of all meters by the winners of a prefix."""
+    epoch = history.epochs[heard.epoch]
+    meters = epoch.meters
     by_identity: dict[tuple[str, str, int], list[Claim]] = defaultdict(list)
-    for claim in history.kept[: heard.kept]:
-        if claim.statement == primary[claim.point]:
+    for claim in epoch.kept[: heard.kept]:
+        if claim.statement == meters[claim.point].statement:
             by_identity[claim.identity].append(claim)
     winners: dict[str, list[Claim]] = defaultdict(list)
     for claims in by_identity.values():
         if won := winner(claims):
             winners[won.point].append(won)
     fast: dict[str, list[Claim]] = defaultdict(list)
-    for claim in history.too_fast[: heard.too_fast]:
-        if claim.statement == primary[claim.point]:
+    for claim in epoch.too_fast[: heard.too_fast]:
+        if claim.statement == meters[claim.point].statement:
             fast[claim.point].append(claim)
-    courses = {
-        point.name: course(point, winners[point.name], fast[point.name])
-        for point in history.unit.points
-    }
-    return World(history.unit, pack, courses)
+    courses = {label: course(point, winners[label], fast[label]) for label, point in meters.items()}
+    return World(epoch.unit, pack, courses)
 
 
 def judge_log(
@@ -221,7 +289,14 @@ def judge_log(
     for partition, offset, record in log:
         match record.body:
             case ApplyConfiguration(version):
-                _register(outcome, configurations[version], partition, partitions)
+                changed = _apply(outcome, configurations[version], partition, partitions)
+                _tell_anew(outcome, partition, offset, changed)
+            case Restated(unit, version):
+                history = _own(outcome, unit, partition, partitions)
+                waits = history.waiting[0] if history and history.waiting else 0
+                if history is not None and version in {0, waits}:
+                    _restate(outcome, history)
+                    _tell_anew(outcome, partition, offset, [history])
             case HistoryEnds(unit):
                 if (history := _own(outcome, unit, partition, partitions)) is not None:
                     history.live = True
@@ -239,14 +314,105 @@ def judge_log(
     return outcome
 
 
-def _register(
+def _apply(
     outcome: Outcome, configuration: Configuration, partition: int, partitions: int
-) -> None:
-    """Register the partition's units of a configuration; one that is known is left alone."""
+) -> list[History]:
+    """Register the partition's new units of a configuration; of the others, those that it changes."""
+    changed = []
     for unit in configuration.registry.units:
-        if partition_of(unit.code, partitions) == partition and unit.code not in outcome.histories:
-            points = {point.name: point for point in unit.points}
-            outcome.histories[unit.code] = History(unit, not unit.history, points)
+        if partition_of(unit.code, partitions) != partition:
+            continue
+        history = outcome.histories.get(unit.code)
+        if history is None:
+            epoch = Epoch(unit, configuration.version)
+            outcome.histories[unit.code] = history = History(not unit.history, [epoch])
+            _declare(outcome, history, None)
+        elif _change(history, unit, configuration.version):
+            changed.append(history)
+    return changed
+
+
+def _change(history: History, unit: Unit, version: int) -> bool:
+    """Take another entry of a unit: limits hold at once, readings count otherwise once it is restated."""
+    waits = 0 if history.waiting is None else history.waiting[0]
+    if version <= max(history.now.version, waits):
+        return False
+    if waits or unit.points != history.unit.points:
+        history.waiting = version, unit
+        return True
+    if unit == history.unit:
+        return False
+    history.epochs.append(replace(history.now, unit=unit, version=version))
+    return True
+
+
+def _restate(outcome: Outcome, history: History) -> None:
+    """Judge everything again that was ever said, under the newest entry."""
+    before = history.now
+    version, unit = history.waiting or (before.version, before.unit)
+    history.waiting = None
+    now = Epoch(unit, version)
+    history.epochs.append(now)
+    said, history.said = history.said, []
+    for reading, counted in said:
+        label = now.label(reading.claim.point, reading.claim.at)
+        reason = _again(history, reading, label, counted=counted)
+        claim = reading.claim if label is None else reading.claim._replace(point=label)
+        if reason is None:
+            now.keep(claim)
+            _store(outcome, history, claim)
+        elif reason == "faster than rated":
+            now.too_fast.append(claim)
+            if claim not in history.stored | history.stored_too_fast:
+                history.stored_too_fast.add(claim)
+                outcome.rejected[unit.code].append(Refusal(named(claim, now), reason))
+        history.said.append(Said(reading, counted or reason is None))
+    _declare(outcome, history, before.unit)
+
+
+def _again(history: History, reading: Reading, label: str | None, *, counted: bool) -> str | None:
+    """Why a reading does not count now; what counted once is not too old."""
+    points = {} if label is None else {reading.claim.point: history.now.meters[label]}
+    return refusal(history.unit, points, reading, live=history.live and not counted)
+
+
+def _declare(outcome: Outcome, history: History, before: Unit | None) -> None:
+    """The registers that an entry declares; those that the one before declared and it does not are withdrawn."""
+    entry, version = history.unit, history.now.version
+    now = {(n, at): value for n, p in enumerate(entry.points) for at, value in p.declared()}
+    gone = {
+        (n, at) for n, p in enumerate(before.points if before else ()) for at, _ in p.declared()
+    }
+    labels = {point: label for label, point in history.now.meters.items()}
+    for (number, at), value in {**dict.fromkeys(gone - now.keys()), **now}.items():
+        point = entry.points[number]
+        claim = Claim(labels[point], "register", at, 5, version, NEVER, value)
+        if point.begins <= at and (point.ends is None or at <= point.ends):
+            history.now.keep(claim)
+            _store(outcome, history, claim)
+
+
+def _store(outcome: Outcome, history: History, claim: Claim) -> None:
+    """What counts has a row."""
+    if claim not in history.stored:
+        history.stored.add(claim)
+        outcome.claims[history.unit.code].append(named(claim, history.now))
+
+
+def named(claim: Claim, epoch: Epoch) -> Claim:
+    """A claim by the name of its meter."""
+    return claim._replace(point=epoch.meters[claim.point].name)
+
+
+def _tell_anew(outcome: Outcome, partition: int, offset: int, histories: Sequence[History]) -> None:
+    """Note that these units are told what changed, as of their last tick."""
+    for history in histories:
+        if history.last_tick is not None:
+            code = history.unit.code
+            unit = None if history.live else code
+            told = HonouredTick(partition, offset, 0, history.last_tick, unit, frozenset({code}))
+            outcome.ticks.append(told)
+            outcome.scopes.append({code: history.heard()})
 
 
 def _own(outcome: Outcome, unit: str, partition: int, partitions: int) -> History | None:
@@ -310,21 +476,25 @@ def in_order(section: Section) -> Iterator[Reading | int]:
 
 def _hear(outcome: Outcome, unit: str, history: History | None, reading: Reading) -> None:
     """Take one reading: reject it, or give it its class and keep it unless it is repeated."""
-    known, points, live = (
-        (None, {}, False) if history is None else (history.unit, history.points, history.live)
-    )
-    claim = reading.claim
-    reason = refusal(known, points, reading, live=live)
-    if history is None or reason is not None:
-        outcome.rejected[unit].append(Refusal(claim, reason or "unknown point"))
+    if history is None:
+        outcome.rejected[unit].append(Refusal(reading.claim, "unknown point"))
         outcome.count(unit, reading.received_at, "rejected")
-        if history is not None and reason == "faster than rated":
-            history.too_fast.append(claim)
         return
-    kept = history.by_identity[claim.identity]
-    kind = class_on_arrival(claim, kept)
+    now = history.now
+    label = now.label(reading.claim.point, reading.claim.at)
+    points = {} if label is None else {reading.claim.point: now.meters[label]}
+    reason = refusal(now.unit, points, reading, live=history.live)
+    history.said.append(Said(reading, reason is None))
+    claim = reading.claim if label is None else reading.claim._replace(point=label)
+    if reason is not None:
+        outcome.rejected[unit].append(Refusal(reading.claim, reason))
+        outcome.count(unit, reading.received_at, "rejected")
+        if reason == "faster than rated":
+            now.too_fast.append(claim)
+            history.stored_too_fast.add(claim)
+        return
+    kind = class_on_arrival(claim, now.by_identity[claim.identity])
     outcome.count(unit, reading.received_at, kind)
-    if kind != "repeated":
-        kept.append(claim)
-        history.kept.append(claim)
-        outcome.claims[unit].append(claim)
+    if now.keep(claim):
+        history.stored.add(claim)
+        outcome.claims[unit].append(reading.claim)

@@ -5,10 +5,18 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
-from oracle import Figure, HonouredTick, Outcome, Window, World, window_figures
+from oracle import Epoch, Figure, HonouredTick, Outcome, Window, World, window_figures
 from oracle_figures import against_quota, judge, quota_of
 from oracle_pieces import Course, Piece
-from schemas.calendar import HOUR_MS, KINDS, WindowKind, window_end, window_start, year_of
+from schemas.calendar import (
+    HOUR_MS,
+    KINDS,
+    WindowKind,
+    window_end,
+    window_start,
+    year_of,
+    year_start,
+)
 from schemas.indicator import Judged, Reason, Verdict
 
 Place = tuple[int, int, int, str]
@@ -49,13 +57,13 @@ class Message(NamedTuple):
     previous: Verdict | None
     history: bool
     configuration: int
+    pending: int | None = None
 
 
 @dataclass
 class Listener:
     """What one unit was told so far."""
 
-    configuration: int
     year: int = 0
     standing: Standing = UNTOLD
     silent: dict[str, int] = field(default_factory=dict)
@@ -63,12 +71,26 @@ class Listener:
     full: World | None = None
     """As it was when the last full hour was told."""
     ended: set[tuple[WindowKind, int]] = field(default_factory=set)
-    """Windows that ended between two ticks since then."""
+    """Windows that ended between two ticks since then, or had another limit."""
+    epoch: Epoch | None = None
+
+    def change(self, epoch: Epoch, at: int) -> None:
+        """Another entry: what it changes of earlier windows is told, all of them once restated."""
+        before, self.epoch = self.epoch or epoch, epoch
+        if epoch.kept is not before.kept:
+            self.full = None
+            return
+        old, entry = before.unit, epoch.unit
+        changed = {*old.quotas, *old.openings} ^ {*entry.quotas, *entry.openings}
+        for year in {one.year for one in changed}:
+            start = year_start(year)
+            if start < window_start("year", at - 1) and window_end("year", start) > entry.begins:
+                self.ended.add(("year", start))
 
 
-def messages(outcome: Outcome, registered: Mapping[str, int]) -> dict[Place, Message]:
-    """Everything that is told of a log, and nothing else; `registered`: by which configuration."""
-    listeners = {unit: Listener(registered[unit]) for unit in outcome.units}
+def messages(outcome: Outcome) -> dict[Place, Message]:
+    """Everything that is told of a log, and nothing else."""
+    listeners = {unit: Listener() for unit in outcome.units}
     found: dict[Place, Message] = {}
     for i, tick in enumerate(outcome.ticks):
         for unit in outcome.told_at(i):
@@ -81,21 +103,28 @@ def messages(outcome: Outcome, registered: Mapping[str, int]) -> dict[Place, Mes
 def hear(outcome: Outcome, listener: Listener, unit: str, i: int) -> Message | None:
     """Take a tick; what is told at it, if anything."""
     tick, world = outcome.ticks[i], outcome.world_at(unit, i)
+    heard = outcome.scopes[i][unit]
+    epoch = outcome.histories[unit].epochs[heard.epoch]
+    anew = unit in tick.anew
+    if anew:
+        listener.change(epoch, tick.at)
+    listener.epoch = epoch
     year = window_start("year", tick.at - 1)
     before = listener.standing if listener.year == year else UNTOLD
     silent = {name: course.end for name, course in world.courses.items() if is_silent(course, tick)}
-    standing = standing_at(outcome, unit, i, before)
+    standing = standing_at(outcome, unit, i, UNTOLD if anew else before)
     listener.ended |= set(left(listener.tick, tick.at))
     changed = standing[:2] != before[:2] or silent.keys() != listener.silent.keys()
-    full = tick.at % HOUR_MS == 0
+    full = tick.at % HOUR_MS == 0 or anew
     message = None
     if changed or full:
         windows = open_windows(world, tick.at, standing, KINDS if full else ("year",))
         if full:
             windows |= earlier_windows(world, listener, tick.at)
             listener.full, listener.ended = world, set()
-        history, version = tick.unit is not None, listener.configuration
-        message = Message(tick.at, windows, silent, before.verdict, history, version)
+        named = {world.courses[label].point.name: end for label, end in silent.items()}
+        told = (tick.unit is not None, epoch.version, heard.waits)
+        message = Message(tick.at, windows, named, before.verdict, *told)
     listener.year, listener.standing, listener.silent = year, standing, silent
     listener.tick = tick.at
     return message
@@ -228,7 +257,7 @@ def differences(mine: Mapping[Place, Message], oracle: Mapping[Place, Message]) 
 
 def unequal(mine: Message, oracle: Message) -> Iterator[str]:
     """Where two messages differ."""
-    for name in ("as_of", "silent", "previous", "history", "configuration"):
+    for name in ("as_of", "silent", "previous", "history", "configuration", "pending"):
         if getattr(mine, name) != getattr(oracle, name):
             yield f"{name} {getattr(mine, name)}, oracle {getattr(oracle, name)}"
     for key in mine.windows.keys() | oracle.windows.keys():

@@ -6,13 +6,15 @@ from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from processors.engine import Engine, Placed
+from processors import rebuild
+from processors.engine import Engine, Placed, runs
 from processors.memory import MemoryStore, drive, restore
 from processors.ports import Fetched, Needs, Step
 from processors.state import State, factor_tables
 from processors.unwritten import Unwritten
 from schemas.factors import default_pack
 from schemas.registry import Unit
+from schemas.section import Restated
 from tests.processors.worlds import PARTITIONS, World
 
 PACK = default_pack()
@@ -26,7 +28,7 @@ class Shell:
 
     world: World
     rng: random.Random | None = None
-    store: MemoryStore = field(default_factory=MemoryStore)
+    store: MemoryStore = field(default_factory=lambda: MemoryStore(rebuild.by(PACK)))
     flying: Step | None = None
     """A step that is prepared and not yet in the store."""
     fetched_late: bool = False
@@ -91,7 +93,13 @@ class Shell:
         return self.store.positions.get(partition, 0)
 
     def _prepare(self, batch: "list[Placed] | tuple[Placed, ...]") -> None:
-        """A step over the batch, which then flies; the one before lands, at the latest now."""
+        """Steps over the batch, of which the last flies; the one before lands, at the latest now."""
+        for run in runs(batch):
+            if isinstance(run[0][2].body, Restated):
+                self._land()
+            self._prepare_run(run)
+
+    def _prepare_run(self, batch: list[Placed]) -> None:
         stepping = self.engine.step(batch)
         try:
             needs = next(stepping)
@@ -132,9 +140,8 @@ class Shell:
         """Give a partition away and take it back."""
         self._land()
         self.engine.drop({partition})
-        units = {unit.code: unit for unit in self.world.units}
-        states = [state for state in self.store.states.values() if state.partition == partition]
-        self.engine.state.restore([(units[s.unit], s.partition, s.blob) for s in states])
+        states = self.store.states.values()
+        self.engine.restore(state for state in states if state.partition == partition)
         for own, _, _, at, unit in self.store.ticks:
             if own == partition and not unit:
                 self.engine.partition_ticks[partition] = at

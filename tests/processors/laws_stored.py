@@ -46,6 +46,7 @@ def told(store: MemoryStore) -> dict[Place, Message]:
                 line.previous_verdict,
                 line.history,
                 line.configuration,
+                line.pending,
             )
     return found
 

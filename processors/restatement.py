@@ -1,0 +1,128 @@
+"""A unit begun anew under another entry: its hours, gaps and heads swapped in one step. Rules: schemas/RULES.md, section 8."""
+
+from collections.abc import Generator
+
+import numpy as np
+
+from processors import revision
+from processors.ports import (
+    HOUR_FIELDS,
+    Fetched,
+    Gap,
+    GapSpan,
+    HourSpan,
+    Ints,
+    Needs,
+    Rebuild,
+    Rebuilt,
+)
+from processors.state import FOREVER, KEY_BITS, QUANTITIES, State
+from processors.windows import carrier_of, open_windows, put_rows
+from schemas.calendar import HOUR_MS, window_start
+from schemas.registry import UNIT_OF_MEASURE, Unit
+from schemas.section import NEVER, Section
+
+_NOTHING = (0,) * len(HOUR_FIELDS)
+MESSAGE = "configuration {}"
+"""Message id of declared registers: who said so."""
+
+
+def section_of(entry: Unit, register: revision.Declared, version: int) -> Section:
+    """A declared register as a section of its own."""
+    number, at, value, flags = register
+    return Section(
+        unit=entry.code,
+        received_at=at,
+        names=(entry.points[number].name,),
+        point=0,
+        at=np.array([at], np.int64),
+        value=np.array([value], np.int64),
+        statement=0,
+        units_of_measure=(UNIT_OF_MEASURE[entry.points[number].quantity],),
+        unit_of_measure=0,
+        rank=revision.DECLARED_RANK,
+        revision=version,
+        sent_at=NEVER,
+        flags=flags,
+        messages=(MESSAGE.format(version),),
+    )
+
+
+def take(state: State, u: int, asked: Rebuild) -> Generator[Needs, Fetched, tuple[int, Rebuilt]]:
+    """Swap a unit for what its readings make of it. Returns its new index, and what was worked out.
+
+    Its open windows are those of its last tick; nothing is told yet. No other record is in the step.
+    """
+    code = asked.entry.code
+    fetched = yield Needs(
+        hours=(HourSpan(code, 0, 1 << KEY_BITS),),
+        gaps=(GapSpan(code, -1, NEVER, FOREVER),),
+        rebuild=asked,
+    )
+    if fetched.rebuilt is None:
+        message = f"unit {code} was not worked out"
+        raise LookupError(message)
+    new = state.replace(u, asked.entry, asked.version)
+    _fill(state, new, fetched.rebuilt)
+    stored = {(row.hour, row.quantity): row.numbers for row in fetched.hours}
+    _put_hours(state, new, stored, fetched.rebuilt.hours)
+    _put_gaps(state, fetched.gaps, fetched.rebuilt.gaps)
+    at = int(state.last_tick[new])
+    if int(state.begins[new]) < at:
+        told = int(state.told_verdict[new])
+        carriers = slice(int(state.carrier_from[new]), int(state.carrier_from[new + 1]))
+        year = window_start("year", at - 1) // HOUR_MS
+        state.settled[carriers] = np.maximum(state.settled[carriers], year)
+        yield from open_windows(state, np.array([new]), np.array([at]))
+        state.told_verdict[new] = told
+    return new, fetched.rebuilt
+
+
+def _fill(state: State, u: int, rebuilt: Rebuilt) -> None:
+    """Points' ends, series' heads, and how far the hours reach."""
+    state.end[state.point_of_number[u]] = rebuilt.ends
+    for (number, statement), head in rebuilt.heads.items():
+        series = state.series_of[state.point_of_number[u][number], statement]
+        state.ahead[series], state.last_at[series], state.last_value[series] = head
+    state.last_known_gap[u] = rebuilt.last_known_gap
+    for hour, quantity in rebuilt.hours:
+        carrier = carrier_of(state, u, quantity)
+        state.max_hour[carrier] = max(int(state.max_hour[carrier]), hour)
+    carriers = slice(int(state.carrier_from[u]), int(state.carrier_from[u + 1]))
+    state.hot_from[carriers] = state.max_hour[carriers] + 1
+
+
+def _put_hours(
+    state: State,
+    u: int,
+    stored: dict[tuple[int, str], tuple[int, ...]],
+    hours: dict[tuple[int, str], tuple[int, ...]],
+) -> None:
+    """The rows that differ from the stored ones; what is no more becomes nothing."""
+    changed = {
+        key: hours.get(key, _NOTHING)
+        for key in stored.keys() | hours.keys()
+        if hours.get(key, _NOTHING) != stored.get(key, _NOTHING)
+    }
+    kept = {QUANTITIES[q] for q in _quantities(state, u).tolist()}
+    rows = {
+        carrier_of(state, u, quantity) << KEY_BITS | hour: numbers
+        for (hour, quantity), numbers in changed.items()
+        if quantity in kept
+    }
+    keys = np.array(sorted(rows), np.int64)
+    table = np.array([rows[key] for key in keys.tolist()], np.int64)
+    put_rows(state, keys, table.reshape(-1, len(HOUR_FIELDS)))
+
+
+def _quantities(state: State, u: int) -> Ints:
+    return state.c_quantity[int(state.carrier_from[u]) : int(state.carrier_from[u + 1])]
+
+
+def _put_gaps(state: State, stored: tuple[Gap, ...], gaps: tuple[Gap, ...]) -> None:
+    """The gaps that differ from the stored ones."""
+    now = {(gap.unit, gap.point, gap.start): gap for gap in gaps}
+    before = {(gap.unit, gap.point, gap.start): gap for gap in stored}
+    for key in before.keys() | now.keys():
+        if now.get(key) != before.get(key):
+            state.step_gaps[key] = now.get(key)

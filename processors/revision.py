@@ -1,0 +1,68 @@
+"""What may change in a registered unit's entry, and what such a change touches."""
+
+from collections.abc import Iterator
+
+from schemas.registry import Opening, Point, Quota, Unit
+from schemas.section import RANKS, WITHDRAWN
+
+FIXED = ("name", "quantity", "unit_of_measure", "statement", "others", "anchor_ms")
+"""What a point never changes; the rest may be corrected, also for the past."""
+
+
+def complaints(stored: Unit, asked: Unit) -> Iterator[str]:
+    """Why an entry cannot follow the stored one, a line each, with the way out."""
+    if asked.history != stored.history:
+        yield f"unit {asked.code}: history is {stored.history} in the stored entry: a control record ends it, no entry does"
+    if asked.begins > stored.begins:
+        yield f"unit {asked.code}: its first point would begin later than told: let a point end (valid_to) instead"
+    if len(asked.points) < len(stored.points):
+        gone = ", ".join(point.name for point in stored.points[len(asked.points) :])
+        yield f"unit {asked.code}: {gone} is missing: a point ends (valid_to), its entry stays"
+    for before, after in zip(stored.points, asked.points, strict=False):
+        yield from _complaints_of_point(asked.code, before, after)
+
+
+def _complaints_of_point(unit: str, before: Point, after: Point) -> Iterator[str]:
+    for name in FIXED:
+        old, new = getattr(before, name), getattr(after, name)
+        if old != new:
+            yield (
+                f"unit {unit}: point {before.name}: {name} cannot change from {old!r} to {new!r}: "
+                "end the point (valid_to) and add another below the others"
+            )
+
+
+def counts_otherwise(stored: Unit, asked: Unit) -> bool:
+    """Whether readings count otherwise under the entry, so that the unit must be worked out again."""
+    return stored.points != asked.points
+
+
+def limits_of_years(stored: Unit, asked: Unit) -> frozenset[int]:
+    """Years whose quota or opening balances differ."""
+    before: set[Quota | Opening] = {*stored.quotas, *stored.openings}
+    return frozenset(entry.year for entry in before ^ {*asked.quotas, *asked.openings})
+
+
+Declared = tuple[int, int, int, int]
+"""(point number, instant, register in 10⁻⁶ of the dial, flags)."""
+DECLARED_RANK = RANKS["measured"]
+
+
+def declared(stored: Unit | None, asked: Unit) -> list[Declared]:
+    """The registers that an entry declares; those that it no longer does are withdrawn.
+
+    They count as measured, with the configuration's version as their revision and no `sent_at`.
+    """
+    now = {
+        (number, at): register
+        for number, point in enumerate(asked.points)
+        for at, register in point.declared()
+    }
+    gone = {
+        (number, at)
+        for number, point in enumerate(() if stored is None else stored.points)
+        for at, _ in point.declared()
+    } - now.keys()
+    return [(*key, register, 0) for key, register in sorted(now.items())] + [
+        (*key, 0, WITHDRAWN) for key in sorted(gone)
+    ]
