@@ -173,6 +173,7 @@ def _worker(options: argparse.Namespace) -> int:
     from processors.app import Frame, Options
     from processors.config_log import published
     from processors.metrics import WorkerMetrics, serve
+    from processors.restater import Restater
     from processors.store import Store
     from processors.worker import Worker
 
@@ -209,7 +210,19 @@ def _worker(options: argparse.Namespace) -> int:
     )
     if options.step_records:
         joined = replace(joined, batch_records=options.step_records)
-    frame = Frame(worker, metrics, joined, at_point=at_point)
+
+    def restater(fatal: Callable[[BaseException], None]) -> Restater:
+        beside = Store(_database(), generation=settings.generation, progress=metrics.waiting)
+        return Restater(
+            beside,
+            metrics,
+            worker.pack,
+            bootstrap=settings.kafka,
+            topic=joined.readings,
+            fatal=fatal,
+        )
+
+    frame = Frame(worker, metrics, joined, restater=restater, at_point=at_point)
     frame.watch()
     frame.run()
     return 0

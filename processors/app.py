@@ -24,8 +24,9 @@ from faust.types.transports import TransportT
 
 from processors.metrics import WorkerMetrics
 from processors.outbox import Publisher
+from processors.restater import Restater
 from processors.store import LostError
-from processors.worker import Message, Prepared, Worker
+from processors.worker import Message, Prepared, Worker, runs
 from schemas.topics import INDICATORS, PROCESSORS, READINGS
 
 logger = logging.getLogger(__name__)
@@ -65,9 +66,10 @@ class Frame:
         metrics: WorkerMetrics,
         options: Options,
         *,
+        restater: Callable[[Callable[[BaseException], None]], Restater],
         at_point: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """Importing this module does nothing; this wires everything."""
+        """Importing this module does nothing; this wires everything. `restater` is made with what to do about a fatal error."""
         self.worker, self.metrics, self.options = worker, metrics, options
         self._writing = ThreadPoolExecutor(1, "write")
         self._preparing = ThreadPoolExecutor(1, "prepare")
@@ -81,6 +83,8 @@ class Frame:
             fatal=self.end,
             at_point=at_point,
         )
+        self.restater = restater(self.end)
+        worker.work_out = self.restater.finish
         self.app = self._app()
 
     def end(self, error: BaseException) -> NoReturn:
@@ -160,6 +164,7 @@ class Frame:
             )
             self._stale_since = None
             self.publisher.own(positions)
+            self.restater.want(self.worker.waiting)
             logger.info("owns partitions", extra={"positions": positions})
         finally:
             self._one.release()
@@ -187,18 +192,35 @@ class Frame:
                 self.end(error)
 
     async def _step(self, stream: faust.Stream[bytes], events: Sequence[EventT[bytes]]) -> None:
-        mine = self._next(events)
-        if not mine:
+        steps = runs(self._next(events))
+        tenure = self.worker.tenure
+        if not steps:
             await _acknowledge(stream, events)
-            return
+        for number, mine in enumerate(steps, start=1):
+            done = events if number == len(steps) else ()
+            if not await self._take(stream, done, mine, tenure):
+                await _acknowledge(stream, events)
+                return
+
+    async def _take(
+        self,
+        stream: faust.Stream[bytes],
+        events: Sequence[EventT[bytes]],
+        mine: list[Message],
+        tenure: int,
+    ) -> bool:
+        """One step; False where the partitions were taken anew meanwhile. `events` are safe once it is written."""
+        if tenure != self.worker.tenure:
+            return False
         prepared = await self._in(self._preparing, lambda: self.worker.prepare(mine))
+        self.restater.want(self.worker.waiting)
         await self._one.acquire()
-        if prepared.tenure != self.worker.tenure:  # the partitions were taken anew meanwhile
+        if prepared.tenure != self.worker.tenure:
             self._one.release()
-            await _acknowledge(stream, events)
-            return
+            return False
         task = asyncio.create_task(self._finish(stream, events, prepared))
         task.add_done_callback(lambda _: None)
+        return True
 
     def _next(self, events: Sequence[EventT[bytes]]) -> list[Message]:
         """The records that their partitions go on with; others are not mine, or come again. A hole ends the worker."""

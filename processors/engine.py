@@ -18,6 +18,7 @@ from processors.claims import ACCEPTED, REJECTED, Arrival, Group, merge
 from processors.gaps import change_gaps
 from processors.ports import (
     ACCOUNT_CLASSES,
+    EntryRow,
     Fetched,
     Gap,
     Ints,
@@ -100,6 +101,7 @@ class _Outcome:
     told: Told = field(default_factory=Told)
     ticks: list[tuple[int, int, int, int, str]] = field(default_factory=list)
     controls: list[tuple[int, int, str]] = field(default_factory=list)
+    entries: list[EntryRow] = field(default_factory=list)
     parts: dict[tuple[int, int], int] = field(default_factory=dict)
 
 
@@ -249,12 +251,12 @@ class Engine:
         outcome.told.units.update(new)
         for u in new:
             chunk.declare(place, state, u, revision.declared(None, state.units[u]), version)
-        changes = [self._change(unit, version) for unit in known]
+        changes = [self._change(unit, version, outcome) for unit in known]
         changed = [u for u in changes if u is not None]
         outcome.told.units.update(changed)
         yield from self._tell(place, changed, LIMIT, outcome)
 
-    def _change(self, entry: Unit, version: int) -> int | None:
+    def _change(self, entry: Unit, version: int, outcome: _Outcome) -> int | None:
         """Take another entry of a known unit; its index, if it is another."""
         state = self.state
         u = state.index[entry.code]
@@ -267,18 +269,17 @@ class Engine:
             state.configuration[u] = version
         else:
             return None
+        outcome.entries.append(EntryRow(entry, version, bool(state.pending[u]), restated=False))
         return u
 
     def _restate(self, place: tuple[int, int], u: int, outcome: _Outcome) -> Asking:
         """The unit's figures become those of all its readings so far; the record is alone in its step."""
-        state = self.state
-        version = int(state.pending[u] or state.configuration[u])
-        entry = self._entry(state.units[u].code, version)
-        asked = Rebuild(entry, state.units[u], version, place, bool(state.live[u]))
-        new, rebuilt = yield from restatement.take(state, u, asked)
+        asked = self._asked(u, place)
+        new, rebuilt = yield from restatement.take(self.state, u, asked)
         outcome.readings.extend(rebuilt.admitted)
         outcome.rejections.extend(rebuilt.too_fast)
         outcome.told.units.add(new)
+        outcome.entries.append(EntryRow(asked.entry, asked.version, waits=False, restated=True))
         self._maps.clear()
         yield from self._tell(place, [new], RESTATED, outcome)
 
@@ -307,13 +308,19 @@ class Engine:
             for one in stored
         )
 
-    def pending(self) -> dict[str, tuple[int, int]]:
-        """Units that wait to be restated: (partition, configuration)."""
+    def waiting(self) -> dict[str, Rebuild]:
+        """Units that wait to be restated, with what is to be done; the record's offset is not known yet."""
         state = self.state
         return {
-            state.units[u].code: (int(state.partition[u]), int(state.pending[u]))
+            state.units[u].code: self._asked(u, (int(state.partition[u]), -1))
             for u in np.flatnonzero(state.pending).tolist()
         }
+
+    def _asked(self, u: int, place: tuple[int, int]) -> Rebuild:
+        state = self.state
+        version = int(state.pending[u] or state.configuration[u])
+        entry = self._entry(state.units[u].code, version)
+        return Rebuild(entry, state.units[u], version, place, bool(state.live[u]))
 
     def _place_tick(
         self, chunk: _Chunk, counts: dict[int | str, int], stand: Stand, at: int, outcome: _Outcome
@@ -654,6 +661,7 @@ class Engine:
             outbox=numbered(outcome.told.outbox),
             ticks=tuple(outcome.ticks),
             controls=tuple(outcome.controls),
+            entries=tuple(outcome.entries),
         )
 
 

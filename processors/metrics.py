@@ -69,6 +69,11 @@ class WorkerMetrics:
             "Least last tick of the owned partitions (data time). Old: the clock, or a partition, stands.",
             registry=self.registry,
         )
+        self.pending = Gauge(
+            "weir_units_pending",
+            "Units of owned partitions whose entry changed and that are not restated yet.",
+            registry=self.registry,
+        )
         self.progress_at = time.monotonic()
         self._waits_for = ""
 

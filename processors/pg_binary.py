@@ -33,7 +33,7 @@ _ARRAY = struct.Struct("!iiiii")
 _ARRAY_FIELD = struct.Struct("!i" + _ARRAY.format[1:])
 _SIZE = struct.Struct("!i")
 _READING_COLUMNS = 18
-_REJECTION_COLUMNS = 20
+_REJECTION_COLUMNS = 21
 _SCALARS = struct.Struct(
     "!h" + "ii" * 2 + "iq" + "ii" * 2 + "iq" + "ii" + "iq" * 2 + "ihihiiih" + "i"
 )
@@ -137,12 +137,13 @@ def copy_of_records(rows: Sequence[ReadingRow], ids: dict[str, int], generation:
 
 
 def copy_of_rejections(rows: Sequence[ReadingRow], ids: dict[str, int], generation: int) -> bytes:
-    """The same for `rejection_record`: a reason and names follow."""
+    """The same for `rejection_record`: a reason, names and a unit of measure follow."""
     pieces = [_BEGIN]
     records = _records(rows, ids, generation, _REJECTION_COLUMNS)
     for row, record in zip(rows, records, strict=True):
         names = _array_of([name.encode() for name in row.names], "text")
-        pieces += [record, _field(row.reason.encode()), _field(names)]
+        measure = _field(row.unit_of_measure.encode())
+        pieces += [record, _field(row.reason.encode()), _field(names), measure]
     return b"".join([*pieces, _END])
 
 

@@ -259,6 +259,15 @@ class UnitState(NamedTuple):
     blob: bytes
 
 
+class EntryRow(NamedTuple):
+    """What a step makes of a known unit's entry. `waits`: it is to come into force once the unit is restated."""
+
+    unit: Unit
+    version: int
+    waits: bool
+    restated: bool
+
+
 ACCOUNT_CLASSES = ("accepted", "repeated", "superseded", "rejected", "unreadable")
 
 
@@ -288,6 +297,7 @@ class Step:
     """(partition, offset, position, instant, unit or empty)."""
     controls: tuple[tuple[int, int, str], ...] = ()
     """(partition, offset, text)."""
+    entries: tuple[EntryRow, ...] = ()
     doors: tuple[tuple[int, str, int, int], ...] = ()
     """(partition, door, incarnation, last sequence)."""
     holes: int = 0

@@ -7,6 +7,7 @@ of a day and of the unit's hours. What was rejected is judged again; what a mete
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from processors.validation import REASONS, TOO_FAST, TOO_OLD
 from schemas.calendar import DAY_MS, HOUR_MS, OFFSET_MS
 from schemas.factors import FactorPack
 from schemas.registry import UNIT_OF_MEASURE
-from schemas.section import Section
+from schemas.section import DECLARED, Section
 
 _STORED, _AGAIN = 0, 1
 """Offsets within the work: readings that count for their point already, and those that are judged again."""
@@ -102,12 +103,13 @@ class Rebuilding:
         for declared in self._declared.pop(day, []):
             one = section_of(self.asked.entry, declared, self.asked.version)
             sections.append((_AGAIN, one, state.point_of_number[0][[declared[0]]]))
+        sections.sort(key=itemgetter(0))  # what is stored is no repeat of what comes anew
         step = drive(self._engine.take_stored(sections), self._store)
         self._store.write(step)
         self._engine.clear()
         self.admitted += [row for row in step.readings if row.offset != _STORED]
         self.passed_over += sum(len(row.at) for row in step.rejections if row.offset == _STORED)
-        known = {key for row in rows if row.reason == REASONS[TOO_FAST] for key in _keys(row)}
+        known = {key for row in rows if row.reason in {"", REASONS[TOO_FAST]} for key in _keys(row)}
         for row in step.rejections:
             if row.offset == _AGAIN and row.reason == REASONS[TOO_FAST]:
                 self.too_fast += _without(row, known)
@@ -116,12 +118,12 @@ class Rebuilding:
         """A row as sections: what counts where it did, and what must be judged again."""
         names = row.names or [self.asked.before.points[n].name for n in row.point.tolist()]
         section = _section(row, names, self._measures(row))
-        points = self._engine.points_of(0, section)
-        stays = points == self._numbered(row)
-        if row.reason:
-            parts = ((_AGAIN, ~self._too_old(row)),)
-        else:
-            parts = ((_STORED, stays), (_AGAIN, ~stays))
+        own = self._numbered(row)
+        points = own if row.flags & DECLARED else self._engine.points_of(0, section)
+        stays = points == own
+        parts = (
+            ((_AGAIN, ~self._too_old(row)),) if row.reason else ((_STORED, stays), (_AGAIN, ~stays))
+        )
         for offset, some in parts:
             mine = np.flatnonzero(some)
             if len(mine):

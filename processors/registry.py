@@ -20,6 +20,8 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 from pydantic import ValidationError
 
+from processors import revision
+from processors.ports import EntryRow
 from schemas.factors import Entry, FactorPack
 from schemas.registry import STATEMENTS, Configuration, Industry, Point, Region, Registry, Unit
 from schemas.scale import scaled
@@ -66,18 +68,21 @@ def _complaints(error: ValidationError) -> list[str]:
 
 
 def news(stored: Iterable[Registry], asked: Registry) -> Registry:
-    """What is new in `asked`: entities that no stored registry has, and those that they refer to.
+    """What is new in `asked`: entities that no stored registry has as they are, and those that they refer to.
 
-    Raises RegistryError where it changes a unit: that would touch figures of the past, which this
-    version of Weir cannot work out again.
+    Raises RegistryError with a line for each thing that cannot change.
     """
     known = list(stored)
     units = {unit.code: unit for registry in known for unit in registry.units}
-    changed = sorted(unit.code for unit in asked.units if units.get(unit.code, unit) != unit)
-    if changed:
-        message = f"{_named(changed)}: differs from the stored one; a change of a stored unit is not supported yet"
-        raise RegistryError(message)
-    added = tuple(unit for unit in asked.units if unit.code not in units)
+    added = tuple(unit for unit in asked.units if units.get(unit.code) != unit)
+    wrong = [
+        line
+        for unit in added
+        if unit.code in units
+        for line in revision.complaints(units[unit.code], unit)
+    ]
+    if wrong:
+        raise RegistryError("\n".join(wrong))
     regions = _needed(
         asked.regions, [registry.regions for registry in known], {u.region for u in added}
     )
@@ -87,15 +92,10 @@ def news(stored: Iterable[Registry], asked: Registry) -> Registry:
     return Registry(regions=regions, industries=industries, units=added)
 
 
-def _named(codes: Sequence[str]) -> str:
-    shown = ", ".join(codes[:5])
-    return f"unit {shown}" + (f" and {len(codes) - 5} more" if len(codes) > 5 else "")  # noqa: PLR2004
-
-
 def _needed(
     asked: Sequence[Place], stored: Iterable[Sequence[Place]], referred: set[str]
 ) -> tuple[Place, ...]:
-    """Regions or industries that are new, or that new units refer to."""
+    """Regions or industries that are new, or that new and changed units refer to."""
     known = {place for places in stored for place in places}
     return tuple(place for place in asked if place not in known or place.code in referred)
 
@@ -143,8 +143,36 @@ def save_configuration(link: Link, configuration: Configuration) -> bool:
             _refuse_other(link, configuration.version, digest)
             return False
         _save_places(link, registry)
-        _save_units(link, registry.units, configuration.version)
+        known = _known_units(link)
+        new = [unit for unit in registry.units if unit.code not in known]
+        _save_units(link, new, configuration.version)
     return True
+
+
+def _known_units(link: Link) -> set[str]:
+    """Units that have an entry: another one comes into force with the step that applies it."""
+    rows = link.execute("SELECT code FROM unit WHERE version IS NOT NULL").fetchall()
+    return {code for (code,) in rows}
+
+
+def save_entries(link: Link, entries: Sequence[EntryRow]) -> None:
+    """Bring entries into force, or note that they wait; within the transaction of the step that says so."""
+    for entry in entries:
+        if entry.waits:
+            link.execute(
+                "UPDATE unit SET pending = %s WHERE code = %s", (entry.version, entry.unit.code)
+            )
+            continue
+        for table in ("quota", "opening"):
+            link.execute(
+                f"DELETE FROM {table} USING unit u WHERE u.id = {table}.unit AND u.code = %s".encode(),  # noqa: S608 - two constants
+                (entry.unit.code,),
+            )
+        _save_units(link, [entry.unit], entry.version)
+        link.execute(
+            "UPDATE unit SET pending = NULL, revised = revised OR %s WHERE code = %s",
+            (entry.restated, entry.unit.code),
+        )
 
 
 def _refuse_other(link: Link, version: int, digest: str) -> None:
@@ -401,7 +429,9 @@ def _load(asked: Registry, chosen: argparse.Namespace) -> int:
         added = store_news(link, asked, author=chosen.author, reason=chosen.reason)
         stored = list(stored_configurations(link).values())
     if added:
-        _tell(f"stored configuration {added.version}: {len(added.registry.units)} new units")
+        _tell(
+            f"stored configuration {added.version}: {len(added.registry.units)} new or changed units"
+        )
     told = [added] if added else stored if chosen.again else []
     if not told:
         _tell("nothing is new; --again publishes once more what is stored")

@@ -13,14 +13,15 @@ from processors.ports import (
     HourSpan,
     Ints,
     Needs,
+    ReadingRow,
     Rebuild,
     Rebuilt,
 )
-from processors.state import FOREVER, KEY_BITS, QUANTITIES, State
+from processors.state import FOREVER, KEY_BITS, QUANTITIES, State, StepClaims
 from processors.windows import carrier_of, open_windows, put_rows
 from schemas.calendar import HOUR_MS, window_start
 from schemas.registry import UNIT_OF_MEASURE, Unit
-from schemas.section import NEVER, Section
+from schemas.section import NEVER, WITHDRAWN, Section
 
 _NOTHING = (0,) * len(HOUR_FIELDS)
 MESSAGE = "configuration {}"
@@ -85,11 +86,42 @@ def _fill(state: State, u: int, rebuilt: Rebuilt) -> None:
         series = state.series_of[state.point_of_number[u][number], statement]
         state.ahead[series], state.last_at[series], state.last_value[series] = head
     state.last_known_gap[u] = rebuilt.last_known_gap
+    _remember(state, u, (*rebuilt.admitted, *rebuilt.too_fast))
     for hour, quantity in rebuilt.hours:
         carrier = carrier_of(state, u, quantity)
         state.max_hour[carrier] = max(int(state.max_hour[carrier]), hour)
     carriers = slice(int(state.carrier_from[u]), int(state.carrier_from[u + 1]))
     state.hot_from[carriers] = state.max_hour[carriers] + 1
+
+
+def _remember(state: State, u: int, rows: tuple[ReadingRow, ...]) -> None:
+    """Let look-ups in this step find claims whose rows come with it."""
+    if not rows:
+        return
+    columns = [
+        np.concatenate(parts)
+        for parts in zip(*(_columns(state, u, row) for row in rows), strict=True)
+    ]
+    series, *claims = columns
+    order = np.argsort(series, kind="stable")
+    state.step_claims.append(StepClaims(series[order], order, tuple(claims)))
+
+
+def _columns(state: State, u: int, row: ReadingRow) -> tuple[Ints, ...]:
+    """Series of a row's readings, and the columns of claims.Arrival."""
+    count = len(row.at)
+    points = state.point_of_number[u][row.point.astype(np.int64)]
+    withdrawn, too_fast = bool(row.flags & WITHDRAWN), bool(row.reason)
+    return (
+        state.series_of[points, row.statement],
+        row.at,
+        np.full(count, row.rank),
+        np.full(count, row.revision),
+        np.broadcast_to(np.asarray(row.sent_at, np.int64), count),
+        row.value,
+        np.full(count, withdrawn),
+        np.full(count, too_fast),
+    )
 
 
 def _put_hours(

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from schemas.registry import Opening, Point, Quota, Unit
-from schemas.section import RANKS, WITHDRAWN
+from schemas.registry import Point, Unit
+from schemas.section import DECLARED, RANKS, WITHDRAWN
 
 FIXED = ("name", "quantity", "unit_of_measure", "statement", "others", "anchor_ms")
 """What a point never changes; the rest may be corrected, also for the past."""
@@ -39,8 +39,10 @@ def counts_otherwise(stored: Unit, asked: Unit) -> bool:
 
 def limits_of_years(stored: Unit, asked: Unit) -> frozenset[int]:
     """Years whose quota or opening balances differ."""
-    before: set[Quota | Opening] = {*stored.quotas, *stored.openings}
-    return frozenset(entry.year for entry in before ^ {*asked.quotas, *asked.openings})
+    return frozenset(
+        {quota.year for quota in {*stored.quotas} ^ {*asked.quotas}}
+        | {opening.year for opening in {*stored.openings} ^ {*asked.openings}}
+    )
 
 
 Declared = tuple[int, int, int, int]
@@ -63,6 +65,6 @@ def declared(stored: Unit | None, asked: Unit) -> list[Declared]:
         for number, point in enumerate(() if stored is None else stored.points)
         for at, _ in point.declared()
     } - now.keys()
-    return [(*key, register, 0) for key, register in sorted(now.items())] + [
-        (*key, 0, WITHDRAWN) for key in sorted(gone)
+    return [(*key, register, DECLARED) for key, register in sorted(now.items())] + [
+        (*key, 0, DECLARED | WITHDRAWN) for key in sorted(gone)
     ]

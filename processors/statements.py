@@ -95,6 +95,26 @@ FROM unnest(%s, %s, %s, %s, %s) AS s (unit, first_day, last_day, from_at, to_at)
 JOIN rejection_record r ON r.unit = s.unit AND r.day BETWEEN s.first_day AND s.last_day
   AND r.first_at < s.to_at AND r.last_at >= s.from_at
 WHERE r.day BETWEEN %s::date AND %s::date AND r.reason = 'faster than rated'"""
+DAYS_OF_UNIT = """
+SELECT DISTINCT day - date '1970-01-01' FROM (
+  SELECT day FROM reading_record WHERE unit = %(unit)s UNION SELECT day FROM rejection_record WHERE unit = %(unit)s) d
+ORDER BY 1"""
+ROWS_OF_DAY = """
+SELECT %(code)s, day - date '1970-01-01', first_at, last_at, partition, "offset", part, received_at, statement, rank,
+       revision, flags, message, sent_at, point, at, value, '', '{}'::text[], ''
+FROM reading_record WHERE unit = %(unit)s AND day = %(day)s::date ORDER BY generation, "offset", part"""
+REJECTED_OF_DAY = """
+SELECT %(code)s, day - date '1970-01-01', first_at, last_at, partition, "offset", part, received_at, statement, rank,
+       revision, flags, message, sent_at, point, at, value, reason, names, unit_of_measure
+FROM rejection_record WHERE unit = %(unit)s AND day = %(day)s::date ORDER BY generation, "offset", part"""
+HOURS_OF_UNIT = """
+SELECT hour, quantity::text, best, unknown_best, unknown_high, measured_ms,
+       inexact, before_low, before_high, after_low, after_high, fingerprint
+FROM hour WHERE unit = %s"""
+COUNT_OF_DAYS = """
+SELECT (SELECT count(*) FROM reading_record WHERE unit = %(unit)s AND day < %(day)s::date)
+     + (SELECT count(*) FROM rejection_record WHERE unit = %(unit)s AND day < %(day)s::date)"""
+"""In the order of ports.ReadingRow; `at` from first_at on."""
 HOURS = """
 SELECT h.unit, h.quantity::text, h.hour, h.best, h.unknown_best, h.unknown_high, h.measured_ms,
        h.inexact, h.before_low, h.before_high, h.after_low, h.after_high, h.fingerprint
@@ -134,7 +154,7 @@ COPY reading_record (unit, day, first_at, generation, partition, "offset", part,
   statement, rank, revision, flags, message, point, at, value, sent_at) FROM STDIN (FORMAT binary)"""
 COPY_REJECTIONS = """
 COPY rejection_record (unit, day, first_at, generation, partition, "offset", part, last_at, received_at,
-  statement, rank, revision, flags, message, point, at, value, sent_at, reason, names)
+  statement, rank, revision, flags, message, point, at, value, sent_at, reason, names, unit_of_measure)
 FROM STDIN (FORMAT binary)"""
 _STEP = """
 INSERT INTO step (generation, partitions, firsts, nexts, readings, rejections, holes, engine)

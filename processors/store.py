@@ -19,7 +19,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper, Loader
 from psycopg.rows import TupleRow
 
-from processors import lookups, pg_binary, registry, statements
+from processors import lookups, pg_binary, registry, statements, unit_rows
 from processors.ports import (
     Claim,
     Fetched,
@@ -31,6 +31,7 @@ from processors.ports import (
     Needs,
     OutboxRow,
     OutsideError,
+    ReadingRow,
     RowsRefusedError,
     Span,
     Step,
@@ -268,6 +269,40 @@ class Store:
         )
         return str(row[0]) if row else "none"
 
+    def days_of(self, unit: str) -> list[int]:
+        """Business days (since 1970-01-01) of which a unit has rows, in order."""
+        return self._surely(
+            self._reader, lambda link: unit_rows.days(link, unit_rows.number_of(link, unit))
+        )
+
+    def rows_of(self, unit: str, day: int) -> list[ReadingRow]:
+        """All that a unit said of a business day, rejected readings last."""
+        return self._surely(
+            self._reader,
+            lambda link: unit_rows.rows(link, unit_rows.number_of(link, unit), unit, day),
+        )
+
+    def rows_before(self, unit: str, day: int) -> int:
+        """How many rows a unit has of the business days before one."""
+        return self._surely(
+            self._reader,
+            lambda link: unit_rows.count_before(link, unit_rows.number_of(link, unit), day),
+        )
+
+    def kept(self, unit: str) -> tuple[unit_rows.Kept, list[tuple[int, list[ReadingRow]]]]:
+        """A unit as it is kept, and all that it said, by day: at one moment."""
+        return self._surely(self._reader, lambda link: self._kept(link, unit))
+
+    def _kept(
+        self, link: Link, unit: str
+    ) -> tuple[unit_rows.Kept, list[tuple[int, list[ReadingRow]]]]:
+        configurations = registry.stored_configurations(link)
+        with link.transaction():
+            link.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            kept = unit_rows.kept(link, unit, configurations)
+            days = unit_rows.days(link, kept.number)
+            return kept, [(day, unit_rows.rows(link, kept.number, unit, day)) for day in days]
+
     def windows_of(self, unit: str) -> list[tuple[int, bytes]]:
         """(as of, JSON) of a unit's days, months and years as last told."""
         rows = self._surely(
@@ -374,6 +409,7 @@ class Store:
     def _upsert(self, link: Link, step: Step) -> None:
         for statement in statements.upserts(step, self._units.ids, self._generation, self._engine):
             link.execute(*statement)
+        registry.save_entries(link, step.entries)
 
     def _commit(self, link: Link) -> None:
         """COMMIT by hand, so that a test can stand between its sending and its reply."""

@@ -16,13 +16,14 @@ from processors.dead_letters import DefectError
 from processors.doors import Doors
 from processors.engine import Engine, Placed
 from processors.metrics import WorkerMetrics
-from processors.ports import Fetched, Needs, RefusedRow, Step
+from processors.ports import Fetched, Needs, Rebuild, Rebuilt, RefusedRow, Step
+from processors.rebuild import worked_out
 from processors.store import Store
 from processors.unwritten import Unwritten
-from schemas.factors import default_pack
+from schemas.factors import FactorPack, default_pack
 from schemas.registry import Configuration
 from schemas.section import ApplyConfiguration
-from schemas.wire import LayoutError, decode
+from schemas.wire import LayoutError, decode, is_restated
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +54,10 @@ class Worker:
         partitions: int,
         generation: int = 1,
         published: Callable[[], Iterable[Configuration]] = tuple,
+        work_out: Callable[[Rebuild], Rebuilt] | None = None,
         at_point: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`published` reads the configurations of the log; `at_point` is for tests: it hears where the worker is."""
+        """`published` reads the configurations of the log, `work_out` restates a unit; `at_point` is for tests: it hears where the worker is."""
         self.store = store
         self.next_offsets: dict[int, int] = {}
         self.metrics = metrics
@@ -66,6 +68,9 @@ class Worker:
         self._in_flight: Prepared | None = None
         self._writing: Prepared | None = None
         self._published = published
+        self.work_out = work_out or self._work_out
+        self.waiting: dict[str, Rebuild] = {}
+        """Units that wait to be restated, as of the last step."""
         self._at_point = at_point
         self._ticks: dict[int, int] = {}
         self._left: dict[int, tuple[int, int]] = {}
@@ -94,6 +99,7 @@ class Worker:
         self._left = {p: (now.epoch, now.next_offset) for p, now in owned.items()}
         self._careful = {p: now.careful_until for p, now in owned.items()}
         self.next_offsets = {p: now.next_offset for p, now in owned.items()}
+        self.waiting = self._engine.waiting()
         self.metrics.owned.set(len(owned))
         self.metrics.kept.inc(len(mine))
         gc.collect()
@@ -158,6 +164,7 @@ class Worker:
         self.metrics.stage("engine", time.perf_counter() - decoded)
         self.metrics.holes.inc(holes)
         self._ticks = dict(self._engine.partition_ticks)
+        self.waiting = self._engine.waiting()
         return prepared
 
     def _decoded(self, messages: Sequence[Message]) -> tuple[list[Placed], tuple[RefusedRow, ...]]:
@@ -272,12 +279,26 @@ class Worker:
             raise DefectError(partition, count, repr(error))
 
     def _fetch(self, needs: Needs) -> Fetched:
+        if needs.rebuild is not None:
+            self._wait_for_write()
+            return replace(self.store.fetch(needs), rebuilt=self.work_out(needs.rebuild))
         flying = self._in_flight
         self.metrics.fetches.inc()
         if flying is None or flying.written.is_set() or not flying.unwritten.concerns(needs):
             return self.store.fetch(needs)
         self.metrics.fetches_in_flight.inc()
         return flying.unwritten.over(self.store.fetch(needs), needs)
+
+    def _work_out(self, asked: Rebuild) -> Rebuilt:
+        """From all rows, here and now."""
+        unit = asked.entry.code
+        days = ((day, self.store.rows_of(unit, day)) for day in self.store.days_of(unit))
+        return worked_out(asked, self.pack, days)
+
+    @property
+    def pack(self) -> FactorPack:
+        """The factors in use."""
+        return self._engine.factors.pack
 
     def is_ahead(self) -> bool:
         """Whether a step is prepared while another is being written."""
@@ -305,6 +326,19 @@ class Worker:
             prepared.readings, len(prepared.step.positions), len(prepared.step.outbox)
         )
         self._at_point("before acknowledge")
+
+
+def runs(messages: Iterable[Message]) -> list[list[Message]]:
+    """The records as steps may take them: one that restates a unit is alone."""
+    found: list[list[Message]] = []
+    alone = True
+    for message in messages:
+        restated = is_restated(message[2])
+        if alone or restated:
+            found.append([])
+        found[-1].append(message)
+        alone = restated
+    return found
 
 
 def _positions(messages: Iterable[Message]) -> dict[int, tuple[int, int]]:

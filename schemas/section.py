@@ -22,6 +22,8 @@ WITHDRAWN = 1
 """Flag: the reading has no value; it withdraws."""
 ROUNDED = 2
 """Flag: more than six decimals were sent; rounded half even, once."""
+DECLARED = 4
+"""Flag: the unit's entry declares it (a meter's opening or closing register); no door sends it."""
 
 
 @dataclass(frozen=True, slots=True)

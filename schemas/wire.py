@@ -116,6 +116,11 @@ def decode(data: bytes) -> Record:
         raise LayoutError(message) from error
 
 
+def is_restated(data: bytes) -> bool:
+    """Whether the bytes are those of a `Restated`, seen by their head alone."""
+    return data[: len(MAGIC)] == MAGIC and data[len(MAGIC) : len(MAGIC) + 1] == b"\x04"
+
+
 def _decode(data: bytes) -> Record:
     magic, kind, incarnation, sequence, size = _HEAD.unpack_from(data)
     if magic != MAGIC:

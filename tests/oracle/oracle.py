@@ -217,18 +217,18 @@ class Outcome:
         return judge(self.world_at(unit, i), self.ticks[i].at, found)
 
     def became_fail(self, unit: str, i: int) -> tuple[World, int] | None:
-        """Of the unit's ticks of one year that are FAIL without a break up to `i`: the first."""
-        first = None
+        """Of the unit's ticks of one year, under one entry, that are FAIL without a break up to `i`: the first."""
+        first, epoch = None, self.scopes[i][unit].epoch
         year = window_around("year", self.ticks[i].at - 1)
         for j in range(i, -1, -1):
             if not self._concerns(unit, j):
                 continue
+            if self.scopes[j][unit].epoch != epoch:
+                break
             at = self.ticks[j].at
             if window_around("year", at - 1) != year or not self.fails(unit, j):
                 break
             first = self.world_at(unit, j), at
-            if unit in self.ticks[j].anew:
-                break
         return first
 
     def fails(self, unit: str, i: int) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from oracle import Figure, Outcome
+from oracle import Figure, Outcome, named
 from oracle_pieces import Amount
 from schemas.calendar import window_start
 from schemas.indicator import Verdict
@@ -25,8 +25,16 @@ def that_may_be_lost(outcome: Outcome) -> list[Identity]:
     kept = list(kept_by_oracle(outcome))
     spared = {(unit, *refusal.claim.identity) for unit, refusal in rejected_by_oracle(outcome)}
     spared |= {(unit, *claim.identity) for unit, claim in kept if claim.value is None}
-    spared |= set(of_events(outcome))
+    spared |= set(of_events(outcome)) | set(too_fast_since(outcome))
     return sorted({(unit, *claim.identity) for unit, claim in kept} - spared)
+
+
+def too_fast_since(outcome: Outcome) -> Iterator[Identity]:
+    """What counted once and is too fast under a later entry: rejected, in the end."""
+    for unit, history in outcome.histories.items():
+        for epoch in history.epochs:
+            for claim in epoch.too_fast:
+                yield unit, *named(claim, epoch).identity
 
 
 def of_events(outcome: Outcome) -> Iterator[Identity]:

@@ -106,13 +106,14 @@ def hear(outcome: Outcome, listener: Listener, unit: str, i: int) -> Message | N
     heard = outcome.scopes[i][unit]
     epoch = outcome.histories[unit].epochs[heard.epoch]
     anew = unit in tick.anew
+    changed_entry = listener.epoch is not None and listener.epoch is not epoch
     if anew:
         listener.change(epoch, tick.at)
     listener.epoch = epoch
     year = window_start("year", tick.at - 1)
     before = listener.standing if listener.year == year else UNTOLD
     silent = {name: course.end for name, course in world.courses.items() if is_silent(course, tick)}
-    standing = standing_at(outcome, unit, i, UNTOLD if anew else before)
+    standing = standing_at(outcome, unit, i, UNTOLD if changed_entry else before)
     listener.ended |= set(left(listener.tick, tick.at))
     changed = standing[:2] != before[:2] or silent.keys() != listener.silent.keys()
     full = tick.at % HOUR_MS == 0 or anew

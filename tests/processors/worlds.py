@@ -43,6 +43,7 @@ from schemas.section import (
     HistoryEnds,
     Record,
     Refused,
+    Restated,
     Section,
     Tick,
     Unreadable,
@@ -156,9 +157,9 @@ def draw(seed: int, size: int) -> World:
         for point in unit.points
         for reading in draw_readings(rng, unit.code, point, size)
     ]
-    return World(
-        configurations, tuple(Packing(rng, configurations, start).log(in_order(rng, said)))
-    )
+    revisions = draw_revisions(rng, configurations, start)
+    packing = Packing(rng, configurations | revisions, start, list(revisions))
+    return World(configurations | revisions, tuple(packing.log(in_order(rng, said))))
 
 
 def configuration(version: int, units: Sequence[Unit]) -> Configuration:
@@ -259,6 +260,95 @@ def draw_point(rng: random.Random, name: str, start: int) -> Point:
     elif statement in {"PT15M", "PT30M", "PT1H"} and rng.random() < 0.5:
         told["anchor_ms"] = rng.choice([7 * MINUTE, 1, 11 * MINUTE + 3])
     return Point.model_validate(told)
+
+
+# Entries that change.
+
+
+def draw_revisions(
+    rng: random.Random, configurations: dict[int, Configuration], start: int
+) -> dict[int, Configuration]:
+    """Later versions of some unit's entry, in every third world; the first may take a point away, to be told of later."""
+    if rng.random() < 0.65:
+        return {}
+    code = rng.choice(configurations[1].registry.units).code
+    found: dict[int, Configuration] = {}
+    entry = next(u for u in configurations[1].registry.units if u.code == code)
+    if len(entry.points) > 1 and rng.random() < 0.4:
+        whole, entry = entry, revised(entry, points=entry.points[:-1])
+        for version, one in configurations.items():
+            units = [entry if u.code == code else u for u in one.registry.units]
+            configurations[version] = configuration(version, units)
+        found[3] = configuration(3, [whole])
+        entry = whole
+    kinds = (other_limits, corrected_meter, exchanged_meter, exchanged_meter, other_validity)
+    for version in range(4, 4 + rng.choice([1, 1, 2])):
+        entry = rng.choice(kinds)(rng, entry, start)
+        found[version] = configuration(version, [entry])
+    return found
+
+
+def revised(entry: Unit, **told: object) -> Unit:
+    """The entry with something else in it, checked."""
+    return Unit.model_validate(entry.model_dump() | told)
+
+
+def with_point(entry: Unit, number: int, **told: object) -> Unit:
+    """The entry with one point corrected."""
+    points = [point.model_dump() for point in entry.points]
+    points[number] |= told
+    return revised(entry, points=points)
+
+
+def other_limits(rng: random.Random, entry: Unit, start: int) -> Unit:
+    """Another quota, or another opening balance."""
+    del start
+    if rng.random() < 0.3:
+        return revised(entry, openings=(), name="renamed")
+    amount = rng.choice(["0.00001", "0.02", "5"])
+    quota = {"year": rng.choice([2025, 2026, 2026]), "energy_tce": amount, "source": "revised"}
+    return revised(entry, quotas=[quota])
+
+
+def corrected_meter(rng: random.Random, entry: Unit, start: int) -> Unit:
+    """Another multiplier, dial, or rated maximum, from the beginning."""
+    del start
+    number = rng.randrange(len(entry.points))
+    told: dict[str, object] = {"rated_per_hour": rng.choice(["50", "250", "2000"])}
+    if entry.points[number].digits is not None:
+        told = rng.choice([told, {"multiplier": rng.choice([1, 3, 30])}, {"digits": 4}])
+    return with_point(entry, number, **told)
+
+
+def exchanged_meter(rng: random.Random, entry: Unit, start: int) -> Unit:
+    """One meter ends and another begins under its name, with the registers of both, one or none."""
+    number = rng.randrange(len(entry.points))
+    before = entry.points[number]
+    if any(p.name == before.name and p.begins > before.begins for p in entry.points):
+        return corrected_meter(rng, entry, start)
+    at = max(before.begins + 1, start + rng.choice([HOUR_MS, 3 * HOUR_MS, 9 * HOUR_MS + 1]))
+    if before.ends is not None and before.ends <= at:
+        return other_limits(rng, entry, start)
+    told = before.model_dump() | {"valid_from": moment(at), "opening": None, "closing": None}
+    ended: dict[str, object] = {"valid_to": moment(at)}
+    if before.digits is not None:
+        told |= {"digits": rng.choice([3, 6]), "multiplier": rng.choice([1, 20])}
+        told |= {"opening": rng.choice([None, "0", "12.5"])}
+        ended["closing"] = rng.choice([None, "990", "1.25"])
+    changed = with_point(entry, number, **ended)
+    return revised(changed, points=[*changed.model_dump()["points"], told])
+
+
+def other_validity(rng: random.Random, entry: Unit, start: int) -> Unit:
+    """A point that began earlier, or ended before it was told."""
+    number = rng.randrange(len(entry.points))
+    point = entry.points[number]
+    if sum(p.name == point.name for p in entry.points) > 1:
+        return other_limits(rng, entry, start)
+    if rng.random() < 0.5:
+        return with_point(entry, number, valid_from=moment(point.begins - HOUR_MS))
+    end = point.begins + rng.choice([HOUR_MS, 4 * HOUR_MS + 1])
+    return with_point(entry, number, valid_to=moment(end))
 
 
 # Readings.
@@ -442,6 +532,9 @@ class Packing:
     rng: random.Random
     configurations: dict[int, Configuration]
     start: int
+    revisions: list[int] = field(default_factory=list)
+    """Versions to apply, in order, at any time."""
+    restatable: list[tuple[str, int]] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     offsets: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     history: set[str] = field(default_factory=set)
@@ -459,8 +552,12 @@ class Packing:
             now = max(now, *(said.end for said in batch)) if self.rng.random() < 0.9 else now
             self.gather(batch, now, density)
             self.control()
+            if self.rng.random() < 0.25:
+                self.revise()
         if 2 in self.configurations:
             self.apply(2)
+        for _ in self.revisions * 2:
+            self.revise()
         self.close(now + self.rng.choice([0, QUARTER_MS, 30 * HOUR_MS]))
         return self.entries
 
@@ -485,6 +582,18 @@ class Packing:
         for unit in self.configurations[version].registry.units:
             if unit.history and unit.code not in known:
                 self.history.add(unit.code)
+
+    def revise(self) -> None:
+        """Apply the next version, or restate a unit: in time, too early, twice, or for nothing."""
+        if self.revisions and self.rng.random() < 0.6:
+            version = self.revisions.pop(0)
+            self.apply(version)
+            units = self.configurations[version].registry.units
+            self.restatable += [(unit.code, version) for unit in units]
+        elif self.restatable:
+            unit, version = self.restatable[-1]
+            version = self.rng.choice([version, version, version, 0, 1])
+            self.put(partition_of(unit, PARTITIONS), Restated(unit, version))
 
     def registered(self) -> Iterator[Unit]:
         """The units of the configurations applied so far."""
