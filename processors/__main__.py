@@ -28,6 +28,7 @@ _EPILOG = """examples:
   python -m processors packs examples                                                coefficients, factors and limits at work
   python -m processors worker                                                        digest the log into the database
   python -m processors show 91510100SYN0000001                                       where a unit stands
+  python -m processors recompute --unit 91510100SYN0000001 --dry-run                 is what is kept what the readings say?
   python -m processors dlq list                                                      records that nobody could digest
   python -m processors offsets show                                                  where the database is in the log
 
@@ -37,6 +38,7 @@ Settings come from WEIR_... in the environment; `python3 -m deploy.local env` pr
 _WITH_VERBS = {
     "migrate": "bring the database's tables up to date",
     "registry": "check or load a registry file",
+    "recompute": "work units out again from their readings: compare, or restate",
     "dlq": "records that could not be digested: list, show, replay",
     "offsets": "where the database is in the log: show, accept",
     "barometer": "levels of regions and industries in double control, and what moved them",

@@ -54,7 +54,10 @@ def declared(stored: Unit | None, asked: Unit) -> list[Declared]:
     """The registers that an entry declares; those that it no longer does are withdrawn.
 
     They count as measured, with the configuration's version as their revision and no `sent_at`.
+    The same points declare nothing anew.
     """
+    if stored is not None and stored.points == asked.points:
+        return []
     now = {
         (number, at): register
         for number, point in enumerate(asked.points)

@@ -111,6 +111,11 @@ HOURS_OF_UNIT = """
 SELECT hour, quantity::text, best, unknown_best, unknown_high, measured_ms,
        inexact, before_low, before_high, after_low, after_high, fingerprint
 FROM hour WHERE unit = %s"""
+PARTITION_OF = """
+SELECT s.partition FROM unit_state s JOIN unit u ON u.id = s.unit WHERE u.code = %s"""
+RESTATED_AT = """
+SELECT generation, "offset" FROM control WHERE text LIKE %s
+ORDER BY generation DESC, "offset" DESC LIMIT 1"""
 COUNT_OF_DAYS = """
 SELECT (SELECT count(*) FROM reading_record WHERE unit = %(unit)s AND day < %(day)s::date)
      + (SELECT count(*) FROM rejection_record WHERE unit = %(unit)s AND day < %(day)s::date)"""

@@ -140,7 +140,7 @@ class Store:
     ) -> None:
         """`progress` hears of every wait; who is not `patient` gets TablesError instead; `at_point` is for tests."""
         name = f"weir {uuid4().hex[:12]}"
-        self._url = url
+        self.url = url
         self._generation = generation
         self._engine = engine
         self._at_point = at_point
@@ -198,7 +198,7 @@ class Store:
 
         Asked now, from a second connection: whoever held the row a moment ago may be healthy elsewhere.
         """
-        with psycopg.connect(self._url, autocommit=True, connect_timeout=5) as second:
+        with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as second:
             for (pid,) in second.execute(statements.BLOCKERS, (waiting,)).fetchall():
                 try:
                     second.execute("SELECT pg_terminate_backend(%s)", (pid,))
@@ -302,6 +302,24 @@ class Store:
             kept = unit_rows.kept(link, unit, configurations)
             days = unit_rows.days(link, kept.number)
             return kept, [(day, unit_rows.rows(link, kept.number, unit, day)) for day in days]
+
+    def kept_in(self, unit: str) -> int:
+        """The partition of a unit. Raises LookupError for one without a state."""
+        row = self._surely(
+            self._reader, lambda link: link.execute(statements.PARTITION_OF, (unit,)).fetchone()
+        )
+        if row is None:
+            message = f"unit {unit} has no state: no configuration was applied to it yet"
+            raise LookupError(message)
+        return int(row[0])
+
+    def restated_at(self, unit: str) -> tuple[int, int]:
+        """(generation, offset) of the last record that restated a unit; (0, -1): none did."""
+        key = (f"restated {unit} %",)
+        row = self._surely(
+            self._reader, lambda link: link.execute(statements.RESTATED_AT, key).fetchone()
+        )
+        return (int(row[0]), int(row[1])) if row else (0, -1)
 
     def windows_of(self, unit: str) -> list[tuple[int, bytes]]:
         """(as of, JSON) of a unit's days, months and years as last told."""
@@ -590,7 +608,7 @@ class _Line:
 
     def __init__(self, url: str, name: str, *settings: LiteralString) -> None:
         self.lock = threading.RLock()
-        self._url = url
+        self.url = url
         self._name = name
         self._settings = settings
         self._link: Link | None = None
@@ -621,7 +639,7 @@ class _Line:
 
     def _connected(self) -> Link:
         link = psycopg.connect(
-            self._url,
+            self.url,
             autocommit=True,
             prepare_threshold=0,
             application_name=self._name,

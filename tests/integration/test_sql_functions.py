@@ -1,7 +1,7 @@
 """readings(), quarter_hours() and figures(): RULES.md in SQL, by hand-computed cases and against the oracle."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import count
@@ -10,11 +10,12 @@ import numpy as np
 import psycopg
 import pytest
 
-from oracle import World, judge_log, quarter_hours, window_figures
+from oracle import Epoch, Outcome, World, judge_log, named, quarter_hours, window_figures
 from oracle_claims import winner
-from processors.engine import Engine
+from processors.engine import Engine, runs
 from processors.memory import drive
-from processors.ports import HOUR_FIELDS, Gap, ReadingRow, Step, UnitState
+from processors.ports import HOUR_FIELDS, Fetched, Gap, Needs, ReadingRow, Step, UnitState
+from processors.rebuild import worked_out
 from processors.store import Store
 from schemas.calendar import HOUR_MS, QUARTER_MS, moment, window_start, year_start
 from schemas.factors import default_pack
@@ -30,7 +31,8 @@ MILLI = "3.6"
 """A rated maximum per hour of 10⁻⁶ a millisecond: allowed(a, b) = b − a, and half of it is the best guess."""
 PACK = default_pack()
 Figures = dict[str, tuple[int | None, ...]]
-Quarters = dict[tuple[str, int], tuple[int | None, ...]]
+Amounts = tuple[int | None, ...]
+Quarters = dict[tuple[str, int], Amounts]
 
 
 def point(name: str, statement: str = "register", *, rated: str = MILLI, **more: object) -> Point:
@@ -101,7 +103,20 @@ class Bench:
         query = """SELECT point_name, (extract(epoch FROM starts) * 1000)::bigint, low, best, high
                    FROM quarter_hours(%s, %s, %s)"""
         rows = self.rows(query, unit, moment(start), moment(end))
-        return {(str(name), int(str(at))): tuple(map(micro, rest)) for name, at, *rest in rows}
+        return by_meter(
+            (str(name), int(str(at)), tuple(map(micro, rest))) for name, at, *rest in rows
+        )
+
+
+def by_meter(rows: Iterable[tuple[str, int, Amounts]]) -> Quarters:
+    """By name and quarter hour; where a meter was exchanged in one, both together."""
+    found: Quarters = {}
+    for name, at, amounts in rows:
+        before = found.get((name, at), (0,) * len(amounts))
+        found[name, at] = tuple(
+            None if a is None or b is None else a + b for a, b in zip(before, amounts, strict=True)
+        )
+    return found
 
 
 def micro(number: object) -> int | None:
@@ -468,9 +483,7 @@ def test_only_the_chunks_of_the_days_asked_for_are_opened(bench: Bench, call: st
 # ---- Against the oracle
 
 
-def store_world(
-    store: Store, seed: int
-) -> tuple[list[str], dict[str, World], dict[str, list[object]]]:
+def store_world(store: Store, seed: int) -> tuple[Outcome, dict[str, World]]:
     """Digest a drawn world into the database; returns what the oracle makes of it."""
     rng = random.Random(seed)
     world = draw(seed, rng.randint(2, 12))
@@ -481,8 +494,9 @@ def store_world(
     log = list(world.log)
     while log:
         size = rng.choice([1, 3, 10, 100])
-        batch, log = log[:size], log[size:]
-        step = drive(engine.step(batch), store)  # type: ignore[arg-type]
+        batch = next(runs(log[:size]))
+        log = log[len(batch) :]
+        step = drive(engine.step(batch), Rebuilding(store))  # type: ignore[arg-type]
         engine.clear()
         positions: dict[int, tuple[int, int]] = {}
         for partition, offset, _ in batch:
@@ -490,7 +504,23 @@ def store_world(
         store.write(replace(step, positions=positions))
     outcome = judge_log(world.log, world.configurations, PACK, PARTITIONS)
     worlds = {unit: outcome.world(unit) for unit in outcome.units}
-    return outcome.units, worlds, {unit: list(outcome.claims[unit]) for unit in outcome.units}
+    return outcome, worlds
+
+
+@dataclass
+class Rebuilding:
+    """A store that also works units out."""
+
+    store: Store
+
+    def fetch(self, needs: Needs) -> Fetched:
+        """As the worker does."""
+        asked, found = needs.rebuild, self.store.fetch(needs)
+        if asked is None:
+            return found
+        unit = asked.entry.code
+        days = [(day, self.store.rows_of(unit, day)) for day in self.store.days_of(unit)]
+        return replace(found, rebuilt=worked_out(asked, PACK, days))
 
 
 def drawn_span(rng: random.Random, begins: int) -> tuple[int, int]:
@@ -506,9 +536,9 @@ def test_the_functions_say_what_the_oracle_says(database: str, seed: int) -> Non
     """On drawn logs and spans, also such that cut gaps and open ends: every figure to the last digit."""
     store = Store(database)
     rng = random.Random(seed)
-    units, worlds, claims = store_world(store, seed)
+    outcome, worlds = store_world(store, seed)
     bench = Bench(database, store, count(1))
-    for unit in units:
+    for unit in outcome.units:
         world = worlds[unit]
         begins = min(course.begins for course in world.courses.values())
         for start, end in (drawn_span(rng, begins) for _ in range(3)):
@@ -521,27 +551,23 @@ def test_the_functions_say_what_the_oracle_says(database: str, seed: int) -> Non
         query = """SELECT point, statement, (extract(epoch FROM at) * 1000)::bigint, value, status
                    FROM readings(%s, '2025-01-01', '2028-01-01')"""
         told = bench.rows(query, unit)
-        assert len(told) == len(claims[unit])
-        assert {(*row[:3], micro(row[3])) for row in told if row[4] == "winner"} == winners_of(
-            claims[unit]
-        )
+        assert len(told) == len(outcome.claims[unit])
+        won = {(*row[:3], micro(row[3])) for row in told if row[4] == "winner"}
+        assert won == winners_of(outcome.histories[unit].now)
     store.close()
 
 
 def quarters_of(world: World, start: int, end: int) -> Quarters:
     """The oracle's quarter hours in which a point is valid, or lifted."""
-    return {
-        (name, at): tuple(amount)
-        for name, course in world.courses.items()
-        for at, amount in quarter_hours(world, name, start, end)
+    return by_meter(
+        (course.point.name, at, tuple(amount))
+        for label, course in world.courses.items()
+        for at, amount in quarter_hours(world, label, start, end)
         if (course.begins < at + QUARTER_MS and course.ends > at) or any(amount)
-    }
+    )
 
 
-def winners_of(claims: list[object]) -> set[tuple[object, ...]]:
+def winners_of(epoch: Epoch) -> set[tuple[object, ...]]:
     """(point, statement, instant, value) of every winner."""
-    by_identity: dict[object, list[object]] = {}
-    for claim in claims:
-        by_identity.setdefault(claim.identity, []).append(claim)  # type: ignore[attr-defined]
-    won = (winner(group) for group in by_identity.values())  # type: ignore[arg-type]
-    return {(*one.identity, one.value) for one in won if one is not None}
+    won = (winner(group) for group in epoch.by_identity.values())
+    return {(*named(one, epoch).identity, one.value) for one in won if one is not None}

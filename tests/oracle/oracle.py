@@ -19,6 +19,7 @@ from oracle_claims import (
     Reading,
     Refusal,
     class_on_arrival,
+    impossible,
     readings,
     refusal,
     winner,
@@ -143,6 +144,8 @@ class History:
     waiting: tuple[int, Unit] | None = None
     """A configuration under which readings count otherwise, and its entry."""
     said: list[Said] = field(default_factory=list)
+    declared: list[Claim] = field(default_factory=list)
+    """Registers that its entries declared, by label."""
     stored: set[Claim] = field(default_factory=set)
     """Claims that have a row among those that count, by label."""
     stored_too_fast: set[Claim] = field(default_factory=set)
@@ -377,17 +380,19 @@ def _again(history: History, reading: Reading, label: str | None, *, counted: bo
 
 
 def _declare(outcome: Outcome, history: History, before: Unit | None) -> None:
-    """The registers that an entry declares; those that the one before declared and it does not are withdrawn."""
+    """The registers that entries declare, each new one over those before; one that is declared no more is withdrawn."""
     entry, version = history.unit, history.now.version
-    now = {(n, at): value for n, p in enumerate(entry.points) for at, value in p.declared()}
-    gone = {
-        (n, at) for n, p in enumerate(before.points if before else ()) for at, _ in p.declared()
-    }
-    labels = {point: label for label, point in history.now.meters.items()}
-    for (number, at), value in {**dict.fromkeys(gone - now.keys()), **now}.items():
-        point = entry.points[number]
-        claim = Claim(labels[point], "register", at, 5, version, NEVER, value)
-        if point.begins <= at and (point.ends is None or at <= point.ends):
+    if before is None or before.points != entry.points:
+        now = {(n, at): value for n, p in enumerate(entry.points) for at, value in p.declared()}
+        old = before.points if before else ()
+        gone = {(n, at) for n, p in enumerate(old) for at, _ in p.declared()} - now.keys()
+        labels = list(history.now.meters)
+        for (number, at), value in {**dict.fromkeys(gone), **now}.items():
+            history.declared.append(Claim(labels[number], "register", at, 5, version, NEVER, value))
+    for claim in history.declared:
+        point = history.now.meters[claim.point]
+        valid = point.begins <= claim.at and (point.ends is None or claim.at <= point.ends)
+        if valid and impossible(point, claim) is None:
             history.now.keep(claim)
             _store(outcome, history, claim)
 

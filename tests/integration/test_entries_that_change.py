@@ -1,0 +1,247 @@
+"""Entries that change while the stream runs: by the commands, the worker and the tables, against the oracle.
+
+About 20 seconds: three days of four units; a meter exchanged, a multiplier corrected, a point told late, a quota changed.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+
+import numpy as np
+import pytest
+from kafka import KafkaProducer
+
+from deploy.local.state import CHECKOUT
+from oracle import Outcome, judge_log, window_figures
+from processors.memory import MemoryStore
+from processors.ports import OutboxRow
+from schemas import topics
+from schemas.calendar import HOUR_MS, QUARTER_MS, instant, moment, window_start
+from schemas.factors import default_pack
+from schemas.registry import Configuration, Registry
+from schemas.section import NEVER, RANKS, Body, Record, Section, partition_of
+from schemas.wire import decode, encode
+from tests.integration.places import Place, place_of
+from tests.processors import laws_oracle
+from tests.processors.laws_oracle import Message
+from tests.processors.laws_stored import told as told_of
+
+PARTITIONS = 2
+WORKER = ("processors", "worker", "--session", "6", "--metrics-port", "0")
+DAYS = 4
+EXCHANGED, CORRECTED, LATE, LIMITED = (f"91510100CHG000000{n}" for n in range(1, 5))
+UNITS = (EXCHANGED, CORRECTED, LATE, LIMITED)
+BEGIN = instant(datetime.fromisoformat("2026-03-10T00:00+08:00"))
+EXCHANGE = BEGIN + 30 * HOUR_MS + 5 * 60_000
+
+HEAD = """
+[[regions]]
+code = "510100"
+name = "Chengdu"
+[[industries]]
+code = "31"
+name = "steel"
+"""
+UNIT = """
+[[units]]
+code = "%s"
+name = "unit"
+region = "510100"
+industry = "31"
+history = true
+quotas = [{year = 2026, energy_tce = %s, source = "test", status = "example"}]
+"""
+POINT = """
+[[units.points]]
+name = "%s"
+quantity = "electricity"
+unit_of_measure = "kWh"
+statement = "register"
+digits = 6
+rated_per_hour = 8000
+valid_from = 2026-03-10T00:00:00+08:00
+"""
+SECOND = """
+[[units.points]]
+name = "E1"
+quantity = "electricity"
+unit_of_measure = "kWh"
+statement = "register"
+digits = 5
+multiplier = 2
+rated_per_hour = 8000
+valid_from = 2026-03-11T06:05:00+08:00
+opening = 10
+evidence = "protocol 7"
+"""
+
+
+def registry(*, changed: bool) -> str:
+    """The file before and after."""
+    quota = "2.5" if changed else "20"
+    late = POINT % "E2" if changed else ""
+    closing = "valid_to = 2026-03-11T06:05:00+08:00\nclosing = 120000\n" if changed else ""
+    multiplier = "multiplier = 3\n" if changed else ""
+    return "".join(
+        [
+            HEAD,
+            *(UNIT % (EXCHANGED, "20"), POINT % "E1", closing, SECOND if changed else ""),
+            *(UNIT % (CORRECTED, "20"), POINT % "E1", multiplier),
+            *(UNIT % (LATE, "20"), POINT % "E1", late),
+            *(UNIT % (LIMITED, quota), POINT % "E1"),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def place(shared_database: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A worker over a registry, and three days of readings with their ticks."""
+    folder = tmp_path_factory.mktemp("changes")
+    with place_of(shared_database, folder, partitions=PARTITIONS) as place:
+        load(place, changed=False)
+        place.start("worker", *WORKER)
+        put(place, [(unit, day) for day in range(DAYS - 1) for unit in UNITS])
+        place.wait_digested()
+        yield place
+
+
+def load(place: Place, *, changed: bool) -> None:
+    """`registry load` of a file."""
+    file = place.folder / f"registry-{changed}.toml"
+    file.write_text(registry(changed=changed), encoding="utf-8")
+    place.run("processors", "registry", "load", str(file), "--author", "t", "--reason", "test")
+
+
+def put(place: Place, days: list[tuple[str, int]]) -> None:
+    """A day of a unit a record, with a tick at its end."""
+    producer = KafkaProducer(bootstrap_servers=place.environment["WEIR_KAFKA"], acks="all")
+    for unit, day in days:
+        record = Record(f"door {unit} {day}", 1, 0, body(unit, day))
+        producer.send(
+            place.prefix + topics.READINGS, encode(record), partition=partition_of(unit, PARTITIONS)
+        ).get(timeout=20)
+    producer.close()
+
+
+def body(unit: str, day: int) -> Body:
+    """Quarter-hourly registers: 500 kWh a quarter; the exchanged meter begins again at 10."""
+    start = BEGIN + day * 24 * HOUR_MS
+    at = np.arange(start + QUARTER_MS, start + 24 * HOUR_MS + 1, QUARTER_MS)
+    value = (at - BEGIN) // QUARTER_MS * 500
+    names: tuple[str, ...] = ("E1",)
+    point = np.zeros(len(at), np.int64)
+    if unit == EXCHANGED:
+        value = np.where(at >= EXCHANGE, 10 + (at - EXCHANGE) // QUARTER_MS * 250, value)
+    if unit == LATE:
+        at, value = np.tile(at, 2), np.concatenate([value, value // 5])
+        names, point = ("E1", "E2"), np.repeat(np.array([0, 1]), len(at) // 2)
+    return (
+        Section(
+            unit=unit,
+            received_at=int(at[-1]) + 5_000,
+            names=names,
+            point=point,
+            at=at,
+            value=value * 10**6,
+            statement=0,
+            units_of_measure=("kWh",),
+            unit_of_measure=0,
+            rank=RANKS["measured"],
+            revision=0,
+            sent_at=NEVER,
+            flags=0,
+            ticks=((len(at), start + 24 * HOUR_MS),),
+        ),
+    )
+
+
+@pytest.fixture(scope="module")
+def changed(place: Place) -> Place:
+    """The changed file in force, a day more, and nobody waiting."""
+    load(place, changed=True)
+    waiting = "SELECT count(*) FROM unit WHERE pending IS NOT NULL OR version = 1"
+    place.wait(lambda: place.query(waiting) == [(0,)], "all entries are in force")
+    put(place, [(unit, DAYS - 1) for unit in UNITS])
+    place.wait_digested()
+    return place
+
+
+def outcome_of(place: Place) -> Outcome:
+    """What the oracle makes of the log as it lies in Kafka."""
+    log = [
+        (partition, offset, decode(value))
+        for partition, values in sorted(place.records(topics.READINGS).items())
+        for offset, value in enumerate(values)
+    ]
+    rows = place.query("SELECT version, body FROM configuration")
+    configurations = {
+        version: Configuration(
+            version=version, author="", reason="", registry=Registry.model_validate(body)
+        )
+        for version, body in rows
+    }
+    return judge_log(log, configurations, default_pack(), PARTITIONS)
+
+
+def told(place: Place) -> dict[laws_oracle.Place, Message]:
+    """All that was told of the units."""
+    store = MemoryStore()
+    rows = place.query('SELECT partition, "offset", position, number, key, payload FROM outbox')
+    store.outbox = [OutboxRow._make(row) for row in rows]
+    return told_of(store)
+
+
+def test_everything_told_is_the_oracles(changed: Place) -> None:
+    """Under both entries, at every tick and restatement."""
+    outcome = outcome_of(changed)
+    assert laws_oracle.differences(told(changed), laws_oracle.messages(outcome)) == []
+    assert (
+        sum(bool(tick.anew) for tick in outcome.ticks) == 7
+    )  # three wait, three restated, a limit
+
+
+def test_the_figures_are_the_oracles(changed: Place) -> None:
+    """figures() of the year, and what each change comes to."""
+    outcome = outcome_of(changed)
+    start, end = window_start("year", BEGIN), BEGIN + DAYS * 24 * HOUR_MS
+    query = "SELECT quantity, low, best, high FROM figures(%s, %s, %s)"
+    kwh = {}
+    for unit in UNITS:
+        rows = changed.query(query, unit, moment(start), moment(end))
+        mine = {name: [None if x is None else int(x * 10**6) for x in rest] for name, *rest in rows}
+        oracle = window_figures(outcome.world(unit), start, end)
+        assert mine == {name: list(figure[:3]) for name, figure in oracle.items()}
+        kwh[unit] = mine["electricity"][1]
+    assert kwh[CORRECTED] > 2.9 * kwh[LIMITED]
+    assert kwh[LATE] > 1.1 * kwh[LIMITED]
+
+
+def test_a_dry_run_finds_nothing_and_restating_again_changes_nothing(changed: Place) -> None:
+    """`recompute`: exit 0 beforehand, then the record is heeded, and the figures stay."""
+    asked = [word for unit in UNITS for word in ("--unit", unit)]
+    found = json.loads(changed.run("processors", "recompute", *asked, "--dry-run", "--json"))
+    assert [one["in_order"] for one in found] == [True] * 4
+    before = changed.query("SELECT unit, kind, starts, judged FROM unit_window ORDER BY 1, 2, 3")
+    assert b"4 restated" in changed.run("processors", "recompute", *asked)
+    changed.wait_digested()
+    after = changed.query("SELECT unit, kind, starts, judged FROM unit_window ORDER BY 1, 2, 3")
+    assert after == before
+
+
+def test_a_dry_run_finds_what_was_tampered_with(changed: Place) -> None:
+    """Another figure in the tables is named with its hour; nothing is changed."""
+    changed.query(
+        "UPDATE hour SET best = best + 1 WHERE unit = (SELECT id FROM unit WHERE code = %s) RETURNING 1",
+        LIMITED,
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "processors", "recompute", "--unit", LIMITED, "--dry-run"],
+        cwd=CHECKOUT,
+        env=changed.environment,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert b"hours differ" in done.stdout
