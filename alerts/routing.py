@@ -18,6 +18,7 @@ CAUSES: dict[Cause, str] = {
     "late reading": "a late reading or a correction",
     "time": "time passing",
     "limit": "a change of the limit",
+    "restatement": "a restatement: all was worked out again from the readings",
     "factor": "a change of a factor",
     "rule": "a change of the alert rule",
     "history ends": "the end of the unit's imported history",

@@ -267,7 +267,7 @@ def _end(
 
 
 def _ending(alert: Alert) -> Literal["resolved", "retracted"]:
-    corrected = alert.cleared_by == "late reading" and alert.kind in BREACHES
+    corrected = alert.cleared_by in {"late reading", "restatement"} and alert.kind in BREACHES
     return "retracted" if corrected and not is_confirmed(alert.kind, alert.evidence) else "resolved"
 
 

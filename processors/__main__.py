@@ -175,7 +175,9 @@ def _worker(options: argparse.Namespace) -> int:
     from processors.app import Frame, Options
     from processors.config_log import published
     from processors.metrics import WorkerMetrics, serve
+    from processors.recompute import look_at
     from processors.restater import Restater
+    from processors.self_audit import SelfAudit
     from processors.store import Store
     from processors.worker import Worker
 
@@ -224,7 +226,9 @@ def _worker(options: argparse.Namespace) -> int:
             fatal=fatal,
         )
 
-    frame = Frame(worker, metrics, joined, restater=restater, at_point=at_point)
+    beside = Store(_database(), generation=settings.generation, progress=metrics.waiting)
+    audit = SelfAudit(beside, metrics, look_at)
+    frame = Frame(worker, metrics, joined, restater=restater, audit=audit, at_point=at_point)
     frame.watch()
     frame.run()
     return 0

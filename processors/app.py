@@ -25,6 +25,7 @@ from faust.types.transports import TransportT
 from processors.metrics import WorkerMetrics
 from processors.outbox import Publisher
 from processors.restater import Restater
+from processors.self_audit import SelfAudit
 from processors.store import LostError
 from processors.worker import Message, Prepared, Worker, runs
 from schemas.topics import INDICATORS, PROCESSORS, READINGS
@@ -67,6 +68,7 @@ class Frame:
         options: Options,
         *,
         restater: Callable[[Callable[[BaseException], None]], Restater],
+        audit: SelfAudit,
         at_point: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Importing this module does nothing; this wires everything. `restater` is made with what to do about a fatal error."""
@@ -85,6 +87,7 @@ class Frame:
         )
         self.restater = restater(self.end)
         worker.work_out = self.restater.finish
+        self.audit = audit
         self.app = self._app()
 
     def end(self, error: BaseException) -> NoReturn:
@@ -165,6 +168,7 @@ class Frame:
             self._stale_since = None
             self.publisher.own(positions)
             self.restater.want(self.worker.waiting)
+            self.audit.own(positions)
             logger.info("owns partitions", extra={"positions": positions})
         finally:
             self._one.release()

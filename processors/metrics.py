@@ -51,6 +51,13 @@ class WorkerMetrics:
             "weir_door_holes",
             "Sequence numbers of doors that never came. Any: records were lost at a door.",
         )
+        self.audited = self._counter(
+            "weir_audited_units", "Units worked out again from their readings, to compare."
+        )
+        self.differences = self._counter(
+            "weir_audit_differences",
+            "Of these, units kept otherwise. Any: `recompute --unit CODE --dry-run` (the log names it).",
+        )
         self.owned = Gauge(
             "weir_partitions_owned", "Partitions this worker owns.", registry=self.registry
         )

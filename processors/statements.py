@@ -116,6 +116,13 @@ SELECT s.partition FROM unit_state s JOIN unit u ON u.id = s.unit WHERE u.code =
 RESTATED_AT = """
 SELECT generation, "offset" FROM control WHERE text LIKE %s
 ORDER BY generation DESC, "offset" DESC LIMIT 1"""
+TOUCHED_LAST = """
+SELECT u.code FROM unit_window w JOIN unit u ON u.id = w.unit JOIN unit_state s ON s.unit = w.unit
+WHERE s.partition = ANY(%s) AND w.kind = 'day' AND w.as_of > w.ends
+GROUP BY u.code ORDER BY max(w.as_of) DESC LIMIT %s"""
+UNITS_AFTER = """
+SELECT u.code FROM unit_state s JOIN unit u ON u.id = s.unit
+WHERE s.partition = ANY(%s) AND u.code > %s ORDER BY u.code LIMIT %s"""
 COUNT_OF_DAYS = """
 SELECT (SELECT count(*) FROM reading_record WHERE unit = %(unit)s AND day < %(day)s::date)
      + (SELECT count(*) FROM rejection_record WHERE unit = %(unit)s AND day < %(day)s::date)"""

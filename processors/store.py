@@ -313,6 +313,22 @@ class Store:
             raise LookupError(message)
         return int(row[0])
 
+    def touched_last(self, partitions: Iterable[int], limit: int) -> list[str]:
+        """Units of these partitions of which a day that is over was told anew, the last first."""
+        key = (pg_binary.integers(sorted(partitions)), limit)
+        rows = self._surely(
+            self._reader, lambda link: link.execute(statements.TOUCHED_LAST, key).fetchall()
+        )
+        return [unit for (unit,) in rows]
+
+    def units_after(self, partitions: Iterable[int], unit: str, limit: int) -> list[str]:
+        """Units of these partitions, by their codes, after one."""
+        key = (pg_binary.integers(sorted(partitions)), unit, limit)
+        rows = self._surely(
+            self._reader, lambda link: link.execute(statements.UNITS_AFTER, key).fetchall()
+        )
+        return [code for (code,) in rows]
+
     def restated_at(self, unit: str) -> tuple[int, int]:
         """(generation, offset) of the last record that restated a unit; (0, -1): none did."""
         key = (f"restated {unit} %",)

@@ -17,7 +17,9 @@ STATES: tuple[State, ...] = ("inactive", "pending", "firing", "resolved", "retra
 TOLD: frozenset[State] = frozenset({"firing", "resolved", "retracted"})
 """States that people hear of."""
 
-Cause = Literal["reading", "late reading", "time", "limit", "factor", "rule", "history ends"]
+Cause = Literal[
+    "reading", "late reading", "time", "limit", "restatement", "factor", "rule", "history ends"
+]
 """The indicator's, or what changed beside the readings: the limit, a factor, the alert rule.
 
 `history ends`: the unit went live while the alert was firing.
