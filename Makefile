@@ -26,8 +26,14 @@ demo: $(READY) ## the whole system on its real parts, ending in a breach and its
 	@$(LOCAL) up
 	@$(PY) -m deploy.demo
 
+# The tests that wait for servers beside those that reckon: each half keeps one core busy.
+AT_SERVERS := tests/integration tests/dashboards
+
 test: check ## all checks and tests on the real servers; a test left out fails it
-	@$(with_services); $(PY) -m pytest --junitxml=build/junit.xml
+	@$(with_services); mkdir -p build; \
+	$(PY) -m pytest $(AT_SERVERS:%=--ignore=%) --junitxml=build/junit-pure.xml > build/pure.log 2>&1 & pure=$$!; \
+	code=0; $(PY) -m pytest $(AT_SERVERS) --junitxml=build/junit.xml || code=$$?; \
+	wait $$pure || code=$$?; cat build/pure.log; exit $$code
 
 check: $(READY) ## lint, format, types, imports, module lists: what needs no server
 	@$(PY) -m ruff check .

@@ -37,7 +37,7 @@ Settings come from WEIR_... in the environment; `python3 -m deploy.local env` pr
 
 _WITH_VERBS = {
     "migrate": "bring the database's tables up to date",
-    "registry": "check or load a registry file",
+    "registry": "check, compare or load a registry file",
     "recompute": "work units out again from their readings: compare, or restate",
     "dlq": "records that could not be digested: list, show, replay",
     "offsets": "where the database is in the log: show, accept",
@@ -125,6 +125,12 @@ def _show(options: argparse.Namespace) -> int:
 
     store = Store(_database(), patient=False)
     try:
+        pending = store.pending_of(options.unit)
+        if pending is not None:
+            print(
+                f"pending: configuration {pending} changes how readings count; the figures are still those before it",
+                file=sys.stderr,
+            )
         return _print_shown(options.unit, store.windows_of(options.unit), as_json=options.json)
     finally:
         store.close()

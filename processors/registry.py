@@ -1,6 +1,6 @@
 """What people enter, on its way into the database and the log.
 
-`python -m processors registry check FILE` says what is wrong with a registry file;
+`python -m processors registry check FILE` says what is wrong with a registry file, `diff FILE` what it would change;
 `load FILE` stores what is new in it as one numbered configuration and applies it in every partition.
 """
 
@@ -410,11 +410,31 @@ def main(arguments: Sequence[str]) -> int:
         asked = check(chosen.file)
         if chosen.verb == "load":
             return _load(asked, chosen)
+        if chosen.verb == "diff":
+            return _diff(asked)
     except (RegistryError, SettingsError, psycopg.Error) as error:
         _complain(f"registry: {error}")
         return 1
     points = sum(len(unit.points) for unit in asked.units)
     _tell(f"{chosen.file}: {len(asked.units)} units, {points} points: in order")
+    return 0
+
+
+def _diff(asked: Registry) -> int:
+    """Say what loading the file would change, against the database."""
+    database = Settings.read().database_url
+    if database is None:
+        _complain("registry: no database named: set WEIR_DATABASE_URL")
+        return 2
+    with psycopg.connect(database.get_secret_value()) as link:
+        stored = [one.registry for one in stored_configurations(link).values()]
+    units = {unit.code: unit for registry in stored for unit in registry.units}
+    changed = news(stored, asked)
+    lines = [
+        line for unit in changed.units for line in revision.described(units.get(unit.code), unit)
+    ]
+    for line in lines or ["nothing is new"]:
+        _tell(line)
     return 0
 
 
@@ -462,8 +482,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
     checked = verbs.add_parser("check", help="say what is wrong with a file")
+    diff = verbs.add_parser("diff", help="say what loading a file would change, and when it holds")
     load = verbs.add_parser("load", help="store what is new, and apply it in every partition")
-    for verb in (checked, load):
+    for verb in (checked, diff, load):
         verb.add_argument("file", type=Path)
     load.add_argument("--author", default=getpass.getuser())
     load.add_argument("--reason", default="registry load")

@@ -45,6 +45,41 @@ def limits_of_years(stored: Unit, asked: Unit) -> frozenset[int]:
     )
 
 
+def described(stored: Unit | None, asked: Unit) -> Iterator[str]:
+    """What an entry changes, a line each, and when it holds; nothing where it is as stored."""
+    if stored is None:
+        yield f"unit {asked.code}: new, with {len(asked.points)} points"
+        return
+    for name in ("name", "region", "industry", "horizon_days"):
+        old, new = getattr(stored, name), getattr(asked, name)
+        if old != new:
+            yield f"unit {asked.code}: {name} {old!r} becomes {new!r}, at once"
+    for year in sorted(limits_of_years(stored, asked)):
+        quotas = [_quota(entry, year) for entry in (stored, asked)]
+        what = f"quota {quotas[0]} becomes {quotas[1]}" if quotas[0] != quotas[1] else "openings"
+        yield f"unit {asked.code}: {year}: {what}, at once"
+    for number, point in enumerate(asked.points):
+        before = stored.points[number] if number < len(stored.points) else None
+        if before != point:
+            yield f"unit {asked.code}: point {point.name}: {_changes(before, point)}, once the unit is restated"
+
+
+def _quota(entry: Unit, year: int) -> str:
+    found = [quota.energy_tce for quota in entry.quotas if quota.year == year]
+    return f"{found[0]} tce" if found else "none"
+
+
+def _changes(before: Point | None, after: Point) -> str:
+    if before is None:
+        return f"new from {after.valid_from.isoformat()}"
+    names = [
+        name for name in type(after).model_fields if getattr(before, name) != getattr(after, name)
+    ]
+    return ", ".join(
+        f"{name} {getattr(before, name)} becomes {getattr(after, name)}" for name in names
+    )
+
+
 Declared = tuple[int, int, int, int]
 """(point number, instant, register in 10⁻⁶ of the dial, flags)."""
 DECLARED_RANK = RANKS["measured"]

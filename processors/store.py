@@ -313,6 +313,12 @@ class Store:
             raise LookupError(message)
         return int(row[0])
 
+    def pending_of(self, unit: str) -> int | None:
+        """The configuration that waits until the unit is restated, if one does."""
+        query = "SELECT pending FROM unit WHERE code = %s"
+        row = self._surely(self._reader, lambda link: link.execute(query, (unit,)).fetchone())
+        return row[0] if row else None
+
     def touched_last(self, partitions: Iterable[int], limit: int) -> list[str]:
         """Units of these partitions of which a day that is over was told anew, the last first."""
         key = (pg_binary.integers(sorted(partitions)), limit)

@@ -164,6 +164,11 @@ def body(unit: str, day: int) -> Body:
 @pytest.fixture(scope="module")
 def changed(place: Place) -> Place:
     """The changed file in force, a day more, and nobody waiting."""
+    file = place.folder / "registry-diff.toml"
+    file.write_text(registry(changed=True), encoding="utf-8")
+    told = place.run("processors", "registry", "diff", str(file)).decode()
+    assert "point E1: multiplier 1 becomes 3, once the unit is restated" in told
+    assert "2026: quota 20 tce becomes 2.5 tce, at once" in told
     load(place, changed=True)
     waiting = "SELECT count(*) FROM unit WHERE pending IS NOT NULL OR version = 1"
     place.wait(lambda: place.query(waiting) == [(0,)], "all entries are in force")
