@@ -266,8 +266,12 @@ def _end(
     return None, (_transition(alert, rule, ended, cause, place),)
 
 
+CORRECTIONS = frozenset({"late reading", "restatement", "factor"})
+"""Causes after which what was said of the past was not so."""
+
+
 def _ending(alert: Alert) -> Literal["resolved", "retracted"]:
-    corrected = alert.cleared_by in {"late reading", "restatement"} and alert.kind in BREACHES
+    corrected = alert.cleared_by in CORRECTIONS and alert.kind in BREACHES
     return "retracted" if corrected and not is_confirmed(alert.kind, alert.evidence) else "resolved"
 
 

@@ -32,6 +32,7 @@ from processors.ports import (
 )
 from processors.segments import Ordered, continued
 from processors.state import (
+    FACTOR,
     KEY_BITS,
     LIMIT,
     QUANTITIES,
@@ -152,6 +153,7 @@ class Engine:
         self.partition_ticks: dict[int, int] = {}
         self.configurations = configurations
         self._partitions = partitions
+        self._differing: dict[tuple[int, int, frozenset[int]], bool] = {}
         self._maps: dict[tuple[int, tuple[str, ...]], Ints] = {}
         self._expected = np.array(
             [UNIT_CODES[UNIT_OF_MEASURE[name]] for name in QUANTITIES], np.int64
@@ -240,10 +242,13 @@ class Engine:
         """New units begin; of others another limit holds at once, and what readings count by waits for `Restated`."""
         if version not in self.configurations:
             raise UnknownConfigurationError(version)
-        state = self.state
+        state, applied = self.state, self.configurations[version]
+        converted = (
+            [] if applied.factors is None else self._other_factors(place[0], version, outcome)
+        )
         mine = [
             unit
-            for unit in self.configurations[version].registry.units
+            for unit in applied.registry.units
             if partition_of(unit.code, self._partitions) == place[0]
         ]
         known = [unit for unit in mine if unit.code in state.index]
@@ -253,8 +258,40 @@ class Engine:
             chunk.declare(place, state, u, revision.declared(None, state.units[u]), version)
         changes = [self._change(unit, version, outcome) for unit in known]
         changed = [u for u in changes if u is not None]
-        outcome.told.units.update(changed)
-        yield from self._tell(place, changed, LIMIT, outcome)
+        outcome.told.units.update([*converted, *changed])
+        causes = dict.fromkeys(changed, LIMIT) | dict.fromkeys(converted, FACTOR)
+        yield from self._tell(place, causes, outcome)
+
+    def _learn_factors(self) -> None:
+        """Know the factors of all configurations at hand."""
+        for version, one in sorted(self.configurations.items()):
+            if one.factors is not None:
+                pack = FactorPack(one.factors.version, one.factors.entries)
+                self.state.take_factors(version, pack)
+
+    def _other_factors(self, partition: int, version: int, outcome: _Outcome) -> list[int]:
+        """Units of the partition that a configuration's factors convert otherwise: they wait to be restated."""
+        self._learn_factors()
+        state = self.state
+        pack, waiting = state.pack_from[version], []
+        for u in np.flatnonzero(state.partition == partition).tolist():
+            quantities = state.c_quantity[
+                int(state.carrier_from[u]) : int(state.carrier_from[u + 1])
+            ]
+            stale = version <= max(int(state.configuration[u]), int(state.pending[u]))
+            if stale or not self._converts(u, pack, frozenset(quantities.tolist())):
+                continue
+            state.pending[u] = version
+            outcome.entries.append(EntryRow(state.units[u], version, waits=True, restated=False))
+            waiting.append(u)
+        return waiting
+
+    def _converts(self, u: int, pack: int, quantities: frozenset[int]) -> bool:
+        """Whether a pack converts the unit's quantities otherwise than its own does."""
+        key = (int(self.state.pack[u]), pack, quantities)
+        if key not in self._differing:
+            self._differing[key] = self.state.factors.differ(quantities, key[:2])
+        return self._differing[key]
 
     def _change(self, entry: Unit, version: int, outcome: _Outcome) -> int | None:
         """Take another entry of a known unit; its index, if it is another."""
@@ -274,35 +311,38 @@ class Engine:
 
     def _restate(self, place: tuple[int, int], u: int, outcome: _Outcome) -> Asking:
         """The unit's figures become those of all its readings so far; the record is alone in its step."""
-        asked = self._asked(u, place)
-        new, rebuilt = yield from restatement.take(self.state, u, asked)
-        outcome.readings.extend(rebuilt.admitted)
-        outcome.rejections.extend(rebuilt.too_fast)
+        asked, new, cause = self._asked(u, place), u, FACTOR
+        if self.state.pending[u] and asked.entry.points == asked.before.points:
+            yield from restatement.convert_again(self.state, u, asked)
+        else:
+            cause = RESTATED
+            new, rebuilt = yield from restatement.take(self.state, u, asked)
+            outcome.readings.extend(rebuilt.admitted)
+            outcome.rejections.extend(rebuilt.too_fast)
         outcome.told.units.add(new)
         outcome.entries.append(EntryRow(asked.entry, asked.version, waits=False, restated=True))
         self._maps.clear()
-        yield from self._tell(place, [new], RESTATED, outcome)
+        yield from self._tell(place, {new: cause}, outcome)
 
     def _entry(self, unit: str, version: int) -> Unit:
-        """A unit's entry in a configuration."""
-        if version not in self.configurations:
-            raise UnknownConfigurationError(version)
-        units = self.configurations[version].registry.units
-        return next(one for one in units if one.code == unit)
+        """A unit's entry under a configuration."""
+        found = revision.entry_at(self.configurations, unit, version)
+        if found is not None:
+            return found
+        raise UnknownConfigurationError(version)
 
-    def _tell(
-        self, place: tuple[int, int], units: Sequence[int], cause: int, outcome: _Outcome
-    ) -> Asking:
-        """Tell units in full what changed, as of their last tick; who had none is told at the first."""
+    def _tell(self, place: tuple[int, int], causes: Mapping[int, int], outcome: _Outcome) -> Asking:
+        """Tell units in full what changed and why, as of their last tick; who had none is told at the first."""
         state = self.state
-        ticked = [u for u in units if state.begins[u] < state.last_tick[u]]
-        state.changed[ticked] = cause
+        ticked = [u for u in causes if state.begins[u] < state.last_tick[u]]
+        state.changed[ticked] = [causes[u] for u in ticked]
         moments = [Moment(u, int(state.last_tick[u]), Stand(*place, 0)) for u in ticked]
         if moments:
             yield from judge(state, moments, outcome.told)
 
     def restore(self, stored: Iterable[UnitState]) -> None:
         """Take states as they rest in the database, each under the entry that it stands under."""
+        self._learn_factors()
         self.state.restore(
             (self._entry(one.unit, configuration_of(one.blob)), one.partition, one.blob)
             for one in stored

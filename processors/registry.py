@@ -9,7 +9,7 @@ import getpass
 import json
 import sys
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +23,16 @@ from pydantic import ValidationError
 from processors import revision
 from processors.ports import EntryRow
 from schemas.factors import Entry, FactorPack
-from schemas.registry import STATEMENTS, Configuration, Industry, Point, Region, Registry, Unit
+from schemas.registry import (
+    STATEMENTS,
+    Configuration,
+    FactorsInForce,
+    Industry,
+    Point,
+    Region,
+    Registry,
+    Unit,
+)
 from schemas.scale import scaled
 from schemas.section import ApplyConfiguration, Record
 from schemas.settings import Settings, SettingsError
@@ -106,7 +115,7 @@ def _needed(
 def stored_configurations(link: Link) -> dict[int, Configuration]:
     """All configurations, by version."""
     rows = link.execute(
-        "SELECT version, author, reason, hash, body FROM configuration ORDER BY version"
+        "SELECT version, author, reason, hash, body, factors FROM configuration ORDER BY version"
     )
     return {
         version: Configuration(
@@ -115,8 +124,9 @@ def stored_configurations(link: Link) -> dict[int, Configuration]:
             reason=reason,
             hash=digest,
             registry=Registry.model_validate(body),
+            factors=None if factors is None else FactorsInForce.model_validate(factors),
         )
-        for version, author, reason, digest, body in rows
+        for version, author, reason, digest, body, factors in rows
     }
 
 
@@ -126,17 +136,20 @@ def save_configuration(link: Link, configuration: Configuration) -> bool:
     Raises RegistryError where its version has another content.
     """
     digest = configuration.content_hash()
-    registry = configuration.registry
+    registry, factors = configuration.registry, configuration.factors
     with link.transaction():
+        if factors is not None:
+            save_factors(link, FactorPack(factors.version, factors.entries))
         cursor = link.execute(
-            """INSERT INTO configuration (version, author, reason, hash, body) VALUES (%s, %s, %s, %s, %s::jsonb)
-            ON CONFLICT (version) DO NOTHING""",
+            """INSERT INTO configuration (version, author, reason, hash, body, factors)
+            VALUES (%s, %s, %s, %s, %s::jsonb, %s::jsonb) ON CONFLICT (version) DO NOTHING""",
             (
                 configuration.version,
                 configuration.author,
                 configuration.reason,
                 digest,
                 registry.model_dump_json(),
+                None if factors is None else factors.model_dump_json(),
             ),
         )
         if not cursor.rowcount:
@@ -302,7 +315,8 @@ def save_factors(link: Link, pack: FactorPack) -> bool:
     digest = sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
     with link.transaction():
         cursor = link.execute(
-            "INSERT INTO factor_pack (version, hash) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            """INSERT INTO factor_pack (version, hash, base)
+            SELECT %s, %s, NOT EXISTS (SELECT FROM factor_pack WHERE base) ON CONFLICT DO NOTHING""",
             (pack.version, digest),
         )
         if not cursor.rowcount:
@@ -338,10 +352,10 @@ def _factor_row(entry: Entry, version: str) -> dict[str, object]:
 
 
 def stored_factors(link: Link) -> FactorPack | None:
-    """The pack that was loaded last."""
+    """The pack that holds where no configuration says otherwise."""
     rows = link.execute(
         """SELECT f.pack, f.body FROM factor f
-        WHERE f.pack = (SELECT version FROM factor_pack ORDER BY loaded_at DESC LIMIT 1) ORDER BY f.id"""
+        WHERE f.pack = (SELECT version FROM factor_pack WHERE base) ORDER BY f.id"""
     ).fetchall()
     if not rows:
         return None
@@ -387,14 +401,54 @@ def check(path: Path) -> Registry:
 
 def store_news(link: Link, asked: Registry, *, author: str, reason: str) -> Configuration | None:
     """Store what is new in a registry as the next version; None where nothing is."""
+
+    def added(stored: Mapping[int, Configuration]) -> tuple[Registry, None] | None:
+        found = news((one.registry for one in stored.values()), asked)
+        return (found, None) if found.units or found.regions or found.industries else None
+
+    return _store_next(link, added, author=author, reason=reason)
+
+
+def store_factors(
+    link: Link, pack: FactorPack, *, author: str, reason: str
+) -> Configuration | None:
+    """Store other factors as the next version; None where they are in force already."""
+
+    def added(stored: Mapping[int, Configuration]) -> tuple[Registry, FactorsInForce] | None:
+        if pack.version == version_in_force(link, stored):
+            return None
+        return Registry(), FactorsInForce(version=pack.version, entries=pack.entries)
+
+    return _store_next(link, added, author=author, reason=reason)
+
+
+def version_in_force(link: Link, stored: Mapping[int, Configuration]) -> str:
+    """The pack that new units are converted by."""
+    brought = [one.factors.version for _, one in sorted(stored.items()) if one.factors is not None]
+    base = stored_factors(link)
+    return brought[-1] if brought else "" if base is None else base.version
+
+
+def _store_next(
+    link: Link,
+    added: Callable[[Mapping[int, Configuration]], tuple[Registry, FactorsInForce | None] | None],
+    *,
+    author: str,
+    reason: str,
+) -> Configuration | None:
+    """One at a time; `added` says what there is to add to the stored versions."""
     link.execute("SELECT pg_advisory_lock(%s)", (_LOCK,))
     try:
         stored = stored_configurations(link)
-        added = news((one.registry for one in stored.values()), asked)
-        if not (added.units or added.regions or added.industries):
+        found = added(stored)
+        if found is None:
             return None
         configuration = Configuration(
-            version=max(stored, default=0) + 1, author=author, reason=reason, registry=added
+            version=max(stored, default=0) + 1,
+            author=author,
+            reason=reason,
+            registry=found[0],
+            factors=found[1],
         )
         configuration = configuration.model_copy(update={"hash": configuration.content_hash()})
         save_configuration(link, configuration)

@@ -68,15 +68,34 @@ def take(state: State, u: int, asked: Rebuild) -> Generator[Needs, Fetched, tupl
     stored = {(row.hour, row.quantity): row.numbers for row in fetched.hours}
     _put_hours(state, new, stored, fetched.rebuilt.hours)
     _put_gaps(state, fetched.gaps, fetched.rebuilt.gaps)
-    at = int(state.last_tick[new])
-    if int(state.begins[new]) < at:
-        told = int(state.told_verdict[new])
-        carriers = slice(int(state.carrier_from[new]), int(state.carrier_from[new + 1]))
-        year = window_start("year", at - 1) // HOUR_MS
-        state.settled[carriers] = np.maximum(state.settled[carriers], year)
-        yield from open_windows(state, np.array([new]), np.array([at]))
-        state.told_verdict[new] = told
+    yield from _open_again(state, new)
     return new, fetched.rebuilt
+
+
+def convert_again(state: State, u: int, asked: Rebuild) -> Generator[Needs, Fetched, None]:
+    """Other factors for the same readings: the open windows are summed anew, and all windows are told again."""
+    state.units[u], state.horizon[u] = asked.entry, asked.entry.horizon_days * 24 * HOUR_MS
+    state.configuration[u], state.pending[u] = asked.version, 0
+    state.pack[u] = state.pack_at(asked.version)
+    state.slot_start[u], state.slot_end[u] = FOREVER, FOREVER
+    state.told_full[u] = state.told_since[u] = NEVER
+    state.touched[u].clear()
+    state.earlier[u].clear()
+    yield from _open_again(state, u)
+
+
+def _open_again(state: State, u: int) -> Generator[Needs, Fetched, None]:
+    """Open the windows of the unit's last tick, if it had one; what it was told of its year stays."""
+    at = int(state.last_tick[u])
+    if int(state.begins[u]) >= at:
+        return
+    told = int(state.told_verdict[u])
+    carriers = slice(int(state.carrier_from[u]), int(state.carrier_from[u + 1]))
+    state.settled[carriers] = np.maximum(
+        state.begins[u] // HOUR_MS, window_start("year", at - 1) // HOUR_MS
+    )
+    yield from open_windows(state, np.array([u]), np.array([at]))
+    state.told_verdict[u] = told
 
 
 def _fill(state: State, u: int, rebuilt: Rebuilt) -> None:

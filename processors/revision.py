@@ -1,8 +1,8 @@
 """What may change in a registered unit's entry, and what such a change touches."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from schemas.registry import Point, Unit
+from schemas.registry import Configuration, Point, Unit
 from schemas.section import DECLARED, RANKS, WITHDRAWN
 
 FIXED = ("name", "quantity", "unit_of_measure", "statement", "others", "anchor_ms")
@@ -30,6 +30,15 @@ def _complaints_of_point(unit: str, before: Point, after: Point) -> Iterator[str
                 f"unit {unit}: point {before.name}: {name} cannot change from {old!r} to {new!r}: "
                 "end the point (valid_to) and add another below the others"
             )
+
+
+def entry_at(configurations: Mapping[int, Configuration], unit: str, version: int) -> Unit | None:
+    """A unit's entry under a configuration: that of the last one until then which has it."""
+    for number in sorted((n for n in configurations if n <= version), reverse=True):
+        for one in configurations[number].registry.units:
+            if one.code == unit:
+                return one
+    return None
 
 
 def counts_otherwise(stored: Unit, asked: Unit) -> bool:

@@ -87,6 +87,7 @@ _UNITS = (
     "told_full",
     "pending",
     "revised",
+    "pack",
     "slot_start",
     "slot_end",
 )
@@ -111,7 +112,7 @@ _POINTS = (
 )
 _SERIES = ("s_point", "s_statement", "s_anchor", "ahead", "last_at", "last_value")
 
-LIMIT, RESTATED = 3, 4
+LIMIT, RESTATED, FACTOR = 3, 4, 5
 """Codes of `changed` that are told at once, in full."""
 NO_VERDICT, PASS, FAIL, OPENING_UNKNOWN, MISSING_DATA, AMBIGUOUS_DATA = range(6)
 """Codes of verdict and reason together, as told."""
@@ -119,27 +120,53 @@ NO_VERDICT, PASS, FAIL, OPENING_UNKNOWN, MISSING_DATA, AMBIGUOUS_DATA = range(6)
 
 @dataclass(frozen=True, slots=True)
 class Factors:
-    """The pack as tables: [quantity, target, year − FIRST_YEAR]."""
+    """Packs as tables: [pack, quantity, target, year − FIRST_YEAR]. The first is what holds where no configuration says otherwise."""
 
-    pack: FactorPack
+    packs: tuple[FactorPack, ...]
     numerator: Ints
     denominator: Ints
 
-    used: dict[tuple[int, int, int], tuple[str, bool]] = field(default_factory=dict)
+    used: dict[tuple[int, int, int, int], tuple[str, bool]] = field(default_factory=dict)
 
-    def ids(self, quantity: int, target: int, year: int) -> tuple[str, bool]:
+    def ids(self, pack: int, quantity: int, target: int, year: int) -> tuple[str, bool]:
         """Id of the factor used, and whether it is unverified."""
-        key = quantity, target, year
+        key = pack, quantity, target, year
         if key not in self.used:
-            factor = self.pack.factor(QUANTITIES[quantity], TARGETS[target], year)  # type: ignore[arg-type]
+            chosen = self.packs[pack]
+            factor = chosen.factor(QUANTITIES[quantity], TARGETS[target], year)  # type: ignore[arg-type]
             self.used[key] = factor.id, factor.unverified
         return self.used[key]
 
+    def and_pack(self, pack: FactorPack) -> "Factors":
+        """These, and one more."""
+        more = factor_tables(pack)
+        return Factors(
+            (*self.packs, pack),
+            np.concatenate([self.numerator, more.numerator]),
+            np.concatenate([self.denominator, more.denominator]),
+        )
 
-@lru_cache(maxsize=4)
+    def differ(self, quantities: Iterable[int], packs: tuple[int, int]) -> bool:
+        """Whether two packs convert any of these quantities otherwise, in any year, or by another figure."""
+        return any(
+            self.ids(packs[0], quantity, target, year) != self.ids(packs[1], quantity, target, year)
+            or self._ratio(packs[0], quantity, target, year)
+            != self._ratio(packs[1], quantity, target, year)
+            for quantity in quantities
+            if QUANTITIES[quantity] in CARRIERS
+            for target in range(len(TARGETS))
+            for year in range(FIRST_YEAR, LAST_YEAR + 1)
+        )
+
+    def _ratio(self, pack: int, quantity: int, target: int, year: int) -> tuple[int, int]:
+        place = pack, quantity, target, year - FIRST_YEAR
+        return int(self.numerator[place]), int(self.denominator[place])
+
+
+@lru_cache(maxsize=8)
 def factor_tables(pack: FactorPack) -> Factors:
     """Look every factor up once. Quantities that are no carriers get 0/1."""
-    shape = (len(QUANTITIES), len(TARGETS), LAST_YEAR - FIRST_YEAR + 1)
+    shape = (1, len(QUANTITIES), len(TARGETS), LAST_YEAR - FIRST_YEAR + 1)
     numerator, denominator = np.zeros(shape, np.int64), np.ones(shape, np.int64)
     for q, quantity in enumerate(QUANTITIES):
         if quantity not in CARRIERS:
@@ -147,9 +174,9 @@ def factor_tables(pack: FactorPack) -> Factors:
         for t, target in enumerate(TARGETS):
             for year in range(FIRST_YEAR, LAST_YEAR + 1):
                 factor = pack.factor(quantity, target, year)  # type: ignore[arg-type]
-                numerator[q, t, year - FIRST_YEAR] = factor.numerator
-                denominator[q, t, year - FIRST_YEAR] = factor.denominator
-    return Factors(pack, numerator, denominator)
+                numerator[0, q, t, year - FIRST_YEAR] = factor.numerator
+                denominator[0, q, t, year - FIRST_YEAR] = factor.denominator
+    return Factors((pack,), numerator, denominator)
 
 
 ClaimColumns = tuple[Ints, ...]
@@ -199,7 +226,7 @@ class State:
     last_known_gap: Ints = field(default_factory=_empty)
     """No known gap of the unit ends after this."""
     changed: Ints = field(default_factory=_empty)
-    """Since last told: 0 nothing, 1 new readings, 2 late ones, 3 a limit, 4 everything (see LIMIT, RESTATED)."""
+    """Since last told: 0 nothing, 1 new readings, 2 late ones, from 3 on what is told in full (see LIMIT)."""
     told_verdict: Ints = field(default_factory=_empty)
     """Verdict code of the open year, as last told."""
     told_since: Ints = field(default_factory=_empty)
@@ -257,6 +284,10 @@ class State:
     c_begun: Ints = field(default_factory=_empty)
     c_ends: Ints = field(default_factory=_empty)
     """Between these all points of the carrier are valid."""
+    pack: Ints = field(default_factory=_empty)
+    """Per unit: by which of the packs it is converted."""
+    pack_from: dict[int, int] = field(default_factory=dict)
+    """Configuration that brought factors → their pack."""
     series_of: Ints = field(default_factory=lambda: np.empty((0, len(STATEMENTS)), np.int64))
     point_of_number: list[Ints] = field(default_factory=list)
     names: list[dict[str, int]] = field(default_factory=list)
@@ -308,6 +339,7 @@ class State:
             "told_full": np.full(n, NEVER, np.int64),
             "pending": np.zeros(n, np.int64),
             "revised": np.zeros(n, np.int64),
+            "pack": np.full(n, self.pack_at(configuration), np.int64),
             "slot_start": np.full((n, 4), FOREVER, np.int64),
             "slot_end": np.full((n, 4), FOREVER, np.int64),
         }
@@ -385,6 +417,19 @@ class State:
             names, eras = _by_name(self.units[u], numbers)
             self.names.append(names)
             self.eras.append(eras)
+
+    def take_factors(self, configuration: int, pack: FactorPack) -> None:
+        """Know the factors that a configuration brings; whom they concern is another matter."""
+        if configuration not in self.pack_from:
+            self.factors = self.factors.and_pack(pack)
+            self.pack_from[configuration] = len(self.factors.packs) - 1
+
+    def pack_at(self, configuration: int) -> int:
+        """The pack that a unit under this configuration is converted by: the last one brought until then."""
+        last = max(
+            (version for version in self.pack_from if version <= configuration), default=None
+        )
+        return 0 if last is None else self.pack_from[last]
 
     def drop(self, partitions: set[int]) -> None:
         """Forget the units of these partitions."""
@@ -535,6 +580,7 @@ class State:
         self.earlier[u] = {(carrier, hour): mark for carrier, hour, mark in earlier}
         carriers = slice(int(self.carrier_from[u]), int(self.carrier_from[u + 1]))
         self.hot_from[carriers] = self.max_hour[carriers] + 1
+        self.pack[u] = self.pack_at(int(self.configuration[u]))
 
 
 def ranges(first: Ints, last: Ints) -> Ints:

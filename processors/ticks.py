@@ -72,7 +72,7 @@ _TOGETHER = 64
 """Units whose earlier windows are looked up together: one question instead of many, and bounded memory."""
 LAST = 1
 """Number of a tick's own message before `numbered`: it stands after the units'."""
-_CAUSES = ("time", "reading", "late reading", "limit", "restatement")
+_CAUSES = ("time", "reading", "late reading", "limit", "restatement", "factor")
 
 Json = dict[str, object]
 Figure = tuple[int, int, int | str, int]
@@ -224,7 +224,9 @@ def _silent_lists(state: State, points: Ints) -> dict[int, list[Json]]:
 
 def _ratios(state: State, carriers: Ints, start: Ints) -> tuple[Ints, Ints]:
     year, quantity = years_of_hours(start // HOUR_MS), state.c_quantity[carriers]
-    return state.factors.numerator[quantity, :, year], state.factors.denominator[quantity, :, year]
+    pack = state.pack[state.c_unit[carriers]]
+    numerator, denominator = state.factors.numerator, state.factors.denominator
+    return numerator[pack, quantity, :, year], denominator[pack, quantity, :, year]
 
 
 def _tell(state: State, moment: Moment, judged: _Judged, i: int, told: Told) -> Asking:
@@ -350,7 +352,7 @@ def _windows(
     columns = (units, first, last, start, end)
     told = []
     for i, (u, a, b, begin, finish) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
-        form = forms.of(tuple(names[a:b]), years[i])
+        form = forms.of(tuple(names[a:b]), (int(state.pack[u]), years[i]))
         said = native[a:b] + energies[i]
         if is_open[i]:
             named = zip(form.names, said, strict=True)
@@ -396,23 +398,24 @@ class _Form(NamedTuple):
 
 
 class _Forms:
-    """Forms of a kind of window, by quantities and year: tens of thousands differ in their numbers alone."""
+    """Forms of a kind of window, by quantities, pack and year: tens of thousands differ in their numbers alone."""
 
     def __init__(self, factors: Factors, kind: str) -> None:
         self._factors, self._kind = factors, kind
-        self._known: dict[tuple[tuple[str, ...], int], _Form] = {}
+        self._known: dict[tuple[tuple[str, ...], tuple[int, int]], _Form] = {}
 
-    def of(self, names: tuple[str, ...], year: int) -> _Form:
-        """The form of units that have just these quantities."""
-        if (names, year) not in self._known:
-            self._known[names, year] = self._made(names, year)
-        return self._known[names, year]
+    def of(self, names: tuple[str, ...], by: tuple[int, int]) -> _Form:
+        """The form of units that have just these quantities, converted by a pack in a year."""
+        if (names, by) not in self._known:
+            self._known[names, by] = self._made(names, by)
+        return self._known[names, by]
 
-    def _made(self, names: tuple[str, ...], year: int) -> _Form:
+    def _made(self, names: tuple[str, ...], by: tuple[int, int]) -> _Form:
+        pack, year = by
         figures: dict[str, Json] = {name: _blank(name) for name in names}
         feeding = [QUANTITIES.index(name) for name in names if name in CARRIERS]
         for target, name in enumerate(TARGETS if feeding else ()):
-            used = [self._factors.ids(quantity, target, year) for quantity in feeding]
+            used = [self._factors.ids(pack, quantity, target, year) for quantity in feeding]
             figures[name] = _blank(name) | {
                 "factors": [factor for factor, _ in used],
                 "unverified": any(mark for _, mark in used),

@@ -10,8 +10,9 @@ from psycopg.rows import TupleRow
 
 from processors import pg_binary, statements
 from processors.ports import Gap, Ints, ReadingRow, Rebuild
+from processors.revision import entry_at
 from processors.state import configuration_of
-from schemas.registry import Configuration, Unit
+from schemas.registry import Configuration
 
 Link = Connection[TupleRow]
 Hours = dict[tuple[int, str], tuple[int, ...]]
@@ -80,7 +81,12 @@ def kept(link: Link, unit: str, configurations: dict[int, Configuration]) -> Kep
         raise LookupError(message)
     partition, live, ends, blob = row
     version = configuration_of(bytes(blob))
-    entry = entry_of(unit, configurations[version])
+    entry = entry_at(configurations, unit, version)
+    if entry is None:
+        message = (
+            f"unit {unit} stands under configuration {version}, and none up to it has the unit"
+        )
+        raise LookupError(message)
     gaps = link.execute(
         """SELECT %s::text, point, starts, ends, kind::text, low, high, from_register, to_register
         FROM gap WHERE unit = %s""",
@@ -93,11 +99,6 @@ def kept(link: Link, unit: str, configurations: dict[int, Configuration]) -> Kep
         gaps=frozenset(Gap._make(gap) for gap in gaps),
         ends=tuple(ends.tolist() if hasattr(ends, "tolist") else ends),
     )
-
-
-def entry_of(unit: str, configuration: Configuration) -> Unit:
-    """A unit's entry in a configuration that has one."""
-    return next(one for one in configuration.registry.units if one.code == unit)
 
 
 def _hours(link: Link, number: int) -> Iterator[tuple[tuple[int, str], tuple[int, ...]]]:

@@ -389,18 +389,22 @@ def years_of_hours(hour: Ints) -> Ints:
 
 def factors_of(state: State, carrier: Ints, hour: Ints, target: int) -> tuple[Ints, Ints]:
     """Numerators and denominators for carriers in hours."""
-    year, quantity = years_of_hours(hour), state.c_quantity[carrier]
-    return state.factors.numerator[quantity, target, year], state.factors.denominator[
-        quantity, target, year
-    ]
+    place = (
+        state.pack[state.c_unit[carrier]],
+        state.c_quantity[carrier],
+        target,
+        years_of_hours(hour),
+    )
+    return state.factors.numerator[place], state.factors.denominator[place]
 
 
 def converted_hours(state: State, carrier: Ints, hour: Ints, best: Ints) -> tuple[Ints, Ints]:
     """Hours' best as tce and CO2, each rounded once (10⁻⁶ t)."""
-    year, quantity = years_of_hours(hour), state.c_quantity[carrier]
+    pack, quantity = state.pack[state.c_unit[carrier]], state.c_quantity[carrier]
+    year = years_of_hours(hour)
     numerator, denominator = state.factors.numerator, state.factors.denominator
     energy, co2 = (
-        converted(best, numerator[quantity, t, year], denominator[quantity, t, year])
+        converted(best, numerator[pack, quantity, t, year], denominator[pack, quantity, t, year])
         for t in (0, 1)
     )
     return energy, co2

@@ -297,8 +297,8 @@ class Worker:
 
     @property
     def pack(self) -> FactorPack:
-        """The factors in use."""
-        return self._engine.factors.pack
+        """The factors where no configuration says otherwise."""
+        return self._engine.factors.packs[0]
 
     def is_ahead(self) -> bool:
         """Whether a step is prepared while another is being written."""

@@ -11,7 +11,7 @@ from schemas.calendar import WindowKind
 
 Verdict = Literal["PASS", "FAIL", "UNDECIDABLE"]
 Reason = Literal["opening unknown", "missing data", "ambiguous data"]
-Cause = Literal["time", "reading", "late reading", "limit", "restatement"]
+Cause = Literal["time", "reading", "late reading", "limit", "restatement", "factor"]
 
 
 class _Told(BaseModel):
@@ -81,7 +81,8 @@ class Indicator(_Told):
     cause: Cause
     """`late reading`: something before the last tick changed; `reading`: new readings; `time`: neither.
 
-    `limit`: another quota or opening balance came into force; `restatement`: all was worked out again from the readings.
+    `limit`: another quota or opening balance came into force; `restatement`: all was worked out again from the readings;
+    `factor`: converted by other factors.
     """
     configuration: int
     pending: int | None = None

@@ -18,9 +18,9 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.registry import Quantity
+from schemas.factor_entry import Status
+from schemas.quantities import Quantity
 
-Status = Literal["sourced", "unverified"]
 """`sourced`: seen in the cited source. `unverified`: background knowledge, to be confirmed before a certificate rests on it."""
 
 _PLAIN = re.compile(r"-?\d{1,12}(\.\d{1,12})?")

@@ -5,7 +5,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from schemas.pack_entries import Definition, Entry, Name, Number, Status, Text, number
+from schemas.factor_entry import Status
+from schemas.pack_entries import Definition, Entry, Name, Number, Text, number
 
 LEVELS = (1, 2, 3)
 """1 advanced; 2 access, for new, rebuilt and expanded plants; 3 the limit of existing plants, mandatory."""

@@ -22,7 +22,11 @@ from pydantic import (
 )
 
 from schemas.calendar import DAY_MS, HOUR_MS, OFFSET_MS, instant
+from schemas.factor_entry import Entry
+from schemas.quantities import CARRIERS, UNIT_OF_MEASURE, Quantity
 from schemas.scale import LARGEST, scaled
+
+__all__ = ["CARRIERS", "UNIT_OF_MEASURE", "Quantity"]
 
 UnitCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{18}$")]
 """Unified social credit code (GB 32100): 18 characters. Examples in this repository are synthetic."""
@@ -33,17 +37,6 @@ STATEMENTS: tuple[Statement, ...] = ("register", "PT15M", "PT30M", "PT1H", "P1D"
 
 LENGTH_MS = {"PT15M": 900_000, "PT30M": 1_800_000, "PT1H": HOUR_MS, "P1D": DAY_MS}
 """Lengths of the fixed periods; P1M follows the business calendar."""
-
-Quantity = Literal["electricity", "raw_coal", "output"]
-UNIT_OF_MEASURE = {
-    "electricity": "kWh",
-    "raw_coal": "t",
-    "output": "t",
-    "energy": "tce",
-    "co2": "t",
-}
-CARRIERS: tuple[Quantity, ...] = ("electricity", "raw_coal")
-"""Quantities that count as energy; `output` does not."""
 
 RATED_LIMIT = 10**13
 """Largest rated maximum per hour in 10⁻⁶ of the unit of measure: `rated · hours` fits int64 until 2074."""
@@ -303,6 +296,14 @@ class Registry(_Entity):
         return self
 
 
+class FactorsInForce(_Entity):
+    """The factors that units are converted by from a configuration on."""
+
+    version: str
+    """The packs that they are from."""
+    entries: tuple[Entry, ...]
+
+
 class Configuration(BaseModel):
     """One numbered version of the registry, as it travels on `weir.config.v1` and is stored.
 
@@ -315,12 +316,17 @@ class Configuration(BaseModel):
     author: str
     reason: str
     registry: Registry
+    factors: FactorsInForce | None = None
+    """Other factors than before, if any."""
     hash: str = ""
 
     def content_hash(self) -> str:
-        """SHA-256 over the canonical JSON of the registry."""
+        """SHA-256 over the canonical JSON of the registry, and of the factors if there are any."""
+        told = self.registry.model_dump(mode="json")
+        if self.factors is not None:
+            told["factors"] = self.factors.model_dump(mode="json")
         body = json.dumps(
-            self.registry.model_dump(mode="json"),
+            told,
             sort_keys=True,
             separators=(",", ":"),
             ensure_ascii=False,

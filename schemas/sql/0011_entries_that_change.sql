@@ -11,6 +11,78 @@ GRANT DELETE ON quota, opening TO weir_worker;
 ALTER TABLE rejection_record ADD COLUMN unit_of_measure text NOT NULL DEFAULT '';
 COMMENT ON COLUMN rejection_record.unit_of_measure IS 'As it was sent, where the reason leaves open whether it is the point''s.';
 
+-- ---- Factors that come into force by a configuration
+
+ALTER TABLE configuration ADD COLUMN factors jsonb;
+COMMENT ON COLUMN configuration.factors IS 'What units are converted by from here on, once they are restated; NULL: as before.';
+ALTER TABLE factor_pack ADD COLUMN base boolean NOT NULL DEFAULT false;
+COMMENT ON COLUMN factor_pack.base IS 'Holds where no configuration says otherwise.';
+UPDATE factor_pack SET base = true WHERE version = (SELECT version FROM factor_pack ORDER BY loaded_at DESC LIMIT 1);
+CREATE UNIQUE INDEX factor_pack_base ON factor_pack (base) WHERE base;
+
+CREATE FUNCTION pack_of(unit_id integer) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+AS $$
+SELECT coalesce((SELECT c.factors ->> 'version' FROM configuration c JOIN unit u ON u.id = unit_id
+                 WHERE c.version <= u.version AND c.factors IS NOT NULL ORDER BY c.version DESC LIMIT 1),
+                (SELECT version FROM factor_pack WHERE base))
+$$;
+
+-- The factors of a unit's pack, and the hours of [from_hour, till_hour) that each holds for.
+-- A change of factor is an edge: what lies before it and behind it is converted apart.
+CREATE FUNCTION factors_of(unit_id integer, from_hour bigint, till_hour bigint)
+RETURNS TABLE (quantity quantity, target text, id text, numerator bigint, denominator bigint, from_hour bigint, till_hour bigint)
+LANGUAGE sql STABLE PARALLEL SAFE
+AS $$
+WITH yearly AS (
+    SELECT DISTINCT ON (f.quantity, f.target, y.year) y.year AS held, f.*
+    FROM generate_series(business_year($2 * 3600000), business_year($3 * 3600000 - 1)) AS y (year)
+    CROSS JOIN factor f
+    WHERE f.pack = pack_of(unit_id)
+    ORDER BY f.quantity, f.target, y.year, f.year <= y.year DESC,
+             CASE WHEN f.year <= y.year THEN -f.year ELSE f.year END
+)
+SELECT quantity, target, id, min(numerator), min(denominator),
+       greatest($2, begin_of_year(min(held)) / 3600000),
+       least($3, begin_of_year(max(held) + 1) / 3600000)
+FROM yearly GROUP BY quantity, target, id
+$$;
+
+CREATE OR REPLACE FUNCTION converted_of(unit_id integer, from_hour bigint, till_hour bigint)
+RETURNS TABLE (target text, quantity quantity, low numeric, best numeric, high numeric)
+LANGUAGE sql STABLE PARALLEL SAFE
+AS $$
+WITH span AS (
+    SELECT f.target, n.quantity, f.numerator, f.denominator, f.from_hour, f.till_hour,
+           n.low, n.best_open, n.high, least(greatest(coalesce(n.open_hour, f.till_hour), f.from_hour), f.till_hour) AS settled
+    FROM factors_of(unit_id, $2, $3) f
+    CROSS JOIN LATERAL native_of(unit_id, f.from_hour, f.till_hour) n
+    WHERE n.quantity = f.quantity
+), counted AS (
+    SELECT s.*, e.best, e.exact, e.rounded, e.inexact + s.till_hour - s.settled AS inexact
+    FROM span s
+    CROSS JOIN LATERAL (
+        SELECT coalesce(sum(converted(h.best, s.numerator, s.denominator)), 0) AS best,
+               coalesce(sum(h.best) FILTER (WHERE is_exact), 0) AS exact,
+               coalesce(sum(converted(h.best, s.numerator, s.denominator)) FILTER (WHERE is_exact), 0) AS rounded,
+               count(*) FILTER (WHERE h.inexact > 0 AND h.hour < s.settled) AS inexact
+        FROM hour h
+        CROSS JOIN LATERAL (SELECT h.inexact = 0 AND h.hour < s.settled AS is_exact) x
+        WHERE h.unit = unit_id AND h.quantity = s.quantity AND h.hour >= s.from_hour AND h.hour < s.till_hour
+    ) e
+), bounded AS (
+    SELECT c.target, c.quantity, c.best + converted(c.best_open, c.numerator, c.denominator) AS best,
+           greatest(0, c.rounded + converted_down(c.low - c.exact, c.numerator, c.denominator) - c.inexact) AS low,
+           c.rounded + converted_up(c.high - c.exact, c.numerator, c.denominator) + c.inexact AS high
+    FROM counted c
+)
+SELECT b.target, b.quantity, sum(b.low), greatest(sum(b.low), least(sum(b.best), sum(b.high))), sum(b.high)
+FROM bounded b GROUP BY b.target, b.quantity
+$$;
+DROP FUNCTION factors_of(bigint, bigint);
+
+-- ---- Readings that an entry no longer admits
+
 -- Whether a point admits a claim (RULES.md, sections 2 and 8).
 CREATE FUNCTION admits(valid_from bigint, valid_to bigint, dial bigint, rated bigint,
                        statement smallint, at bigint, value bigint, withdraws boolean)

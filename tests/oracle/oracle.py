@@ -37,8 +37,8 @@ from oracle_figures import (
 )
 from oracle_pieces import Amount, course
 from schemas.calendar import business_day
-from schemas.factors import FactorPack
-from schemas.registry import Configuration, Point, Unit
+from schemas.factors import FactorPack, Target
+from schemas.registry import CARRIERS, Configuration, Point, Unit
 from schemas.section import (
     NEVER,
     ApplyConfiguration,
@@ -70,6 +70,7 @@ __all__ = [
 Log = Sequence[tuple[int, int, Record]]
 """(partition, offset, record), in the order of each partition's offsets."""
 
+TARGETS: tuple[Target, ...] = ("energy", "co2")
 CLASSES: tuple[Class, ...] = ("accepted", "repeated", "superseded", "rejected", "unreadable")
 
 
@@ -100,6 +101,7 @@ class Epoch:
 
     unit: Unit
     version: int
+    pack: FactorPack
     kept: list[Claim] = field(default_factory=list)
     """Accepted and superseded claims; their point is the label of a meter."""
     by_identity: dict[tuple[str, str, int], list[Claim]] = field(
@@ -181,7 +183,8 @@ class Heard(NamedTuple):
 class Outcome:
     """What a log comes to."""
 
-    pack: FactorPack
+    packs: dict[int, FactorPack]
+    """What units are converted by, from a configuration on; 0: from the beginning."""
     claims: dict[str, list[Claim]] = field(default_factory=lambda: defaultdict(list))
     """By unit: accepted and superseded."""
     rejected: dict[str, list[Refusal]] = field(default_factory=lambda: defaultdict(list))
@@ -194,6 +197,10 @@ class Outcome:
     histories: dict[str, History] = field(default_factory=dict)
     _worlds: dict[tuple[str, Heard], World] = field(default_factory=dict)
     _fails: dict[tuple[str, int], bool] = field(default_factory=dict)
+
+    def pack_at(self, version: int) -> FactorPack:
+        """The factors under a configuration: the last that came until then."""
+        return self.packs[max(known for known in self.packs if known <= version)]
 
     @property
     def units(self) -> list[str]:
@@ -250,7 +257,7 @@ class Outcome:
 
     def _world(self, unit: str, heard: Heard) -> World:
         if (unit, heard) not in self._worlds:
-            self._worlds[unit, heard] = world_of(self.histories[unit], heard, self.pack)
+            self._worlds[unit, heard] = world_of(self.histories[unit], heard)
         return self._worlds[unit, heard]
 
     def count(self, unit: str, received_at: int, kind: Class, times: int = 1) -> None:
@@ -263,7 +270,7 @@ class Outcome:
             counts["received"] += times
 
 
-def world_of(history: History, heard: Heard, pack: FactorPack) -> World:
+def world_of(history: History, heard: Heard) -> World:
     """The courses of all meters by the winners of a prefix."""
     epoch = history.epochs[heard.epoch]
     meters = epoch.meters
@@ -280,14 +287,14 @@ def world_of(history: History, heard: Heard, pack: FactorPack) -> World:
         if claim.statement == meters[claim.point].statement:
             fast[claim.point].append(claim)
     courses = {label: course(point, winners[label], fast[label]) for label, point in meters.items()}
-    return World(epoch.unit, pack, courses)
+    return World(epoch.unit, epoch.pack, courses)
 
 
 def judge_log(
     log: Log, configurations: Mapping[int, Configuration], pack: FactorPack, partitions: int
 ) -> Outcome:
     """What the log comes to."""
-    outcome = Outcome(pack)
+    outcome = Outcome({0: pack})
     last_tick: dict[int, int] = {}
     for partition, offset, record in log:
         match record.body:
@@ -322,17 +329,38 @@ def _apply(
 ) -> list[History]:
     """Register the partition's new units of a configuration; of the others, those that it changes."""
     changed = []
+    if configuration.factors is not None:
+        pack = FactorPack(configuration.factors.version, configuration.factors.entries)
+        outcome.packs[configuration.version] = pack
+        mine = [h for u, h in outcome.histories.items() if partition_of(u, partitions) == partition]
+        changed += [h for h in mine if _convert(h, pack, configuration.version)]
     for unit in configuration.registry.units:
         if partition_of(unit.code, partitions) != partition:
             continue
         history = outcome.histories.get(unit.code)
         if history is None:
-            epoch = Epoch(unit, configuration.version)
+            epoch = Epoch(unit, configuration.version, outcome.pack_at(configuration.version))
             outcome.histories[unit.code] = history = History(not unit.history, [epoch])
             _declare(outcome, history, None)
-        elif _change(history, unit, configuration.version):
+        elif _change(history, unit, configuration.version) and history not in changed:
             changed.append(history)
     return changed
+
+
+def _convert(history: History, pack: FactorPack, version: int) -> bool:
+    """Let a unit wait that other factors convert otherwise, in any year."""
+    waits = 0 if history.waiting is None else history.waiting[0]
+    quantities = {point.quantity for point in history.unit.points} & set(CARRIERS)
+    differs = any(
+        history.now.pack.factor(quantity, target, year) != pack.factor(quantity, target, year)
+        for quantity in quantities
+        for target in TARGETS
+        for year in range(1970, 2200)
+    )
+    if version <= max(history.now.version, waits) or not differs:
+        return False
+    history.waiting = version, history.waiting[1] if history.waiting else history.unit
+    return True
 
 
 def _change(history: History, unit: Unit, version: int) -> bool:
@@ -351,10 +379,14 @@ def _change(history: History, unit: Unit, version: int) -> bool:
 
 def _restate(outcome: Outcome, history: History) -> None:
     """Judge everything again that was ever said, under the newest entry."""
-    before = history.now
-    version, unit = history.waiting or (before.version, before.unit)
+    before, waited = history.now, history.waiting
+    version, unit = waited or (before.version, before.unit)
     history.waiting = None
-    now = Epoch(unit, version)
+    if waited and unit.points == before.unit.points:
+        pack = outcome.pack_at(version)
+        history.epochs.append(replace(before, unit=unit, version=version, pack=pack))
+        return
+    now = Epoch(unit, version, outcome.pack_at(version))
     history.epochs.append(now)
     said, history.said = history.said, []
     for reading, counted in said:

@@ -37,7 +37,7 @@ def engine_span(shell: Shell, unit: str, start: int, end: int) -> Shown:
     sums = engine_sums(shell, unit, start, end)
     quantities, year = state.c_quantity[carriers], year_of(start) - FIRST_YEAR
     tables = (shell.engine.factors.numerator, shell.engine.factors.denominator)
-    found = figures(sums, *(table[quantities, :, year] for table in tables))
+    found = figures(sums, *(table[state.pack[u], quantities, :, year] for table in tables))
     names = [QUANTITIES[quantity] for quantity in quantities]
     native = zip(found.low.tolist(), found.best.tolist(), found.high.tolist(), strict=True)
     amounts = dict(zip(names, map(Amount._make, native), strict=True))

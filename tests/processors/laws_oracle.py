@@ -77,7 +77,7 @@ class Listener:
     def change(self, epoch: Epoch, at: int) -> None:
         """Another entry: what it changes of earlier windows is told, all of them once restated."""
         before, self.epoch = self.epoch or epoch, epoch
-        if epoch.kept is not before.kept:
+        if epoch.kept is not before.kept or epoch.pack is not before.pack:
             self.full = None
             return
         old, entry = before.unit, epoch.unit

@@ -22,11 +22,14 @@ from schemas.calendar import (
     window_end,
     window_start,
 )
+from schemas.factor_entry import Entry as Factor
+from schemas.factors import default_pack
 from schemas.registry import (
     LENGTH_MS,
     STATEMENTS,
     UNIT_OF_MEASURE,
     Configuration,
+    FactorsInForce,
     Industry,
     Point,
     Region,
@@ -282,10 +285,36 @@ def draw_revisions(
         found[3] = configuration(3, [whole])
         entry = whole
     kinds = (other_limits, corrected_meter, exchanged_meter, exchanged_meter, other_validity)
-    for version in range(4, 4 + rng.choice([1, 1, 2])):
+    for version in range(4, 4 + rng.choice([1, 1, 2, 3])):
+        if rng.random() < 0.25:
+            found[version] = other_factors(rng, version, [entry] if rng.random() < 0.3 else [])
+            continue
         entry = rng.choice(kinds)(rng, entry, start)
         found[version] = configuration(version, [entry])
     return found
+
+
+def other_factors(rng: random.Random, version: int, units: Sequence[Unit]) -> Configuration:
+    """Electricity by another figure, of some year on."""
+    told = {
+        "id": f"drawn.{version}",
+        "quantity": "electricity",
+        "target": rng.choice(["energy", "co2"]),
+        "view": "drawn",
+        "year": rng.choice([2000, 2026]),
+        "unit": "kgce/kWh",
+        "value": rng.choice(["0.2", "0.30001"]),
+        "source": "drawn",
+        "status": "unverified",
+    }
+    entry = Factor.model_validate(told)
+    kept = [
+        e
+        for e in default_pack().entries
+        if (e.quantity, e.target, e.year) != (entry.quantity, entry.target, entry.year)
+    ]
+    factors = FactorsInForce(version=f"drawn {version}", entries=(*kept, entry))
+    return configuration(version, units).model_copy(update={"factors": factors})
 
 
 def revised(entry: Unit, **told: object) -> Unit:
@@ -588,10 +617,11 @@ class Packing:
         if self.revisions and self.rng.random() < 0.6:
             version = self.revisions.pop(0)
             self.apply(version)
-            units = self.configurations[version].registry.units
+            named = self.configurations[version]
+            units = list(self.registered()) if named.factors else named.registry.units
             self.restatable += [(unit.code, version) for unit in units]
         elif self.restatable:
-            unit, version = self.restatable[-1]
+            unit, version = self.rng.choice(self.restatable[-3:])
             version = self.rng.choice([version, version, version, 0, 1])
             self.put(partition_of(unit, PARTITIONS), Restated(unit, version))
 
