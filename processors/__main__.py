@@ -204,8 +204,8 @@ def _worker(options: argparse.Namespace) -> int:
         options.session,
         options.instance,
         settings.topic_prefix + topics.PROCESSORS,
-        settings.topic_prefix + topics.READINGS,
-        settings.topic_prefix + topics.INDICATORS,
+        settings.readings_topic,
+        settings.indicators_topic,
     )
     if options.step_records:
         joined = replace(joined, batch_records=options.step_records)

@@ -18,7 +18,7 @@ from psycopg.rows import TupleRow
 
 from deploy.local.parts import LocalParts
 from deploy.local.state import CHECKOUT
-from ingest.topics_admin import create_topics, wanted
+from ingest.topics_admin import create_topics
 from schemas import topics
 
 PATIENCE_S = 90.0
@@ -169,5 +169,5 @@ def place_of(database: str, folder: Path, *, partitions: int) -> Iterator[Place]
         for name in list(place.running):
             place.stop(name)
         admin = KafkaAdminClient(bootstrap_servers=kafka)
-        admin.delete_topics([prefix + topic.name for topic in wanted(partitions)])
+        admin.delete_topics([prefix + topic.name for topic in topics.wanted(partitions)])
         admin.close()
