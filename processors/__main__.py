@@ -30,6 +30,7 @@ _EPILOG = """examples:
   python -m processors show 91510100SYN0000001                                       where a unit stands
   python -m processors dlq list                                                      records that nobody could digest
   python -m processors offsets show                                                  where the database is in the log
+  python -m processors partitions resize 16 --check                                  another number of partitions
 
 Settings come from WEIR_... in the environment; `python3 -m deploy.local env` prints those of the local parts."""
 
@@ -39,6 +40,7 @@ _WITH_VERBS = {
     "registry": "check or load a registry file",
     "dlq": "records that could not be digested: list, show, replay",
     "offsets": "where the database is in the log: show, accept",
+    "partitions": "how many partitions the log has: resize",
     "barometer": "levels of regions and industries in double control, and what moved them",
     "packs": "coefficients, factors and limits: check, list, compare, examples",
     "landing": "where a year lands: try the forecast on years that are over",
@@ -184,6 +186,7 @@ def _worker(options: argparse.Namespace) -> int:
     store = Store(
         _database(),
         generation=settings.generation,
+        partitions=settings.partitions,
         engine="1",
         at_point=at_point,
         progress=metrics.waiting,

@@ -32,6 +32,8 @@ ON CONFLICT DO NOTHING"""
 TAKE = b"""
 UPDATE partition SET epoch = epoch + 1 WHERE generation = $1 AND partition = $2
 RETURNING epoch, next_offset, careful_until"""
+NEWEST_GENERATION = "SELECT max(generation) FROM partition"
+COUNT_OF_GENERATION = "SELECT partitions FROM generation WHERE generation = %s"
 BLOCKERS = "SELECT unnest(pg_blocking_pids(%s))"
 END_PREDECESSORS = """
 SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity
