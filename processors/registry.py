@@ -338,6 +338,9 @@ def publish(
     version = configuration.version
     readings = prefix + of_generation(READINGS, generation)
     try:
+        if (there := len(producer.partitions_for(readings))) != partitions:
+            message = f"{readings} has {there} partitions, not {partitions}: set WEIR_PARTITIONS={there}"
+            raise RegistryError(message)
         line = configuration_line(configuration).encode()
         producer.send(prefix + CONFIG, line, key=str(version).encode()).get(timeout=60)
         record = encode(Record(DOOR, version, 0, ApplyConfiguration(version)))
