@@ -41,6 +41,7 @@ _WITH_VERBS = {
     "dlq": "records that could not be digested: list, show, replay",
     "offsets": "where the database is in the log: show, accept",
     "partitions": "how many partitions the log has: resize",
+    "retention": "what is old and not needed: plan, apply; hold, lift, holds",
     "barometer": "levels of regions and industries in double control, and what moved them",
     "packs": "coefficients, factors and limits: check, list, compare, examples",
     "landing": "where a year lands: try the forecast on years that are over",

@@ -15,9 +15,9 @@ from schemas.section import partition_of
 Link = Connection[TupleRow]
 
 _CONNECTED = """
-SELECT DISTINCT CASE WHEN application_name LIKE 'weir alerts%%' THEN 'alerts' ELSE 'a worker' END
+SELECT DISTINCT CASE WHEN application_name LIKE 'weir alerts%' THEN 'alerts' ELSE 'a worker' END
 FROM pg_stat_activity
-WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name LIKE 'weir %%' ORDER BY 1"""
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND application_name LIKE 'weir %' ORDER BY 1"""
 _NEWEST = "SELECT max(generation) FROM partition"
 _LOCKED = """
 SELECT partition, next_offset FROM partition WHERE generation = %s ORDER BY partition FOR UPDATE"""

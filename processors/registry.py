@@ -339,7 +339,9 @@ def publish(
     readings = prefix + of_generation(READINGS, generation)
     try:
         if (there := len(producer.partitions_for(readings))) != partitions:
-            message = f"{readings} has {there} partitions, not {partitions}: set WEIR_PARTITIONS={there}"
+            message = (
+                f"{readings} has {there} partitions, not {partitions}: set WEIR_PARTITIONS={there}"
+            )
             raise RegistryError(message)
         line = configuration_line(configuration).encode()
         producer.send(prefix + CONFIG, line, key=str(version).encode()).get(timeout=60)

@@ -66,7 +66,9 @@ ADD_UNITS = "INSERT INTO unit (code) SELECT unnest(%s) ON CONFLICT (code) DO NOT
 UNITS = "SELECT code, id FROM unit WHERE code = ANY(%s)"
 
 WINDOWS_OF = """
-SELECT w.as_of, w.judged::text FROM unit_window w JOIN unit u ON u.id = w.unit
+SELECT w.as_of, (w.judged || CASE WHEN is_recomputable(w.unit, w.starts, w.ends)
+                 THEN '{}' ELSE '{"recomputable": false}' END::jsonb)::text
+FROM unit_window w JOIN unit u ON u.id = w.unit
 WHERE u.code = %s ORDER BY w.kind, w.starts"""
 
 RECORDS = """

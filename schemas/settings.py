@@ -98,6 +98,8 @@ class Settings(BaseSettings):
     """An operator's own packs, files or directories, for `python -m processors packs`: `/etc/weir/pack:/etc/weir/local.toml`, a later one first in force.
 
     The stream converts by what the database holds; taking other factors into force restates the past, which is an act of its own."""
+    retention: str = ""
+    """A file of own settings for `python -m processors retention`: `/etc/weir/retention.toml`; else `schemas/retention.toml`."""
     generation: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
     """Number of the log: one more each time it begins anew (`python -m processors partitions resize`)."""
 
