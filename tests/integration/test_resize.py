@@ -8,104 +8,40 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
 
 import pytest
-from kafka import KafkaProducer
 from kafka.errors import KafkaError
-from pydantic import TypeAdapter
 
-from alerts.batch import Record as Heard
-from alerts.batch import batch_of
 from alerts.state import Partition, advance
-from alerts.store import Outlet, SupersededError
 from alerts.store import Store as AlertStore
-from ingest.simulator import Faults, scenario
+from alerts.store import SupersededError
 from processors import __main__ as processors
 from processors.engine import Engine
 from processors.memory import MemoryStore, drive
 from processors.metrics import WorkerMetrics
-from processors.outbox import Publisher
 from processors.store import GenerationError, Store
-from processors.worker import Message, Worker
+from processors.worker import Worker
 from schemas import topics
-from schemas.calendar import HOUR_MS, year_start
 from schemas.factors import default_pack
 from schemas.indicator import Indicator
 from schemas.indicator import Message as Told
-from schemas.registry import Configuration
-from schemas.rule import Rule, Rules
-from schemas.section import (
-    ApplyConfiguration,
-    HistoryEnds,
-    Record,
-    Section,
-    Tick,
-    Unreadable,
-    partition_of,
-)
-from schemas.wire import encode
 from tests.integration.places import Place, place_of
-
-FIRST = 8
-UNITS = 9
-HOURS = 3
-START = year_start(2026) + 1_000 * HOUR_MS
-RULES: Rules = (
-    Rule(name="silent", kind="cannot be judged", severity="warning", hold="PT5M"),
-    Rule(name="breach", kind="confirmed breach", severity="critical"),
+from tests.integration.stages import (
+    FIRST,
+    LINE,
+    RULES,
+    Stage,
+    World,
+    moves,
+    simulated,
+    stored,
 )
-LINE: TypeAdapter[Told] = TypeAdapter(Told)
-Placed = tuple[int, Record]
-
-
-@dataclass
-class World:
-    """A stream that may be shared out over any number of partitions."""
-
-    configuration: Configuration
-    records: list[Placed]
-    """In eight partitions."""
-
-    def over(self, records: Sequence[Placed], partitions: int) -> Iterator[Placed]:
-        """The same for another number: sections by their units, ticks and control records to all."""
-        sequence = defaultdict[int, Iterator[int]](itertools.count)
-        last_tick = -1
-        for _, record in records:
-            match record.body:
-                case Tick(at) if at == last_tick:
-                    continue
-                case Tick(at):
-                    last_tick = at
-                    parts = dict.fromkeys(range(partitions), record.body)
-                case ApplyConfiguration():
-                    parts = dict.fromkeys(range(partitions), record.body)
-                case HistoryEnds(unit):
-                    parts = {partition_of(unit, partitions): record.body}
-                case sections:
-                    parts = shared_out(sections, partitions)
-            for number, body in parts.items():
-                yield number, replace(record, body=body, sequence=next(sequence[number]))
-
-
-def shared_out(sections, partitions):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201 - a record's body is a sum of types
-    """Sections by partition."""
-    found: dict[int, list[Section | Unreadable]] = defaultdict(list)
-    for section in sections:
-        found[partition_of(section.unit, partitions)].append(section)
-    return {number: tuple(mine) for number, mine in found.items()}
 
 
 @pytest.fixture(scope="module")
 def world() -> World:
     """Nine live units that misbehave."""
-    items = list(
-        scenario(
-            7, START, HOURS, units=UNITS, faults=Faults.every(0.02), partitions=FIRST, live=True
-        )
-    )
-    (configuration,) = (item for item in items if isinstance(item, Configuration))
-    return World(configuration, [item for item in items if not isinstance(item, Configuration)])
+    return simulated()
 
 
 @pytest.fixture
@@ -121,92 +57,6 @@ def place(
         yield place
         for generation in (2, 3):
             place.delete([topic.name for topic in topics.logs(1, generation=generation)])
-
-
-@dataclass
-class Stage:
-    """The services of one generation, in this process."""
-
-    place: Place
-    generation: int
-    partitions: int
-
-    def topic(self, name: str) -> str:
-        return self.place.prefix + topics.of_generation(name, self.generation)
-
-    def stream(self, configuration: Configuration, records: Sequence[Placed]) -> None:
-        """Into Kafka and the database, out to the indicators, heard by the alerts."""
-        messages = self.publish(records)
-        with closing(self.store()) as store:
-            store.save_configuration(configuration)
-            worker = Worker(
-                store, WorkerMetrics(), partitions=self.partitions, generation=self.generation
-            )
-            worker.take(dict.fromkeys(range(self.partitions), 0))
-            for first in range(0, len(messages), 400):
-                worker.write(worker.prepare(messages[first : first + 400]))
-            self.tell(store)
-        self.hear()
-
-    def store(self) -> Store:
-        return Store(self.place.database, generation=self.generation, partitions=self.partitions)
-
-    def publish(self, records: Sequence[Placed]) -> list[Message]:
-        producer = KafkaProducer(
-            bootstrap_servers=self.place.environment["WEIR_KAFKA"], acks="all", linger_ms=20
-        )
-        sent = [
-            (
-                number,
-                encode(record),
-                producer.send(self.topic(topics.READINGS), encode(record), partition=number),
-            )
-            for number, record in records
-        ]
-        producer.flush()
-        messages = [
-            (number, future.get(timeout=20).offset, value) for number, value, future in sent
-        ]
-        producer.close()
-        return messages
-
-    def tell(self, store: Store) -> None:
-        def fail(error: BaseException) -> None:
-            raise error
-
-        publisher = Publisher(
-            store,
-            WorkerMetrics(),
-            bootstrap=self.place.environment["WEIR_KAFKA"],
-            topic=self.topic(topics.INDICATORS),
-            fatal=fail,
-        )
-        publisher.own(range(self.partitions))
-        self.place.wait_published()
-        publisher.stop()
-
-    def told(self) -> dict[int, list[bytes]]:
-        """What the indicators hold."""
-        here = replace(self.place, partitions=self.partitions)
-        return here.records(topics.of_generation(topics.INDICATORS, self.generation))
-
-    def hear(self) -> None:
-        with closing(self.alerts()) as store:
-            owned = store.take(dict.fromkeys(range(self.partitions), 0))
-            for number, values in self.told().items():
-                mine = owned[number]
-                records = [
-                    Heard(offset, value)
-                    for offset, value in enumerate(values)
-                    if offset >= mine.next_offset
-                ]
-                if records:
-                    batch = batch_of(number, records, mine.state, RULES)
-                    store.write_surely(batch, mine.epoch)
-
-    def alerts(self) -> AlertStore:
-        outlets = [Outlet("webhook", repeats=False)]
-        return AlertStore(self.place.database, generation=self.generation, outlets=outlets)
 
 
 def test_a_stream_goes_on_over_another_number_of_partitions(
@@ -318,37 +168,6 @@ def kept(store: MemoryStore) -> dict[str, object]:
     }
 
 
-def stored(place: Place) -> dict[str, object]:
-    """The same of the database."""
-    windows = place.query(
-        "SELECT code, kind, starts, as_of, judged FROM unit_window JOIN unit ON id = unit"
-    )
-    hours = place.query(
-        """SELECT code, hour, quantity::text, best, unknown_best, unknown_high, measured_ms, inexact, before_low,
-           before_high, after_low, after_high, fingerprint FROM hour JOIN unit ON id = unit"""
-    )
-    gaps = place.query(
-        """SELECT code, point, starts, ends, kind::text, low, high, from_register, to_register
-           FROM gap JOIN unit ON id = unit"""
-    )
-    account = place.query(
-        """SELECT code, day::text, accepted, repeated, superseded, rejected, unreadable
-           FROM account JOIN unit ON id = unit"""
-    )
-    states = place.query(
-        "SELECT code, last_tick, live, ends FROM unit_state s JOIN unit ON id = s.unit"
-    )
-    return {
-        "windows": {
-            (code, kind, starts): (as_of, judged) for code, kind, starts, as_of, judged in windows
-        },
-        "hours": {(code, hour, quantity): tuple(rest) for code, hour, quantity, *rest in hours},
-        "gaps": set(gaps),
-        "account": {(code, day): tuple(rest) for code, day, *rest in account},
-        "ticks": {code: (last, live, tuple(ends)) for code, last, live, ends in states},
-    }
-
-
 def by_unit(told: Sequence[Told]) -> dict[str, list[dict[str, object]]]:
     """What each unit was told, in the order of versions, which rise; without them."""
     found = defaultdict(list)
@@ -364,13 +183,6 @@ def by_unit(told: Sequence[Told]) -> dict[str, list[dict[str, object]]]:
         unit: [message.model_dump(exclude={"version"}) for message in messages]
         for unit, messages in found.items()
     }
-
-
-def moves(place: Place) -> list[tuple[object, ...]]:
-    """Every change of an alert."""
-    return sorted(
-        place.query("SELECT unit, rule, previous, state, at, since, cause FROM alert_transition")
-    )
 
 
 def expected_moves(store: MemoryStore) -> list[tuple[object, ...]]:
