@@ -37,7 +37,6 @@ from tests.integration.places import Place
 
 FIRST = 8
 UNITS = 9
-HOURS = 3
 START = year_start(2026) + 1_000 * HOUR_MS
 RULES: Rules = (
     Rule(name="silent", kind="cannot be judged", severity="warning", hold="PT5M"),
@@ -84,11 +83,11 @@ def shared_out(sections, partitions):  # type: ignore[no-untyped-def]  # noqa: A
     return {number: tuple(mine) for number, mine in found.items()}
 
 
-def simulated() -> World:
+def simulated(hours: int) -> World:
     """Nine live units that misbehave."""
     items = list(
         scenario(
-            7, START, HOURS, units=UNITS, faults=Faults.every(0.02), partitions=FIRST, live=True
+            7, START, hours, units=UNITS, faults=Faults.every(0.02), partitions=FIRST, live=True
         )
     )
     (configuration,) = (item for item in items if isinstance(item, Configuration))

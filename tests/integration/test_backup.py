@@ -32,7 +32,7 @@ def test_a_restored_backup_catches_up(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Figures, accounts, what was told and the notices to be sent are those of before, under the same versions and keys."""
-    world, dump = simulated(), tmp_path / "weir.dump"
+    world, dump = simulated(hours=2), tmp_path / "weir.dump"
     half = len(world.records) // 2
     with place_of(database, tmp_path, partitions=FIRST) as place:
         for name, value in place.environment.items():

@@ -41,7 +41,7 @@ from tests.integration.stages import (
 @pytest.fixture(scope="module")
 def world() -> World:
     """Nine live units that misbehave."""
-    return simulated()
+    return simulated(hours=3)
 
 
 @pytest.fixture
