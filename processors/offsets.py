@@ -81,7 +81,7 @@ def accept(link: Link, stand: Stand, offset: int, *, reason: str, generation: in
     if stand.begins is None or stand.ends is None or not stand.begins <= offset <= stand.ends:
         message = (
             f"partition {stand.partition}: the log holds offsets {stand.begins} to {stand.ends}, not {offset};"
-            " a new topic is a new generation: set WEIR_GENERATION"
+            " another log is another generation: give every service a new WEIR_GENERATION, then `python -m ingest topics create`"
         )
         raise OffsetError(message)
     with link.transaction():

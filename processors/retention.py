@@ -182,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m processors retention",
         description=__doc__,
-        epilog="Run `apply` once a day (deploy/README.md has a timer). Settings: schemas/retention.toml, or WEIR_RETENTION.",
+        epilog="Run `apply` once a day (deploy/OPERATIONS.md has a timer). Settings: schemas/retention.toml, or WEIR_RETENTION.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True)

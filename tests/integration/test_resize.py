@@ -19,6 +19,7 @@ from processors import __main__ as processors
 from processors.engine import Engine
 from processors.memory import MemoryStore, drive
 from processors.metrics import WorkerMetrics
+from processors.partitions import Log
 from processors.store import GenerationError, Store
 from processors.worker import Worker
 from schemas import topics
@@ -103,25 +104,30 @@ def resized(
 def test_nothing_is_resized_that_is_not_at_its_end(
     place: Place, world: World, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Who runs, what waits, each in a sentence; afterwards the old log takes no record and no reader."""
+    """Who runs, what waits, each in a sentence, and the log is open again; afterwards it takes no record and no reader."""
     stage = Stage(place, 1, FIRST)
     stage.stream(world.configuration, world.records[:60])
-    extra = [record for record in world.records[60:] if record[0] == 3][:1]
-    (message,) = stage.publish(extra)
+    extra = [record for record in world.records[60:] if record[0] == 3]
+    messages = stage.publish(extra[:1])
     words = ["partitions", "resize", "2", "--reason", "growth"]
+    with closing(Log(place.environment["WEIR_KAFKA"], place.prefix)) as log:
+        log.seal(1)  # as one that ended in the middle
+    with pytest.raises(KafkaError):
+        stage.publish(extra[1:2])
     assert processors.main(words) == 1
     assert "partition 3: 1 records of the readings are not digested" in capsys.readouterr().err
+    messages += stage.publish(extra[1:2])
     with closing(stage.store()) as store:
         worker = Worker(store, WorkerMetrics(), partitions=FIRST)
         worker.take(dict.fromkeys(range(FIRST), 0))
-        worker.write(worker.prepare([message]))
+        worker.write(worker.prepare(messages))
         assert processors.main(words) == 1
         assert "a worker runs: stop it first" in capsys.readouterr().err
         stage.tell(store)
     stage.hear()
     assert processors.main(words) == 0
     with pytest.raises(KafkaError):
-        stage.publish(extra)
+        stage.publish(extra[2:3])
     with closing(stage.store()) as store, pytest.raises(GenerationError, match="set WEIR_GENER"):
         store.take({0: 0})
     with closing(stage.alerts()) as alerts, pytest.raises(SupersededError):
