@@ -60,15 +60,23 @@ SELECT h.id, coalesce('unit ' || u.code, 'region ' || h.region), h.from_day, h.t
        h.lifted_at, h.lifted_by, h.lift_reason
 FROM hold h LEFT JOIN unit u ON u.id = h.unit ORDER BY h.id"""
 
-_OLD_OFFSETS = sql.SQL("""
+_OLD_OFFSETS = """
 WITH part AS (
     SELECT s.generation, u.partition, u.first, u.following, s.committed_at >= %(cut)s AS young
     FROM step s CROSS JOIN LATERAL unnest(s.partitions, s.firsts, s.nexts) AS u (partition, first, following)
-), old AS MATERIALIZED (
+), old AS (
     SELECT generation, partition, coalesce(min(first) FILTER (WHERE young), max(following)) AS below
     FROM part GROUP BY generation, partition
+)
+SELECT o.generation, o.partition, o.below, (
+    SELECT max(at) FROM tick t WHERE t.generation = o.generation AND t.partition = o.partition AND t.unit = 0)
+FROM old o"""
+"""A record is as old as the step that digested it. Looked up once: it reads every step."""
+_OLD_HERE = sql.SQL("""
+WITH old AS (
+    SELECT * FROM unnest(%(generations)s::integer[], %(partitions)s::integer[], %(belows)s::bigint[], %(last_ticks)s::bigint[])
+      AS o (generation, partition, below, last_tick)
 )""")
-"""A record is as old as the step that digested it."""
 _OLD: dict[str, tuple[tuple[str, sql.Composable], ...]] = {
     "refused": (
         (
@@ -81,18 +89,17 @@ _OLD: dict[str, tuple[tuple[str, sql.Composable], ...]] = {
     "ticks": (
         (
             "tick",
-            _OLD_OFFSETS
-            + sql.SQL(""", last AS (
-                SELECT generation, partition, max(at) AS at FROM tick WHERE unit = 0 GROUP BY generation, partition
-            ), gone AS (
-                SELECT t.ctid FROM tick t JOIN old o USING (generation, partition) LEFT JOIN last l USING (generation, partition)
-                WHERE t."offset" < o.below AND t.at < %(cut_ms)s AND NOT (t.unit = 0 AND t.at = l.at) LIMIT %(limit)s)"""),
+            _OLD_HERE
+            + sql.SQL(""", gone AS (
+                SELECT t.ctid FROM tick t JOIN old o USING (generation, partition)
+                WHERE t."offset" < o.below AND t.at < %(cut_ms)s AND NOT (t.unit = 0 AND t.at = coalesce(o.last_tick, t.at))
+                LIMIT %(limit)s)"""),
         ),
     ),
     "outbox": (
         (
             "outbox",
-            _OLD_OFFSETS
+            _OLD_HERE
             + sql.SQL(""", gone AS (
                 SELECT r.ctid FROM outbox r JOIN old o USING (generation, partition) JOIN partition p USING (generation, partition)
                 WHERE r."offset" < o.below
@@ -130,6 +137,7 @@ _OLD: dict[str, tuple[tuple[str, sql.Composable], ...]] = {
 """By kind: a table, and which of its rows are old."""
 _COUNT = "{old} SELECT count(*), coalesce(sum(pg_column_size(t.*)), 0) FROM {table} t WHERE t.ctid IN (SELECT ctid FROM gone)"
 _DELETE = "{old} DELETE FROM {table} t WHERE t.ctid IN (SELECT ctid FROM gone) RETURNING pg_column_size(t.*)"
+_BY_OFFSET = frozenset({"ticks", "outbox"})
 _OF_RECORDS = frozenset({"ticks", "steps", "hours", "day_windows"})
 """What a period that is still open needs as it needs its records."""
 _DROPPED = """
@@ -249,10 +257,11 @@ def _share_of_rows(
     if days is None:
         return Share(kind, None, None, "kept for ever", 0, 0)
     decided = _decided(kind, days, today, needs, holds)
+    key = _key(link, kind, decided.day, None)
     rows = total = 0
     for table, old in _OLD[kind]:
         query = sql.SQL(_COUNT).format(old=old, table=sql.Identifier(table))
-        found = link.execute(query, _key(decided.day, None)).fetchone()
+        found = link.execute(query, key).fetchone()
         rows, total = rows + (found[0] if found else 0), total + int(found[1] if found else 0)
     return Share(kind, days, decided.day, decided.why, rows, total)
 
@@ -266,14 +275,20 @@ def _decided(
     )
 
 
-def _key(before: date, limit: int | None) -> dict[str, object]:
+def _key(link: Link, kind: str, before: date, limit: int | None) -> dict[str, object]:
+    """Parameters of _OLD."""
     cut_ms = instant_of(before)
-    return {
+    key: dict[str, object] = {
         "cut_ms": cut_ms,
         "cut": f"{before} 00:00:00+08",
         "cut_hour": cut_ms // HOUR_MS,
         "limit": limit,
     }
+    if kind in _BY_OFFSET:
+        rows = link.execute(_OLD_OFFSETS, key).fetchall()
+        for column, name in enumerate(("generations", "partitions", "belows", "last_ticks")):
+            key[name] = [row[column] for row in rows]
+    return key
 
 
 # ---- Dropping
@@ -316,7 +331,7 @@ def _delete(link: Link, share: Share, settings: Retention) -> None:
     """In batches, each written down in its transaction."""
     if share.before is None:
         return
-    key = _key(share.before, BATCH)
+    key = _key(link, share.kind, share.before, BATCH)
     for table, old in _OLD[share.kind]:
         delete = sql.SQL(_DELETE).format(old=old, table=sql.Identifier(table))
         while True:
