@@ -7,7 +7,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
 import psycopg
@@ -28,7 +28,8 @@ Link = Connection[TupleRow]
 _LIMIT = "max.message.bytes"
 _SEALED = "0"
 """Greatest size of a message in a log that takes no more: a door that still writes to it fails loudly."""
-_SETTLES_SECONDS = 0.5
+_SETTLES_SECONDS = 0.2
+"""The broker that answers knows; the others do a moment later, and the log's end is looked at once more."""
 _PATIENCE_SECONDS = 30.0
 _EPILOG = """Before: stop the doors and the clock; wait until `make status` shows no lag; stop the workers and the
 alerts. After: give every service the new WEIR_GENERATION and WEIR_PARTITIONS, and start them.
@@ -98,6 +99,7 @@ class Log:
     def seal(self, generation: int) -> None:
         """From now on the readings' log takes no record; returns when the broker knows."""
         self._limit(generation, _SEALED)
+        time.sleep(_SETTLES_SECONDS)
 
     def unseal(self, generation: int) -> None:
         """It takes records again."""
@@ -107,6 +109,8 @@ class Log:
     def _limit(self, generation: int, most: str) -> None:
         readings, _ = topics.logs(0, generation=generation)
         name = self._prefix + readings.name
+        if self._limit_of(name) == most:
+            return
         change = ConfigResource(ConfigResourceType.TOPIC, name, configs={_LIMIT: most})
         self._admin.alter_configs([change])
         deadline = time.monotonic() + _PATIENCE_SECONDS
@@ -115,7 +119,6 @@ class Log:
                 message = f"{name}: the broker did not take {_LIMIT}={most}"
                 raise ResizeError(message)
             time.sleep(0.1)
-        time.sleep(_SETTLES_SECONDS)
 
     def _limit_of(self, name: str) -> str:
         asked = ConfigResource(ConfigResourceType.TOPIC, name, configs={_LIMIT: None})
@@ -172,15 +175,16 @@ def resize(
             log.make(generation + 1, partitions)
             moved = generations.begin(link, generation, log.beginnings(generation + 1, partitions))
             acts.remember(link, "partitions resize", asdict(moved), reason=reason)
+            _refuse(generations.obstacles(link, generation, log.ends(generation), alerts=alerts))
             return moved
     except ResizeError:
         log.unseal(generation)
         raise
 
 
-def _refuse(found: Sequence[str]) -> None:
-    if found:
-        raise ResizeError("\n".join(found))
+def _refuse(found: Iterable[str]) -> None:
+    if told := list(found):
+        raise ResizeError("\n".join(told))
 
 
 # ---- Command line
