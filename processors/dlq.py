@@ -91,7 +91,7 @@ def letters(
 def replay(link: Link, letter: DeadLetter, *, reason: str, settings: Settings) -> tuple[int, int]:
     """Put a record back at the end of its partition; returns where (the last, where it is shared out). Twice does no harm: repeats count as such."""
     again = replace(letter.record(), door=DOOR, incarnation=time.time_ns() // 1_000_000, sequence=0)
-    parts = _shared_out(again, letter, settings)
+    parts = shared_out(again, letter, settings)
     producer = KafkaProducer(
         bootstrap_servers=settings.kafka.split(","), acks="all", allow_auto_create_topics=False
     )
@@ -109,7 +109,7 @@ def replay(link: Link, letter: DeadLetter, *, reason: str, settings: Settings) -
     return int(place.partition), int(place.offset)
 
 
-def _shared_out(record: Record, letter: DeadLetter, settings: Settings) -> list[tuple[int, Record]]:
+def shared_out(record: Record, letter: DeadLetter, settings: Settings) -> list[tuple[int, Record]]:
     """The record for its partition; of an older generation for each partition that its units have now."""
     if letter.generation == settings.generation or not isinstance(record.body, tuple):
         return [(letter.partition, record)]
