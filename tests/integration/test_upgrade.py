@@ -29,7 +29,7 @@ WHERE relkind = 'r' AND nspname = 'public' AND relname NOT IN ('migration', 'fac
 
 def test_rows_of_an_older_release_are_gone_on_with(database: str) -> None:
     """What was digested before the migrations, and what after: the figures of a database that was new all the time."""
-    world = simulated(hours=2)
+    world = simulated(hours=1)
     messages = list(in_order(world))
     half = len(messages) // 2
     digest(database, world, messages[:half])
