@@ -4,6 +4,7 @@ One unit, an amount an hour over eight months; a second one that falls silent in
 """
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -194,6 +195,10 @@ def test_what_is_old_goes_and_the_stream_goes_on(
     assert old.rows("SELECT kind, sum(rows) FROM dropped GROUP BY kind ORDER BY kind") == sorted(
         (kind, share["rows"]) for kind, share in went.items() if share["rows"]
     )
+    assert processors.main(["retention", "holds"]) == 0
+    assert "a court asks; lifted by" in capsys.readouterr().out
+    assert processors.main(["retention", "plan"]) == 0
+    assert re.search(r"readings +0 rows, about 0 bytes, 0 chunks may go", capsys.readouterr().out)
     after = told(capsys, "apply")
     assert sum(int(str(share["rows"])) for share in after.values()) == 0
 
