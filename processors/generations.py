@@ -28,6 +28,9 @@ SELECT o.partition, count(*) FROM outbox o JOIN partition p USING (generation, p
 WHERE p.generation = %s
   AND (o."offset", o.position, o.number) > (p.outbox_offset, p.outbox_position, p.outbox_number)
 GROUP BY o.partition ORDER BY o.partition"""
+_HAS_REGIONS = "SELECT to_regclass('region_outbox') IS NOT NULL"
+_REGIONS_UNPUBLISHED = """
+SELECT count(*) FROM region_outbox o CROSS JOIN aggregation a WHERE (o.hour, o.number) > (a.outbox_hour, a.outbox_number)"""
 _LAST_TICKS = """
 SELECT (SELECT max(at) FROM tick t WHERE t.generation = p.generation AND t.partition = p.partition AND t.unit = 0)
 FROM partition p WHERE p.generation = %s"""
@@ -102,6 +105,10 @@ def obstacles(link: Link, generation: int, ends: Ends, *, alerts: bool) -> Itera
     yield from _behind(digested, ends.readings, "records of the readings are not digested")
     for partition, count in link.execute(_UNPUBLISHED, (generation,)):
         yield f"partition {partition}: {count:,} messages of the outbox are not published"
+    if link.execute(_HAS_REGIONS).fetchone() == (True,):
+        for (count,) in link.execute(_REGIONS_UNPUBLISHED):
+            if count:
+                yield f"{count:,} messages of regions are not published"
     if alerts:
         heard: dict[int, int] = dict(link.execute(_HEARD, (generation,)).fetchall())
         yield from _behind(heard, ends.indicators, "indicators are not heard by the alerts")

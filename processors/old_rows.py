@@ -72,6 +72,10 @@ SELECT o.generation, o.partition, o.below, (
     SELECT max(at) FROM tick t WHERE t.generation = o.generation AND t.partition = o.partition AND t.unit = 0)
 FROM old o"""
 """A record is as old as the step that digested it. Looked up once: it reads every step."""
+_HAS_REGIONS = "SELECT to_regclass('region_cut') IS NOT NULL"
+_REGION_CUTS = """
+SELECT generation, partition, "offset" FROM region_cut WHERE hour = (SELECT max(hour) FROM region_cut)"""
+"""Behind these the sums of regions are still to be made. A generation before them is done with."""
 _OLD_HERE = sql.SQL("""
 WITH old AS (
     SELECT * FROM unnest(%(generations)s::integer[], %(partitions)s::integer[], %(belows)s::bigint[], %(last_ticks)s::bigint[])
@@ -285,10 +289,24 @@ def _key(link: Link, kind: str, before: date, limit: int | None) -> dict[str, ob
         "limit": limit,
     }
     if kind in _BY_OFFSET:
-        rows = link.execute(_OLD_OFFSETS, key).fetchall()
+        rows = list(_old_offsets(link, key))
         for column, name in enumerate(("generations", "partitions", "belows", "last_ticks")):
             key[name] = [row[column] for row in rows]
     return key
+
+
+def _old_offsets(link: Link, key: dict[str, object]) -> Iterator[tuple[int, int, int, int | None]]:
+    """(generation, partition, records below this offset are old, last tick), as far as regions need no more of them."""
+    cuts: dict[tuple[int, int], int] = {}
+    if link.execute(_HAS_REGIONS).fetchone() == (True,):
+        cuts = {
+            (generation, partition): at for generation, partition, at in link.execute(_REGION_CUTS)
+        }
+    first = min((generation for generation, _ in cuts), default=None)
+    for generation, partition, below, last_tick in link.execute(_OLD_OFFSETS, key):
+        is_done_with = first is None or generation < first
+        needed = below if is_done_with else cuts.get((generation, partition), 0)
+        yield generation, partition, min(below, needed), last_tick
 
 
 # ---- Dropping

@@ -35,6 +35,9 @@ BEGIN = year_start(YEAR) - 120 * DAY_MS
 END = year_start(YEAR) + 120 * DAY_MS
 STEP = 10 * DAY_MS
 KEEP = 100
+REGION_CUT = """
+CREATE TABLE IF NOT EXISTS region_cut (
+  hour bigint, generation integer, partition integer, "offset" bigint, position integer)"""
 
 
 def configuration() -> Configuration:
@@ -209,7 +212,12 @@ def test_what_is_old_goes_and_the_stream_goes_on(
     old.change(
         "UPDATE step SET committed_at = committed_at + interval '3 years' WHERE id = (SELECT max(id) FROM step)"
     )
-    assert int(str(told(capsys, "plan")["outbox"]["rows"])) > 0
+    assert int(str(told(capsys, "plan")["outbox"]["rows"])) > 20
+    old.change(REGION_CUT)
+    old.change(
+        'INSERT INTO region_cut (hour, generation, partition, "offset", position) VALUES (1, 1, 0, 5, 0)'
+    )
+    assert 0 < int(str(told(capsys, "plan")["outbox"]["rows"])) < 5
     shown(old, capsys)
 
 
