@@ -201,6 +201,7 @@ def main(arguments: Sequence[str]) -> int:
         log = Log(settings.kafka, settings.topic_prefix)
         try:
             with psycopg.connect(database_url(), autocommit=True) as link:
+                link.execute("SET lock_timeout = '10s'")  # a worker may hold its rows
                 return _VERBS[chosen.check](link, log, settings, chosen)
         finally:
             log.close()
