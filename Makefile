@@ -16,7 +16,7 @@ SERVICES := $(PYTHON) -m deploy.services
 with_services = absent=$$($(LOCAL) status | awk '$$2 != "up" {print $$1}' | paste -sd, -); \
 	if [ -n "$$absent" ]; then trap "$(LOCAL) down --only $$absent" EXIT; $(LOCAL) up; fi
 
-.PHONY: help demo test check laws mutants chaos bench plant-year up down status lock
+.PHONY: help demo test check laws mutants chaos drill bench plant-year up down status lock
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; \
@@ -50,6 +50,9 @@ mutants: $(READY) ## each named mutation must fall to a law
 
 chaos: $(READY) ## [FAULTS=100] [SEED=...]: faults under load, on servers of its own
 	@$(with_services); $(PY) tests/chaos/chaos.py --faults $(or $(FAULTS),100) $(if $(SEED),--seed $(SEED))
+
+drill: $(READY) ## backup, loss, restore and a resize, with real workers and an Alertmanager
+	@$(with_services); $(PY) -m tests.chaos.drill
 
 bench: $(READY) ## rates against the yardstick; writes build/bench.json
 	@$(with_services); $(PY) tests/benchmarks/bench.py

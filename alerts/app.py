@@ -263,7 +263,7 @@ class App(faust.App):
             broker_heartbeat_interval=settings.alerts_session_seconds / 5,
             broker_request_timeout=90.0,
         )
-        self.topic_name = settings.alerts_topic
+        self.topic_name = settings.heard_topic
         self.worker = worker
 
     def _new_transport(self) -> TransportT:
@@ -299,7 +299,7 @@ class App(faust.App):
 def create_app(settings: AlertSettings, worker: Worker) -> App:
     """Wire the app. Importing this module reads, opens and registers nothing."""
     app = App(settings, worker)
-    topic = app.topic(settings.alerts_topic, value_type=bytes, value_serializer="raw")
+    topic = app.topic(settings.heard_topic, value_type=bytes, value_serializer="raw")
 
     @app.on_rebalance_complete.connect
     async def take(_: object, /, *__: object, **___: object) -> None:

@@ -4,7 +4,6 @@ from typing import Annotated
 
 from pydantic import Field, SecretStr, StringConstraints
 
-from schemas import topics
 from schemas.settings import HostAndPort, Settings
 
 TopicName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,200}$")]
@@ -19,10 +18,16 @@ class AlertSettings(Settings):
     """How often Alertmanager hears again of what fires. It forgets after four times as long."""
     alerts_http: HostAndPort = "127.0.0.1:9103"
     """Where /metrics, /healthz and /readyz are; on the loopback unless told otherwise."""
-    alerts_topic: TopicName = topics.INDICATORS
+    alerts_topic: TopicName | None = None
+    """Where indicators are; unless told, where this generation's worker puts them."""
     alerts_group: TopicName = "weir-alerts"
     """Name of the consumer group: who shares the partitions out among themselves."""
     alerts_session_seconds: Annotated[float, Field(ge=6, le=300)] = 10
     """How long a worker may be silent before the broker gives its partitions to another."""
     alerts_stuck_seconds: Annotated[float, Field(ge=10)] = 120
     """With indicators waiting and none heard for so long, the process ends itself."""
+
+    @property
+    def heard_topic(self) -> str:
+        """The topic to hear."""
+        return self.alerts_topic or self.indicators_topic

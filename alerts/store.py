@@ -59,6 +59,10 @@ class MissingTablesError(Exception):
     """The migrations were not applied."""
 
 
+class SupersededError(Exception):
+    """The indicators of this generation are over: another goes on."""
+
+
 class StoppedError(Exception):
     """The store was closed while it waited for the database."""
 
@@ -167,10 +171,20 @@ class Store:
         while (row := self._raise_epoch(link, key)) is None:
             self._say(f"partition {partition} is inside another worker's transaction; ending it")
             self._end_blockers(key)
+        self._refuse_closed(link)
         epoch, next_offset, tick = row
         units = {unit.unit: unit for unit in self._load(link, partition)}
         held = None if tick is None else Version.model_validate(tick)
         return Owned(epoch, next_offset, Partition(held, units))
+
+    def _refuse_closed(self, link: Link) -> None:
+        """After the row is ours: a generation that began meanwhile shows by now. Raises SupersededError."""
+        newest = link.execute("SELECT max(generation) FROM alert_partition").fetchone()
+        if newest and newest[0] > self._generation:
+            message = (
+                f"generation {self._generation} is closed, {newest[0]} goes on: set WEIR_GENERATION"
+            )
+            raise SupersededError(message)
 
     def _raise_epoch(self, link: Link, key: tuple[int, int]) -> TupleRow | None:
         """Return the row, or None where somebody holds it."""

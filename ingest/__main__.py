@@ -221,12 +221,17 @@ def _publish(told: argparse.Namespace) -> int:
     from ingest import logs
     from ingest.back_pressure import BackPressure
     from ingest.publisher import create_producer, paced, publish_lines
+    from schemas.topics import PROCESSORS
 
     logs.set_up()
     settings = Settings.read()
     producer = create_producer(settings.kafka, client_id="weir-publish")
     pressure = BackPressure(
-        settings.kafka, prefix=settings.topic_prefix, most=told.most_behind, say=_say
+        settings.kafka,
+        topic=settings.readings_topic,
+        group=settings.topic_prefix + PROCESSORS,
+        most=told.most_behind,
+        say=_say,
     )
     try:
         with _lines(told.file) as lines:
@@ -235,6 +240,7 @@ def _publish(told: argparse.Namespace) -> int:
                 producer=producer,
                 say=_say,
                 prefix=settings.topic_prefix,
+                generation=settings.generation,
                 keep_close=pressure.wait if told.most_behind else None,
             )
     finally:
@@ -365,7 +371,6 @@ def _clock(told: argparse.Namespace) -> int:
     from ingest.clock import Clock, connected, run, stop_on_signals, wall_ms
     from ingest.metrics import ClockMetrics
     from ingest.publisher import create_producer, partitions_in
-    from schemas.topics import READINGS
 
     logs.set_up()
     settings = Settings.read()
@@ -377,7 +382,7 @@ def _clock(told: argparse.Namespace) -> int:
     if producer is None:
         return 0
     partitions = told.partitions or settings.partitions
-    topic = settings.topic_prefix + READINGS
+    topic = settings.readings_topic
     if partitions != (there := partitions_in(producer, topic)):
         producer.close()
         message = f"{topic} has {there} partitions, not {partitions}: set WEIR_PARTITIONS={there}"
@@ -425,6 +430,7 @@ def _topics(told: argparse.Namespace) -> int:
         replication=told.replication,
         say=_say,
         prefix=settings.topic_prefix,
+        generation=settings.generation,
     )
     return 0
 
@@ -524,7 +530,7 @@ def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOp
         share=told.share,
         filter=told.filter or topics.mqtt_readings("+"),
         session_expiry_s=told.session_expiry,
-        topic=settings.topic_prefix + topics.READINGS,
+        topic=settings.readings_topic,
         partitions=told.partitions or settings.partitions,
         limits=Limits(readings=told.record_readings, wait_ms=told.wait_ms),
         messages_in_flight=told.in_flight,

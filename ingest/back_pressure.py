@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
-from schemas import topics
-
 MOST_BEHIND = 2_000
 """Records of a partition that may be written and not yet digested."""
 _LOOK_EVERY_S = 0.5
@@ -18,11 +16,11 @@ class BackPressure:
     """Holds a writer back while a worker has more than `most` of its records before it."""
 
     def __init__(
-        self, bootstrap: str, *, prefix: str, most: int, say: Callable[[str], None]
+        self, bootstrap: str, *, topic: str, group: str, most: int, say: Callable[[str], None]
     ) -> None:
-        """`prefix` as in WEIR_TOPIC_PREFIX."""
+        """The readings' topic, and the group of the workers who read it."""
         self._admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","))
-        self._topic, self._group = prefix + topics.READINGS, prefix + topics.PROCESSORS
+        self._topic, self._group = topic, group
         self._most, self._say = most, say
         self._looked_at = 0.0
 

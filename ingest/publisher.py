@@ -83,13 +83,15 @@ def publish_lines(
     producer: KafkaProducer,
     say: Say,
     prefix: str = "",
+    generation: int = 1,
     keep_close: Callable[[dict[int, int]], None] | None = None,
 ) -> Published:
     """Write every line; returns when Kafka has them all. ComplaintError at the first that fails.
 
     `keep_close` hears of the last offset written of each partition, and returns when there may be more.
     """
-    count = partitions_in(producer, prefix + topics.READINGS)
+    readings = prefix + topics.of_generation(topics.READINGS, generation)
+    count = partitions_in(producer, readings)
     partitions_in(producer, prefix + topics.CONFIG)
     done = Published()
     written: dict[int, int] = {}
@@ -109,10 +111,9 @@ def publish_lines(
                 done.configurations += 1
             case partition, record:
                 _check(partition, count, number)
-                topic = prefix + topics.READINGS
                 key = key_of(record)
                 body = _encoded(record, number)
-                waiting.append(producer.send(topic, body, key=key, partition=partition))
+                waiting.append(producer.send(readings, body, key=key, partition=partition))
                 _wait(waiting, _CLOSE if keep_close else _IN_FLIGHT, written)
                 if keep_close is not None:
                     keep_close(written)

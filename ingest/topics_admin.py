@@ -1,50 +1,26 @@
 """Makes the topics, with the settings that their use needs. Making them again changes nothing."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from ingest.complaint import ComplaintError
-from schemas import topics
+from schemas.topics import Topic, wanted
 
-_DAY_MS = 86_400_000
-_MIB = 1_048_576
 _BOOTSTRAP_MS = 5_000
 
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Topic:
-    """A topic as it should be."""
-
-    name: str
-    partitions: int
-    configs: Mapping[str, str]
-
-
-def wanted(partitions: int) -> tuple[Topic, ...]:
-    """The topics of Weir. Readings stay as long as the usual horizon; the database keeps them."""
-    ever = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
-    month = {"retention.ms": str(40 * _DAY_MS), "cleanup.policy": "delete"}
-    appended = {"message.timestamp.type": "LogAppendTime"}
-    return (
-        Topic(
-            topics.READINGS,
-            partitions,
-            # A message of 1 MiB, all of it refused, is kept as text beside its reasons.
-            month | appended | {"max.message.bytes": str(4 * _MIB)},
-        ),
-        Topic(topics.CONFIG, 1, ever | {"max.message.bytes": str(64 * _MIB)}),
-        Topic(topics.INDICATORS, partitions, month | {"max.message.bytes": str(4 * _MIB)}),
-        Topic(topics.FEEDBACK, partitions, {"retention.ms": str(7 * _DAY_MS)}),
-    )
-
-
 def create_topics(
-    bootstrap: str, *, partitions: int, say: Say, replication: int = -1, prefix: str = ""
+    bootstrap: str,
+    *,
+    partitions: int,
+    say: Say,
+    replication: int = -1,
+    prefix: str = "",
+    generation: int = 1,
 ) -> None:
     """Make what is missing; ComplaintError where one is there with another number of partitions."""
     try:
@@ -57,7 +33,7 @@ def create_topics(
         message = f"no Kafka at {bootstrap} ({error}): is it running, and is WEIR_KAFKA right?"
         raise ComplaintError(message) from error
     try:
-        for topic in wanted(partitions):
+        for topic in wanted(partitions, generation=generation):
             _create(admin, prefix + topic.name, topic, replication=replication, say=say)
     except KafkaError as error:
         message = f"Kafka at {bootstrap} refused: {error}"
@@ -76,7 +52,7 @@ def _create(
     if there:
         message = (
             f"{name} has {there} partitions, not {topic.partitions}: a unit would change its "
-            f"partition. Set WEIR_PARTITIONS={there}, or begin a new generation."
+            f"partition. Set WEIR_PARTITIONS={there}, or see `python -m processors partitions resize`."
         )
         raise ComplaintError(message)
     options = {

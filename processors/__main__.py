@@ -31,6 +31,7 @@ _EPILOG = """examples:
   python -m processors recompute --unit 91510100SYN0000001 --dry-run                 is what is kept what the readings say?
   python -m processors dlq list                                                      records that nobody could digest
   python -m processors offsets show                                                  where the database is in the log
+  python -m processors partitions resize 16 --check                                  another number of partitions
 
 Settings come from WEIR_... in the environment; `python3 -m deploy.local env` prints those of the local parts."""
 
@@ -42,6 +43,8 @@ _WITH_VERBS = {
     "recompute": "work units out again from their readings: compare, or restate",
     "dlq": "records that could not be digested: list, show, replay",
     "offsets": "where the database is in the log: show, accept",
+    "partitions": "how many partitions the log has: resize",
+    "retention": "what is old and not needed: plan, apply; hold, lift, holds",
     "barometer": "levels of regions and industries in double control, and what moved them",
     "packs": "coefficients, factors and limits: check, list, compare, examples",
     "landing": "where a year lands: try the forecast on years that are over",
@@ -196,6 +199,7 @@ def _worker(options: argparse.Namespace) -> int:
     store = Store(
         _database(),
         generation=settings.generation,
+        partitions=settings.partitions,
         engine="1",
         at_point=at_point,
         progress=metrics.waiting,
@@ -216,8 +220,8 @@ def _worker(options: argparse.Namespace) -> int:
         options.session,
         options.instance,
         settings.topic_prefix + topics.PROCESSORS,
-        settings.topic_prefix + topics.READINGS,
-        settings.topic_prefix + topics.INDICATORS,
+        settings.readings_topic,
+        settings.indicators_topic,
     )
     if options.step_records:
         joined = replace(joined, batch_records=options.step_records)

@@ -19,8 +19,7 @@ from psycopg.rows import TupleRow, class_row
 
 from processors import acts
 from processors.migrate import MigrationError, database_url
-from schemas import topics
-from schemas.section import Record
+from schemas.section import Record, Section, Unreadable, partition_of
 from schemas.settings import Settings, SettingsError
 from schemas.wire import LayoutError, decode, encode, to_line
 
@@ -90,22 +89,34 @@ def letters(
 
 
 def replay(link: Link, letter: DeadLetter, *, reason: str, settings: Settings) -> tuple[int, int]:
-    """Put a record back at the end of its partition; returns where. Twice does no harm: repeats count as such."""
+    """Put a record back at the end of its partition; returns where (the last, where it is shared out). Twice does no harm: repeats count as such."""
     again = replace(letter.record(), door=DOOR, incarnation=time.time_ns() // 1_000_000, sequence=0)
+    parts = shared_out(again, letter, settings)
     producer = KafkaProducer(
         bootstrap_servers=settings.kafka.split(","), acks="all", allow_auto_create_topics=False
     )
     try:
-        sent = producer.send(
-            settings.topic_prefix + topics.READINGS, encode(again), partition=letter.partition
-        )
-        place = sent.get(timeout=_PATIENCE)
+        sent = [
+            producer.send(settings.readings_topic, encode(part), partition=partition)
+            for partition, part in parts
+        ]
+        *_, place = [one.get(timeout=_PATIENCE) for one in sent]
     finally:
         producer.close()
     with link.transaction():
         link.execute(_REPLAYED, (letter.generation, letter.partition, letter.offset))
         acts.remember(link, "dlq replay", letter.told() | {"now_at": place.offset}, reason=reason)
     return int(place.partition), int(place.offset)
+
+
+def shared_out(record: Record, letter: DeadLetter, settings: Settings) -> list[tuple[int, Record]]:
+    """The record for its partition; of an older generation for each partition that its units have now."""
+    if letter.generation == settings.generation or not isinstance(record.body, tuple):
+        return [(letter.partition, record)]
+    parts: dict[int, list[Section | Unreadable]] = {}
+    for part in record.body:
+        parts.setdefault(partition_of(part.unit, settings.partitions), []).append(part)
+    return [(number, replace(record, body=tuple(mine))) for number, mine in parts.items()]
 
 
 # ---- Command line

@@ -102,7 +102,11 @@ def _apply(
     with link.transaction():
         remember(link, "factors apply", {"version": asked.version}, reason=chosen.reason)
     registry.publish(
-        added, settings.kafka, partitions=settings.partitions, prefix=settings.topic_prefix
+        added,
+        settings.kafka,
+        partitions=settings.partitions,
+        prefix=settings.topic_prefix,
+        generation=settings.generation,
     )
     sys.stdout.write(
         f"configuration {added.version}: {asked.version} comes into force; units that it converts otherwise are restated by the worker\n"

@@ -17,7 +17,6 @@ from psycopg.rows import TupleRow
 
 from processors import acts
 from processors.migrate import MigrationError, database_url
-from schemas import topics
 from schemas.settings import Settings, SettingsError
 
 Link = Connection[TupleRow]
@@ -64,7 +63,7 @@ def stands(link: Link, settings: Settings) -> list[Stand]:
 def _log(settings: Settings) -> tuple[dict[int, int], dict[int, int]]:
     consumer = KafkaConsumer(bootstrap_servers=settings.kafka.split(","), enable_auto_commit=False)
     try:
-        topic = settings.topic_prefix + topics.READINGS
+        topic = settings.readings_topic
         places = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]
         begins, ends = consumer.beginning_offsets(places), consumer.end_offsets(places)
     finally:
@@ -82,7 +81,7 @@ def accept(link: Link, stand: Stand, offset: int, *, reason: str, generation: in
     if stand.begins is None or stand.ends is None or not stand.begins <= offset <= stand.ends:
         message = (
             f"partition {stand.partition}: the log holds offsets {stand.begins} to {stand.ends}, not {offset};"
-            " a new topic is a new generation: set WEIR_GENERATION"
+            " another log is another generation: give every service a new WEIR_GENERATION, then `python -m ingest topics create`"
         )
         raise OffsetError(message)
     with link.transaction():

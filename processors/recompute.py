@@ -26,7 +26,6 @@ from schemas.calendar import HOUR_MS, rfc3339
 from schemas.factors import default_pack
 from schemas.scale import as_text
 from schemas.settings import Settings, SettingsError
-from schemas.topics import READINGS
 
 _PATIENCE_SECONDS = 600.0
 _EPOCH = date(1970, 1, 1)
@@ -95,6 +94,10 @@ def _lines(found: Audit) -> Iterable[str]:
 
 def _restate(store: Store, settings: Settings, chosen: argparse.Namespace) -> int:
     """Send the control records, and wait until the stream has done what they say."""
+    gone = [unit for unit in chosen.unit if not store.is_recomputable(unit)]
+    if gone:
+        message = f"{', '.join(gone)}: no longer recomputable: records of the time that it was valid are gone (`retention plan` says since when)"
+        raise LookupError(message)
     partitions = {unit: store.kept_in(unit) for unit in chosen.unit}
     before = {unit: store.restated_at(unit) for unit in chosen.unit}
     with psycopg.connect(store.url) as link:
@@ -102,7 +105,7 @@ def _restate(store: Store, settings: Settings, chosen: argparse.Namespace) -> in
     producer = KafkaProducer(bootstrap_servers=settings.kafka.split(","), acks="all")
     try:
         for unit, partition in partitions.items():
-            send_restated(producer, settings.topic_prefix + READINGS, (unit, 0), partition)
+            send_restated(producer, settings.readings_topic, (unit, 0), partition)
     finally:
         producer.close()
     return _wait(store, chosen.unit, before)

@@ -36,7 +36,7 @@ from schemas.registry import (
 from schemas.scale import scaled
 from schemas.section import ApplyConfiguration, Record
 from schemas.settings import Settings, SettingsError
-from schemas.topics import CONFIG, PARTITIONS, READINGS
+from schemas.topics import CONFIG, PARTITIONS, READINGS, of_generation
 from schemas.wire import configuration_line, encode
 
 Link = Connection[TupleRow]
@@ -366,20 +366,30 @@ def stored_factors(link: Link) -> FactorPack | None:
 
 
 def publish(
-    configuration: Configuration, brokers: str, *, partitions: int = PARTITIONS, prefix: str = ""
+    configuration: Configuration,
+    brokers: str,
+    *,
+    partitions: int = PARTITIONS,
+    prefix: str = "",
+    generation: int = 1,
 ) -> None:
     """Put a configuration on its topic, then the control record that applies it into every partition."""
     from kafka import KafkaProducer  # noqa: PLC0415 - the store needs no Kafka
 
     producer = KafkaProducer(bootstrap_servers=brokers.split(","), acks="all")
     version = configuration.version
+    readings = prefix + of_generation(READINGS, generation)
     try:
+        if (there := len(producer.partitions_for(readings))) != partitions:
+            message = (
+                f"{readings} has {there} partitions, not {partitions}: set WEIR_PARTITIONS={there}"
+            )
+            raise RegistryError(message)
         line = configuration_line(configuration).encode()
         producer.send(prefix + CONFIG, line, key=str(version).encode()).get(timeout=60)
         record = encode(Record(DOOR, version, 0, ApplyConfiguration(version)))
         sent = [
-            producer.send(prefix + READINGS, record, partition=partition)
-            for partition in range(partitions)
+            producer.send(readings, record, partition=partition) for partition in range(partitions)
         ]
         for one in sent:
             one.get(timeout=60)
@@ -515,6 +525,7 @@ def _load(asked: Registry, chosen: argparse.Namespace) -> int:
             settings.kafka,
             partitions=settings.partitions,
             prefix=settings.topic_prefix,
+            generation=settings.generation,
         )
         _tell(f"published configuration {configuration.version}")
     return 0

@@ -76,6 +76,11 @@ class Restater:
     def finish(self, asked: Rebuild) -> Rebuilt:
         """The unit as all its rows make it; nothing is being written now."""
         unit = asked.entry.code
+        if not self._store.is_recomputable(unit):
+            message = (
+                f"unit {unit} is to be restated, and its records are gone: no longer recomputable"
+            )
+            raise RuntimeError(message)
         aside = self._aside.pop(unit, None)
         days = self._store.days_of(unit)
         if aside is not None and self._holds(aside, asked):
@@ -108,7 +113,7 @@ class Restater:
         while not self._stopped.wait(_POLL_SECONDS):
             try:
                 for asked in list(self._wanted.values()):
-                    if self._is_due(asked):
+                    if self._is_due(asked) and self._may(asked):
                         producer = producer or KafkaProducer(
                             bootstrap_servers=self._bootstrap, acks="all"
                         )
@@ -126,9 +131,23 @@ class Restater:
         key = asked.entry.code, asked.version
         return time.monotonic() - self._sent.get(key, -_AGAIN_SECONDS) >= _AGAIN_SECONDS
 
-    def _begin(self, asked: Rebuild) -> None:
-        """Digest everything but the last days."""
+    def _may(self, asked: Rebuild) -> bool:
+        """Whether the records are there that the unit is to be worked out from; other factors need none."""
         unit = asked.entry.code
+        if asked.entry.points == asked.before.points or self._store.is_recomputable(unit):
+            return True
+        logger.error(
+            "a unit waits for ever: its records are gone, and it is no longer recomputable",
+            extra={"unit": unit, "configuration": asked.version},
+        )
+        self._sent[unit, asked.version] = time.monotonic()
+        return False
+
+    def _begin(self, asked: Rebuild) -> None:
+        """Digest everything but the last days; where only factors differ, there is nothing to digest."""
+        unit = asked.entry.code
+        if asked.entry.points == asked.before.points:
+            return
         started = time.monotonic()
         days = self._store.days_of(unit)
         before = max(days, default=0) - LAST_DAYS + 1

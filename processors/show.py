@@ -34,6 +34,8 @@ def _window(told: Json) -> dict[str, object]:
         "as_of": told["as_of"],
         "figures": {name: _figure(figures[name]) for name in UNIT_OF_MEASURE if name in figures},
     }
+    if "recomputable" in told:
+        window["recomputable"] = told["recomputable"]
     if "limit" in told:
         since = cast("int | None", told["since"])
         window |= {
@@ -64,6 +66,8 @@ def render(told: Json) -> str:
     lines = [f"unit {told['unit']}"]
     for window in cast("Sequence[Json]", told["windows"]):
         lines += ["", f"{window['window']} from {window['start']}, as of {window['as_of']}"]
+        if window.get("recomputable") is False:
+            lines.append("  no longer recomputable: as last told, its records are gone")
         if "verdict" in window:
             lines.append("  " + _sentence(window))
         lines.append(f"  {'':12} {'low':>18} {'best':>18} {'high':>18} {'measured':>9}")

@@ -32,6 +32,8 @@ ON CONFLICT DO NOTHING"""
 TAKE = b"""
 UPDATE partition SET epoch = epoch + 1 WHERE generation = $1 AND partition = $2
 RETURNING epoch, next_offset, careful_until"""
+NEWEST_GENERATION = "SELECT max(generation) FROM partition"
+COUNT_OF_GENERATION = "SELECT partitions FROM generation WHERE generation = %s"
 BLOCKERS = "SELECT unnest(pg_blocking_pids(%s))"
 END_PREDECESSORS = """
 SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity
@@ -64,7 +66,9 @@ ADD_UNITS = "INSERT INTO unit (code) SELECT unnest(%s) ON CONFLICT (code) DO NOT
 UNITS = "SELECT code, id FROM unit WHERE code = ANY(%s)"
 
 WINDOWS_OF = """
-SELECT w.as_of, w.judged::text FROM unit_window w JOIN unit u ON u.id = w.unit
+SELECT w.as_of, (w.judged || CASE WHEN is_recomputable(w.unit, w.starts, w.ends)
+                 THEN '{}' ELSE '{"recomputable": false}' END::jsonb)::text
+FROM unit_window w JOIN unit u ON u.id = w.unit
 WHERE u.code = %s ORDER BY w.kind, w.starts"""
 
 RECORDS = """

@@ -90,6 +90,10 @@ class TablesError(OutsideError):
     """The tables are not as this release knows them: waiting does not help."""
 
 
+class GenerationError(OutsideError):
+    """The log is not the one that goes on, or has another number of partitions; the message says what to set."""
+
+
 class StoppedError(OutsideError):
     """The store was closed while it waited for the database."""
 
@@ -133,15 +137,17 @@ class Store:
         url: str,
         *,
         generation: int = 1,
+        partitions: int | None = None,
         engine: str = "",
         at_point: Callable[[Point], None] = lambda _: None,
         progress: Callable[[str], None] = lambda _: None,
         patient: bool = True,
     ) -> None:
-        """`progress` hears of every wait; who is not `patient` gets TablesError instead; `at_point` is for tests."""
+        """`partitions` is held against the generation's; `progress` hears of every wait; who is not `patient` gets TablesError instead; `at_point` is for tests."""
         name = f"weir {uuid4().hex[:12]}"
         self.url = url
         self._generation = generation
+        self._partitions = partitions
         self._engine = engine
         self._at_point = at_point
         self._progress = progress
@@ -190,8 +196,20 @@ class Store:
             )
             self._end_blockers(link.info.backend_pid)
         told = [int(reply.get_value(0, column) or b"") for column in range(len(Ownership._fields))]
+        self._refuse_other_log(link)
         link.execute("COMMIT")
         return Ownership(*told)
+
+    def _refuse_other_log(self, link: Link) -> None:
+        """After the row is ours: a new generation that began meanwhile shows by now."""
+        newest = link.execute(statements.NEWEST_GENERATION).fetchone()
+        if newest and newest[0] > self._generation:
+            message = f"generation {self._generation} of the log is closed, {newest[0]} goes on: set WEIR_GENERATION"
+            raise GenerationError(message)
+        count = link.execute(statements.COUNT_OF_GENERATION, (self._generation,)).fetchone()
+        if count and self._partitions not in {None, count[0]}:
+            message = f"generation {self._generation} has {count[0]} partitions, not {self._partitions}: set WEIR_PARTITIONS"
+            raise GenerationError(message)
 
     def _end_blockers(self, waiting: int) -> None:
         """End the backends that our own waiting one waits for, those that we may.
@@ -312,6 +330,12 @@ class Store:
             message = f"unit {unit} has no state: no configuration was applied to it yet"
             raise LookupError(message)
         return int(row[0])
+
+    def is_recomputable(self, unit: str) -> bool:
+        """Whether all that a unit ever said is still there."""
+        query = "SELECT is_recomputable(id, 0, 4102444800000) FROM unit WHERE code = %s"
+        row = self._surely(self._reader, lambda link: link.execute(query, (unit,)).fetchone())
+        return row is None or bool(row[0])
 
     def pending_of(self, unit: str) -> int | None:
         """The configuration that waits until the unit is restated, if one does."""

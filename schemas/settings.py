@@ -18,7 +18,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from schemas.topics import PARTITIONS
+from schemas.topics import INDICATORS, PARTITIONS, READINGS, of_generation
 
 PREFIX = "WEIR_"
 
@@ -98,8 +98,20 @@ class Settings(BaseSettings):
     """An operator's own packs, files or directories, for `python -m processors packs`: `/etc/weir/pack:/etc/weir/local.toml`, a later one first in force.
 
     The stream converts by what the database holds; taking other factors into force restates the past, which is an act of its own."""
+    retention: str = ""
+    """A file of own settings for `python -m processors retention`: `/etc/weir/retention.toml`; else `schemas/retention.toml`."""
     generation: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
-    """Number of the readings' topic: one more each time it is made anew."""
+    """Number of the log: one more each time it begins anew (`python -m processors partitions resize`)."""
+
+    @property
+    def readings_topic(self) -> str:
+        """Name of the readings' topic, prefix and generation in it."""
+        return self.topic_prefix + of_generation(READINGS, self.generation)
+
+    @property
+    def indicators_topic(self) -> str:
+        """The same of the indicators'."""
+        return self.topic_prefix + of_generation(INDICATORS, self.generation)
 
     @classmethod
     def settings_customise_sources(

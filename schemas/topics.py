@@ -1,5 +1,8 @@
 """Names of the topics, and what decides their shape."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 READINGS = "weir.readings.v1"
 """Records of sections, ticks and control records; partition = `section.partition_of(unit)`."""
 CONFIG = "weir.config.v1"
@@ -13,6 +16,51 @@ PROCESSORS = "weir-processors"
 """Consumer group of the workers."""
 
 PARTITIONS = 8
+
+_DAY_MS = 86_400_000
+_MIB = 1_048_576
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as it should be."""
+
+    name: str
+    partitions: int
+    configs: Mapping[str, str]
+
+
+def of_generation(topic: str, generation: int) -> str:
+    """Name of a log of this generation: `weir.readings.v1`, then `weir.readings.v1.g2`, ...
+
+    Each generation is a topic of its own, so that the last one stays readable for as long as it is kept.
+    """
+    return topic if generation == 1 else f"{topic}.g{generation}"
+
+
+def wanted(partitions: int, *, generation: int = 1) -> tuple[Topic, ...]:
+    """The topics of Weir. Readings stay as long as the usual horizon; the database keeps them."""
+    ever = {"retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
+    return (
+        *logs(partitions, generation=generation),
+        Topic(CONFIG, 1, ever | {"max.message.bytes": str(64 * _MIB)}),
+        Topic(FEEDBACK, partitions, {"retention.ms": str(7 * _DAY_MS)}),
+    )
+
+
+def logs(partitions: int, *, generation: int) -> tuple[Topic, Topic]:
+    """The two that a generation has of its own: readings and indicators."""
+    month = {"retention.ms": str(40 * _DAY_MS), "cleanup.policy": "delete"}
+    # A message of 1 MiB, all of it refused, is kept as text beside its reasons.
+    large = month | {"max.message.bytes": str(4 * _MIB)}
+    return (
+        Topic(
+            of_generation(READINGS, generation),
+            partitions,
+            large | {"message.timestamp.type": "LogAppendTime"},
+        ),
+        Topic(of_generation(INDICATORS, generation), partitions, large),
+    )
 
 
 def mqtt_readings(unit: str) -> str:

@@ -18,7 +18,7 @@ import measured
 import psycopg
 import servers
 import yardstick
-from reference import references
+from reference import MEASURED, references
 from workload import Workload
 
 from processors.store import Store
@@ -138,7 +138,7 @@ class Bench:
         first = prefill
         with (
             servers.database() as url,
-            servers.topic_prefix(workload.partitions) as prefix,
+            servers.topic_prefix(workload.partitions, MEASURED) as prefix,
             references(workload) as reference,
         ):
             with closing(Store(url)) as store:

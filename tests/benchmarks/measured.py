@@ -57,11 +57,12 @@ def fill(
     """Write a span's records into the topic; returns how many each partition got."""
     producer = create_producer(servers.kafka(), client_id="weir-bench")
     count = dict.fromkeys(range(workload.partitions), 0)
+    topic = prefix + topics.of_generation(topics.READINGS, MEASURED)
     for partition, record in [
         *(workload.beginning() if begin else ()),
         *workload.records(first, quarters),
     ]:
-        producer.send(prefix + topics.READINGS, encode(record), partition=partition)
+        producer.send(topic, encode(record), partition=partition)
         count[partition] += 1
     producer.flush()
     producer.close()

@@ -49,16 +49,23 @@ def database() -> Iterator[str]:
 
 
 @contextmanager
-def topic_prefix(partitions: int) -> Iterator[str]:
+def topic_prefix(partitions: int, generation: int) -> Iterator[str]:
     """Topics of our own, deleted afterwards; their names begin with what this gives."""
     prefix = f"bench{uuid4().hex[:8]}."
-    create_topics(kafka(), partitions=partitions, say=lambda _: None, replication=1, prefix=prefix)
+    create_topics(
+        kafka(),
+        partitions=partitions,
+        say=lambda _: None,
+        replication=1,
+        prefix=prefix,
+        generation=generation,
+    )
     try:
         yield prefix
     finally:
         admin = KafkaAdminClient(bootstrap_servers=kafka())
-        names = (topics.READINGS, topics.CONFIG, topics.INDICATORS, topics.FEEDBACK)
-        admin.delete_topics([prefix + name for name in names])
+        made = topics.wanted(partitions, generation=generation)
+        admin.delete_topics([prefix + topic.name for topic in made])
         admin.close()
 
 

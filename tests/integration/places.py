@@ -18,7 +18,7 @@ from psycopg.rows import TupleRow
 
 from deploy.local.parts import LocalParts
 from deploy.local.state import CHECKOUT
-from ingest.topics_admin import create_topics, wanted
+from ingest.topics_admin import create_topics
 from schemas import topics
 
 PATIENCE_S = 90.0
@@ -120,7 +120,18 @@ class Place:
         """Until the worker is at the log's end, and all it told is on the topic."""
         ends = self.ends(topics.READINGS)
         self.wait(lambda: self.next_offsets() == ends, f"digested up to {ends}")
+        self.wait_published()
+
+    def wait_published(self) -> None:
+        """Until all that was told is on its topic."""
         self.wait(lambda: self.query(_UNPUBLISHED) == [(0,)], "all that was told is published")
+
+    def delete(self, names: list[str]) -> None:
+        """Delete those of these topics that are there."""
+        admin = KafkaAdminClient(bootstrap_servers=self.environment["WEIR_KAFKA"])
+        there = set(admin.list_topics())
+        admin.delete_topics([self.prefix + name for name in names if self.prefix + name in there])
+        admin.close()
 
     def records(self, topic: str) -> dict[int, list[bytes]]:
         """What a topic holds up to its present end, by partition."""
@@ -169,5 +180,5 @@ def place_of(database: str, folder: Path, *, partitions: int) -> Iterator[Place]
         for name in list(place.running):
             place.stop(name)
         admin = KafkaAdminClient(bootstrap_servers=kafka)
-        admin.delete_topics([prefix + topic.name for topic in wanted(partitions)])
+        admin.delete_topics([prefix + topic.name for topic in topics.wanted(partitions)])
         admin.close()

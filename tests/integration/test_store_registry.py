@@ -6,6 +6,7 @@ import psycopg
 import pytest
 
 from processors import registry
+from processors.ports import EntryRow
 from processors.registry import RegistryError
 from processors.store import Store
 from schemas.registry import Configuration, Registry
@@ -131,16 +132,32 @@ def test_only_what_is_new_becomes_the_next_version(database: str) -> None:
         assert second.version == 2
 
 
-def test_a_change_of_a_stored_unit_is_refused(database: str) -> None:
-    """It would touch figures of the past."""
+def test_what_of_a_stored_unit_cannot_change_is_refused(database: str) -> None:
+    """With the way out; what can is the next version, and comes into force with the step that applies it."""
     with psycopg.connect(database, autocommit=True) as link:
         one = registry.read_registry(TEXT % UNIT)
         registry.store_news(link, one, author="a", reason="r")
         changed = registry.read_registry(
             (TEXT % UNIT).replace("multiplier = 40", "multiplier = 50")
         )
-        with pytest.raises(RegistryError, match=UNIT):
-            registry.store_news(link, changed, author="a", reason="r")
+        wrong = registry.read_registry((TEXT % UNIT).replace('name = "E1"', 'name = "E9"'))
+        with pytest.raises(RegistryError, match="end the point"):
+            registry.store_news(link, wrong, author="a", reason="r")
+        second = registry.store_news(link, changed, author="a", reason="r")
+        assert second is not None
+        assert second.version == 2
+        multipliers = "SELECT multiplier FROM point WHERE name = 'E1'"
+        assert link.execute(multipliers).fetchone() == (40,)
+        (entry,) = second.registry.units
+        registry.save_entries(link, [EntryRow(entry, 2, waits=True, restated=False)])
+        assert link.execute("SELECT pending, version FROM unit").fetchone() == (2, 1)
+        registry.save_entries(link, [EntryRow(entry, 2, waits=False, restated=True)])
+        assert link.execute("SELECT pending, version, revised FROM unit").fetchone() == (
+            None,
+            2,
+            True,
+        )
+        assert link.execute(multipliers).fetchone() == (50,)
 
 
 def test_check_names_every_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,7 +194,7 @@ def test_load_says_what_is_new(
     assert registry.main(arguments) == 2
     monkeypatch.setenv("WEIR_DATABASE_URL", database)
     assert registry.main(arguments) == 0
-    assert "configuration 1: 1 new units" in capsys.readouterr().out
+    assert "configuration 1: 1 new or changed units" in capsys.readouterr().out
     assert registry.main(arguments) == 0
     assert "nothing is new" in capsys.readouterr().out
 
