@@ -112,7 +112,10 @@ def _fresh_database(url: str) -> str:
 def _fresh_topics(bootstrap: str) -> None:
     """The local broker's topics are the demo's: delete what an earlier one left."""
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
-    names = {topics.READINGS, topics.CONFIG, topics.INDICATORS, topics.FEEDBACK}
+    names = {
+        *(topics.READINGS, topics.CONFIG, topics.INDICATORS),
+        *(topics.REGIONS, topics.FEEDBACK),
+    }
     there = names & set(admin.list_topics())
     if there:
         admin.delete_topics(sorted(there))

@@ -39,6 +39,7 @@ def wanted(partitions: int) -> tuple[Topic, ...]:
         ),
         Topic(topics.CONFIG, 1, ever | {"max.message.bytes": str(64 * _MIB)}),
         Topic(topics.INDICATORS, partitions, month | {"max.message.bytes": str(4 * _MIB)}),
+        Topic(topics.REGIONS, 1, ever | {"max.message.bytes": str(4 * _MIB)}),
         Topic(topics.FEEDBACK, partitions, {"retention.ms": str(7 * _DAY_MS)}),
     )
 

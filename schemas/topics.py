@@ -6,6 +6,8 @@ CONFIG = "weir.config.v1"
 """Numbered configurations, one partition, kept for ever."""
 INDICATORS = "weir.indicators.v1"
 """What units were told; the same partition number as the readings it came from."""
+REGIONS = "weir.regions.v1"
+"""What regions and industries were told, hour by hour; one partition, so that hours stand in order."""
 FEEDBACK = "weir.feedback.v1"
 """What was refused, for the enterprise."""
 

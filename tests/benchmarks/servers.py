@@ -57,7 +57,7 @@ def topic_prefix(partitions: int) -> Iterator[str]:
         yield prefix
     finally:
         admin = KafkaAdminClient(bootstrap_servers=kafka())
-        names = (topics.READINGS, topics.CONFIG, topics.INDICATORS, topics.FEEDBACK)
+        names = (topics.READINGS, topics.CONFIG, topics.INDICATORS, topics.REGIONS, topics.FEEDBACK)
         admin.delete_topics([prefix + name for name in names])
         admin.close()
 
