@@ -61,8 +61,8 @@ def figures(random: Random) -> dict[str, object]:
 def windows_at(at: int) -> Iterator[tuple[str, int, int]]:
     """Kind, start and end of the windows that hold the instant before."""
     for kind in ("hour", "day", "month", "year"):
-        start = window_start(kind, at - 1)  # type: ignore[arg-type]
-        yield kind, start, window_end(kind, start)  # type: ignore[arg-type]
+        start = window_start(kind, at - 1)
+        yield kind, start, window_end(kind, start)
 
 
 def message(random: Random, unit: str, at: int) -> bytes:
