@@ -142,36 +142,51 @@ GRANT SELECT, INSERT, UPDATE ON aggregation TO weir_worker;
 GRANT SELECT, INSERT, UPDATE, DELETE ON region_telling TO weir_worker;
 GRANT SELECT, INSERT ON region_cut, region_hour, region_outbox, target_version, target_hour, level_change TO weir_worker;
 
--- Sums of the newest hour of each window and scope, as people read them.
+-- Scopes as people read them: `510400 Panzhihua (攀枝花)`.
+CREATE VIEW scope_name WITH (security_barrier) AS
+SELECT l.level || ':' || r.code AS scope, r.code || ' ' || r.name || coalesce(' (' || nullif(r.name_zh, '') || ')', '') AS name
+FROM region r CROSS JOIN (VALUES ('province'), ('city'), ('county')) AS l (level)
+UNION ALL
+SELECT 'industry:' || i.code, i.code || ' ' || i.name || coalesce(' (' || nullif(i.name_zh, '') || ')', '')
+FROM industry i;
+
+-- Sums of every window and scope, hour by hour.
 CREATE VIEW region_told WITH (security_barrier) AS
 SELECT r.scope,
+       coalesce(n.name, r.scope) AS name,
        split_part(r.scope, ':', 1) AS level,
-       split_part(r.scope, ':', 2) AS code,
        r.kind AS window_kind,
        instant(r.starts) AS starts,
        instant(r.ends) AS ends,
        instant(r.hour) AS hour,
+       r.hour > r.starts AND r.hour <= r.ends AS is_open,
+       r.hour = (SELECT hour FROM aggregation) AS is_newest,
        scaled(r.energy_low) AS energy_low, scaled(r.energy_best) AS energy_best, scaled(r.energy_high) AS energy_high,
        scaled(r.co2_low) AS co2_low, scaled(r.co2_best) AS co2_best, scaled(r.co2_high) AS co2_high,
        scaled(r.share) AS share_measured,
        r.units, r.told, r.pending, r.silent, r.broken, r.not_judged
-FROM region_hour r;
-COMMENT ON VIEW region_told IS 'Key units of a region or industry, window by window and hour by hour; tce and t CO2.';
+FROM region_hour r
+LEFT JOIN scope_name n USING (scope);
+COMMENT ON VIEW region_told IS 'Key units of a region or industry; tce and t CO2.';
+COMMENT ON COLUMN region_told.is_open IS 'The window holds the hour; else it is over, and was told again.';
 
 CREATE VIEW target_told WITH (security_barrier) AS
-SELECT t.target, t.scope, t.year, t.quantity, t.covers,
+SELECT t.target, t.scope, coalesce(n.name, t.scope) AS name, t.year, t.quantity, t.covers,
        instant(t.hour) AS hour,
+       t.hour = (SELECT max(m.hour) FROM target_hour m WHERE m.target = t.target) AS is_newest,
        scaled(t.target_amount) AS target_amount, scaled(t.allowed) AS allowed, t.basis,
        scaled(t.low) AS low, scaled(t.best) AS best, scaled(t.high) AS high,
        t.verdict, t.reason, t.level, t.level_reason, t.rule
-FROM target_hour t;
+FROM target_hour t
+LEFT JOIN scope_name n USING (scope);
 
 CREATE VIEW level_changed WITH (security_barrier) AS
-SELECT c.target, c.scope, instant(c.hour) AS hour, c.from_level, c.to_level,
+SELECT c.target, c.scope, coalesce(n.name, c.scope) AS name, instant(c.hour) AS hour, c.from_level, c.to_level,
        l.line ->> 'unit' AS unit, l.line ->> 'cause' AS cause,
        scaled((l.line ->> 'low')::bigint) AS low, scaled((l.line ->> 'best')::bigint) AS best, scaled((l.line ->> 'high')::bigint) AS high
 FROM level_change c
+LEFT JOIN scope_name n USING (scope)
 CROSS JOIN LATERAL jsonb_array_elements(c.body -> 'lines') AS l (line);
 COMMENT ON VIEW level_changed IS 'A line a cause; above zero is worse. The lines of a change sum exactly to it.';
 
-GRANT SELECT ON region_told, target_told, level_changed TO weir_worker, weir_reader;
+GRANT SELECT ON scope_name, region_told, target_told, level_changed TO weir_worker, weir_reader;
