@@ -4,6 +4,7 @@ The lock is the connection's: who lost the one lost the other, and cannot write.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,12 +40,11 @@ _LEADER = 4_932_004_934
 HOUR_LOCK = 4_932_004_935
 """Advisory lock of a transaction that tells an hour, or that decides from which hour on targets hold."""
 _FETCH = 2_000
-_END = 2**62
+_BEFORE, _BEYOND = (-1, -1), (2**62, 0)
 
 _LAST = "SELECT hour FROM aggregation"
-_FIRST_TICKS = """
-SELECT DISTINCT ON (partition) at FROM tick
-WHERE generation = %s AND partition < %s AND unit = 0 ORDER BY partition, at, "offset" """
+_FIRST_TICK = """
+SELECT min(at) FROM tick WHERE generation = %s AND partition = %s AND unit = 0"""
 _CUT = """
 SELECT "offset", position FROM tick
 WHERE generation = %s AND partition = %s AND unit = 0 AND at >= %s ORDER BY at, "offset" LIMIT 1"""
@@ -52,7 +52,7 @@ _NEWEST_TICK = """
 SELECT max(at) FROM tick WHERE generation = %s AND partition = %s AND unit = 0"""
 _CUTS = """
 SELECT generation, partition, "offset", position FROM region_cut WHERE hour = %s"""
-_LOGS = "SELECT generation, partition FROM partition WHERE generation <= %s ORDER BY 1, 2"
+_LOGS = "SELECT generation, partition FROM partition WHERE generation < %s ORDER BY 1, 2"
 _OUTBOX = """
 SELECT payload FROM outbox
 WHERE generation = %s AND partition = %s AND ("offset", position) > (%s, %s)
@@ -76,6 +76,9 @@ _FORGET_DUE = "DELETE FROM region_telling WHERE NOT counted AND as_of <= %s"
 _FORGET_OLDER = """
 DELETE FROM region_telling t USING unnest(%s::text[], %s::bigint[], %s::text[]) AS s (kind, starts, unit)
 WHERE t.kind = s.kind AND t.starts = s.starts AND t.unit = s.unit AND t.counted"""
+_FORGET_AHEAD = """
+DELETE FROM region_telling t USING unnest(%s::text[], %s::bigint[], %s::text[], %s::bigint[]) AS s (kind, starts, unit, as_of)
+WHERE t.kind = s.kind AND t.starts = s.starts AND t.unit = s.unit AND t.as_of = s.as_of"""
 _COPY_TELLINGS = f"COPY region_telling (counted, {_TELLING}) FROM STDIN"
 _COPY_HOURS = """
 COPY region_hour (scope, kind, starts, hour, ends, energy_low, energy_best, energy_high, co2_low, co2_best, co2_high,
@@ -237,24 +240,53 @@ class RegionStore:
             self._at_point("committed")
             return hour, rows
 
+    def _logs(self, link: Link) -> dict[int, list[int]]:
+        """The partitions of each generation; of the present one those that the settings say."""
+        logs: dict[int, list[int]] = defaultdict(list)
+        for generation, partition in link.execute(_LOGS, (self._generation,)):
+            logs[generation].append(partition)
+        return {**logs, self._generation: list(range(self._partitions))}
+
     def _next(self, link: Link) -> tuple[int, int | None, list[Cut]] | None:
-        """The next hour, the one before it, and its cuts, if every partition is past it."""
+        """The next hour, the one before it, and its cuts, if every partition is past it.
+
+        By the first generation of the log in which all are: what a later one holds came after.
+        """
         row = link.execute(_LAST).fetchone()
         last = None if row is None else int(row[0])
-        if last is None:
-            ticks = link.execute(_FIRST_TICKS, (self._generation, self._partitions)).fetchall()
-            if len(ticks) < self._partitions:
+        since = 0
+        if last is not None:
+            since = max(int(generation) for generation, *_ in link.execute(_CUTS, (last,)))
+        for generation, partitions in sorted(self._logs(link).items()):
+            if generation < since:
+                continue
+            hour = self._first(link, generation, partitions) if last is None else last + HOUR_MS
+            cuts = None if hour is None else self._cuts(link, hour, generation, partitions)
+            if hour is not None and cuts is not None:
+                return hour, last, cuts
+        return None
+
+    @staticmethod
+    def _first(link: Link, generation: int, partitions: Sequence[int]) -> int | None:
+        ticks = []
+        for partition in partitions:
+            row = link.execute(_FIRST_TICK, (generation, partition)).fetchone()
+            if row is None or row[0] is None:
                 return None
-            hour = first_hour(int(at) for (at,) in ticks)
-        else:
-            hour = last + HOUR_MS
+            ticks.append(int(row[0]))
+        return first_hour(ticks)
+
+    @staticmethod
+    def _cuts(
+        link: Link, hour: int, generation: int, partitions: Sequence[int]
+    ) -> list[Cut] | None:
         cuts = []
-        for partition in range(self._partitions):
-            cut = link.execute(_CUT, (self._generation, partition, hour)).fetchone()
-            if cut is None:
+        for partition in partitions:
+            found = link.execute(_CUT, (generation, partition, hour)).fetchone()
+            if found is None:
                 return None
-            cuts.append(Cut(self._generation, partition, *cut))
-        return hour, last, cuts
+            cuts.append(Cut(generation, partition, *found))
+        return cuts
 
     def _tell(self, link: Link, hour: int, last: int | None, cuts: Sequence[Cut]) -> HourRows:
         earlier = [] if last is None else [Cut(*row) for row in link.execute(_CUTS, (last,))]
@@ -282,17 +314,18 @@ class RegionStore:
         gathering.add(_telling(row) for row in link.execute(_DUE, (hour,)))
         begins = {cut[:2]: cut[2:] for cut in earlier}
         ends = {cut[:2]: cut[2:] for cut in cuts}
-        for generation, partition in link.execute(_LOGS, (self._generation,)).fetchall():
-            log = generation, partition
-            # Of an earlier generation all is told: its log was digested to its end before this one began.
-            end = ends.get(log, (_END, 0) if generation < self._generation else (-1, -1))
-            begin = begins.get(log, (-1, -1))
-            if generation < max((cut.generation for cut in earlier), default=generation):
-                continue
-            with link.cursor(name="told", binary=True) as cursor:
-                cursor.itersize = _FETCH
-                for (payload,) in cursor.execute(_OUTBOX, (*log, *begin, *end)):
-                    gathering.add(tellings_in(payload))
+        since, until = (
+            max((cut.generation for cut in some), default=0) for some in (earlier, cuts)
+        )
+        for generation, partitions in sorted(self._logs(link).items()):
+            for partition in partitions if since <= generation <= until else ():
+                log = generation, partition
+                # An earlier generation's log was digested to its end before the next one began.
+                begin, end = begins.get(log, _BEFORE), ends.get(log, _BEYOND)
+                with link.cursor(name="told", binary=True) as cursor:
+                    cursor.itersize = _FETCH
+                    for (payload,) in cursor.execute(_OUTBOX, (*log, *begin, *end)):
+                        gathering.add(tellings_in(payload))
         return gathering
 
     def _counted(self, link: Link, span: Span) -> Told:
@@ -308,7 +341,7 @@ class RegionStore:
                 mine = (
                     member
                     for member in self._members_of(link, version)
-                    if partition_of(member.unit, self._partitions) == cut.partition
+                    if partition_of(member.unit, len(cuts)) == cut.partition
                 )
                 found.update((member.unit, member) for member in mine)
         return [found[unit] for unit in sorted(found)]
@@ -348,11 +381,12 @@ class RegionStore:
 
     def _keep(self, link: Link, gathering: Gathering) -> None:
         link.execute(_FORGET_DUE, (gathering.hour,))
-        keys = list(gathering.fresh)
-        if keys:
-            units = [unit for unit, _ in keys]
-            kinds, starts = (list(one) for one in zip(*(s[:2] for _, s in keys), strict=True))
-            link.execute(_FORGET_OLDER, (kinds, starts, units))
+        for statement, keys in (
+            (_FORGET_OLDER, [(s.kind, s.start, unit) for unit, s in gathering.fresh]),
+            (_FORGET_AHEAD, [(s.kind, s.start, unit, at) for unit, s, at in gathering.ahead]),
+        ):
+            if keys:
+                link.execute(statement, [list(column) for column in zip(*keys, strict=True)])
         with link.cursor().copy(_COPY_TELLINGS) as copy:
             for telling in gathering.fresh.values():
                 copy.write_row((True, *_columns(telling)))

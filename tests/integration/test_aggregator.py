@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import psycopg
@@ -33,6 +34,7 @@ from schemas.section import Record, partition_of
 from schemas.wire import encode
 from tests.integration.conftest import drop_database, new_database
 from tests.integration.places import Place, place_of
+from tests.processors.told_logs import message
 
 PARTITIONS = 3
 TURN = year_start(2026)
@@ -230,10 +232,10 @@ def newest(
 def check_corrections(told: list[Json]) -> None:
     """The year that is over is told again where units told it anew, with other figures; and what was told stays."""
     of_2025 = defaultdict(list)
-    for message in told:
-        for window in message["windows"]:
-            if window["window"] == "year" and window["end"] == TURN and message["hour"] > TURN:
-                of_2025[message["scope"]].append(window["energy"])
+    for one in told:
+        for window in one["windows"]:
+            if window["window"] == "year" and window["end"] == TURN and one["hour"] > TURN:
+                of_2025[one["scope"]].append(window["energy"])
     assert any(len(figures) > 1 for figures in of_2025.values())
     assert any(figures[0] != figures[-1] for figures in of_2025.values())
 
@@ -312,6 +314,61 @@ def published(place: Place) -> list[bytes]:
         return found
     finally:
         consumer.close()
+
+
+def test_a_new_generation_of_the_log_changes_nothing(database: str, migrated: str) -> None:
+    """Two partitions, then three: who stood by until the second generation tells what a punctual one told."""
+    other = new_database(migrated)
+    try:
+        for url in (database, other):
+            write_generation(url, 1, partitions=2, hours=range(1, 4))
+        assert told_in(database, 1, partitions=2) == 3
+        for url in (database, other):
+            write_generation(url, 2, partitions=3, hours=range(4, 7))
+        assert told_in(database, 2, partitions=3) == 3
+        assert told_in(other, 2, partitions=3) == 6
+        assert rows(database, TOLD) == rows(other, TOLD)
+        assert len({payload for *_, payload in rows(other, TOLD)}) > 20
+    finally:
+        drop_database(other)
+
+
+def told_in(url: str, generation: int, *, partitions: int) -> int:
+    """Hours that were due for an aggregator of this generation's settings."""
+    with closing(RegionStore(url, generation=generation, partitions=partitions)) as store:
+        assert store.lead()
+        return sum(1 for _ in iter(store.tell_next, None))
+
+
+def write_generation(url: str, generation: int, *, partitions: int, hours: range) -> None:
+    """A log of five units by hand; one of them is half an hour behind, and each tells more behind the tick."""
+    random, base = Random(generation), year_start(2026)
+    units = [f"91510100SYN{number:07d}" for number in range(5)]
+    entry = {
+        "region": "510402",
+        "industry": "31",
+        "points": [{"valid_from": "2025-06-01T00:00+08:00"}],
+    }
+    body = json.dumps({"units": [entry | {"code": unit} for unit in units]})
+    with psycopg.connect(url) as link:
+        if generation == 1:
+            link.execute("INSERT INTO configuration VALUES (1, 'a', 'r', 'h', %s::jsonb)", (body,))
+        for partition in range(partitions):
+            place = (generation, partition)
+            link.execute("INSERT INTO partition VALUES (%s, %s, 0, 99)", place)
+            if generation == 1:
+                text = "apply configuration 1"
+                link.execute("INSERT INTO control VALUES (%s, %s, 0, %s)", (*place, text))
+            for hour in hours:
+                at = base + hour * HOUR_MS
+                link.execute("INSERT INTO tick VALUES (%s, %s, %s, 0, 0, %s)", (*place, hour, at))
+            for number, unit in enumerate(units):
+                for hour in hours if partition_of(unit, partitions) == partition else ():
+                    at = base + hour * HOUR_MS - (HOUR_MS // 2 if unit == units[0] else 0)
+                    told = (*place, hour, 0, number, unit, message(random, unit, at))
+                    tail = (*place, hour, 1, number, unit, message(random, unit, at + HOUR_MS // 4))
+                    for row in (told, tail):
+                        link.execute("INSERT INTO outbox VALUES (%s, %s, %s, %s, %s, %s, %s)", row)
 
 
 def test_what_was_told_is_not_changed(
