@@ -168,6 +168,8 @@ def test_a_late_run_tells_the_same_bytes(
     assert tell_all(late) == 0
     assert sums_of(late) == directly(late, world)
     told = [json.loads(payload) for *_, payload in rows(late, TOLD)]
+    units = "SELECT units FROM region_hour WHERE scope = 'province:510000' AND kind = 'year' ORDER BY hour"
+    assert [count for (count,) in rows(late, units)][:3] == [LIVE, LIVE + HISTORY, LIVE + HISTORY]
     check_corrections(told)
     check_targets(late, told)
 
@@ -247,6 +249,12 @@ def check_targets(url: str, told: list[Json]) -> None:
     assert "remainder unknown" in {one["reason"] for one in standings}
     levels = [one["level"] for one in standings if one["target"] == "chemicals.2026"]
     assert levels == [1, 2, 2, 3, 3, 1]
+    moves = [
+        (one["changed"]["before"], one["changed"]["after"])
+        for one in standings
+        if one["target"] == "chemicals.2026" and one["changed"]
+    ]
+    assert moves == [(1, 2), (2, 3), (3, 1)]
     changes = [one["changed"] for one in standings if one["changed"]]
     assert len(changes) == len(rows(url, "SELECT 1 FROM level_change")) >= 4
     for change in changes:
