@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
-from deploy.service_figures import metric
+from deploy.service_figures import FIGURES, figures, metric
 from deploy.services import answer
 from ingest.simulator import Faults, configuration_of, stream
 from ingest.world import default_world
@@ -296,6 +296,7 @@ def leads(place: Place, name: str) -> float | None:
     page = re.findall(r"metrics on (\S+)/metrics", place.log(name).read_text())[0]
     place.wait(lambda: answer(f"{page}/readyz") is not None, f"{name} is ready")
     text = answer(f"{page}/metrics") or ""
+    assert figures("aggregator", text).keys() == {one.key for one in FIGURES["aggregator"]}
     assert metric(text, "weir_aggregator_lag_hours") == 0
     return metric(text, "weir_aggregator_leads")
 
