@@ -118,6 +118,7 @@ class Aggregator:
             except (AwayError, KafkaError) as error:
                 logger.warning("the aggregator waits", extra={"reason": str(error)})
                 self._metrics.waits(str(error))
+                self._metrics.leads.set(0)
                 self._forget_producer()
                 self.stopped.wait(_RETRY_SECONDS)
             else:
