@@ -198,10 +198,11 @@ class _Sum:
         if telling is None:
             return
         self.silent += telling.silent > 0
+        # What is above its quota stays so, whatever comes later.
+        self.broken += telling.verdict == "FAIL"
         if reached:
             self.told += 1
             self.share += telling.share
-            self.broken += telling.verdict == "FAIL"
             self.not_judged += telling.verdict == "UNDECIDABLE"
 
     def window(self, span: Span) -> Window:

@@ -34,7 +34,7 @@ class Counts(_Told):
     silent: int
     """With points that should have spoken by then."""
     broken: int
-    """Of those told: above their quota (of a year)."""
+    """Above their quota by what they told last, pending ones too (of a year)."""
     not_judged: int
     """Of those told: UNDECIDABLE (of a year)."""
 

@@ -73,7 +73,7 @@ COMMENT ON COLUMN region_hour.scope IS 'province:510000, city:510400, county:510
 COMMENT ON COLUMN region_hour.energy_high IS 'NULL: unknown, as that of one of its units is.';
 COMMENT ON COLUMN region_hour.share IS 'Share measured in 10⁻⁶: the mean of its units''; who is pending counts as nothing.';
 COMMENT ON COLUMN region_hour.told IS 'Units whose figures reach the hour; `pending`: those whose own time is behind it.';
-COMMENT ON COLUMN region_hour.broken IS 'Of the units told: above their quota. `not_judged`: UNDECIDABLE. Of years alone.';
+COMMENT ON COLUMN region_hour.broken IS 'Above their quota by what they told last; `not_judged`: UNDECIDABLE, of the units told. Of years alone.';
 
 CREATE TABLE region_outbox (
     hour    bigint  NOT NULL,

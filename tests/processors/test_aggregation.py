@@ -213,6 +213,8 @@ def test_who_is_behind_leaves_the_upper_end_unknown() -> None:
     assert row.energy == Sum(low=11, best=22, high=None)
     assert (row.counts.units, row.counts.told, row.counts.pending) == (3, 1, 2)
     assert row.share_measured == 300_000
+    broken = told | {"U1": told["U1"]._replace(verdict="FAIL")}
+    assert summed(members, broken, YEAR, NOON)["industry:31"].counts.broken == 1
     behind = summed(members[:2], told, YEAR, NOON)["city:510400"]
     assert behind.energy == Sum(low=11, best=22, high=None)
     assert summed(members[:1], told, YEAR, NOON)["city:510400"].energy.high == 3
