@@ -1,7 +1,8 @@
 """Sums regions and industries, hour by hour: what their key units had told once every partition was past the hour.
 
 One at a time: a second one stands by. Stopped, killed or late, it tells the same rows: they are a function of the log. Each hour is one
-transaction; its messages go to weir.regions.v1, at least once, in order.
+transaction; its messages go to weir.regions.v1, and for the alerts to
+weir.indicators.v1, at least once, in order.
 """
 
 import argparse
@@ -102,11 +103,17 @@ class Aggregator:
     """Tells hour after hour and publishes what it told."""
 
     def __init__(
-        self, store: RegionStore, metrics: AggregatorMetrics, *, bootstrap: str, topic: str
+        self,
+        store: RegionStore,
+        metrics: AggregatorMetrics,
+        *,
+        bootstrap: str,
+        regions: str,
+        indicators: str,
     ) -> None:
         """Connects to nothing yet."""
         self._store, self._metrics = store, metrics
-        self._bootstrap, self._topic = bootstrap, topic
+        self._bootstrap, self._regions, self._indicators = bootstrap, regions, indicators
         self._producer: KafkaProducer | None = None
         self.stopped = threading.Event()
 
@@ -183,10 +190,14 @@ class Aggregator:
             self._producer = KafkaProducer(
                 bootstrap_servers=self._bootstrap.split(","), acks="all", linger_ms=5
             )
-        sent = [
-            self._producer.send(self._topic, value=one.payload, key=one.key.encode(), partition=0)
-            for one in messages
-        ]
+        sent = []
+        for one in messages:
+            topic = self._regions if one.partition is None else self._indicators
+            sent.append(
+                self._producer.send(
+                    topic, value=one.payload, key=one.key.encode(), partition=one.partition or 0
+                )
+            )
         self._producer.flush()
         for future in sent:
             future.get(timeout=30)
@@ -219,7 +230,8 @@ def main(arguments: Sequence[str]) -> int:
         store,
         metrics := AggregatorMetrics(),
         bootstrap=settings.kafka,
-        topic=settings.topic_prefix + topics.REGIONS,
+        regions=settings.topic_prefix + topics.REGIONS,
+        indicators=settings.topic_prefix + topics.INDICATORS,
     )
     try:
         return _once(aggregator) if options.once else _stay(aggregator, metrics, options)

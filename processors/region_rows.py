@@ -5,9 +5,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from processors.aggregation import Member, Span, Told, spans_due, summed
-from processors.standings import Level, Stand, change_of, level_after, stand_of, told_standing
+from processors.standings import (
+    Level,
+    Stand,
+    cause_of,
+    change_of,
+    level_after,
+    stand_of,
+    told_standing,
+)
 from schemas.calendar import year_start
+from schemas.indicator import LevelTold, Version
 from schemas.regions import LevelChange, RegionTold, Standing, Window
+from schemas.section import partition_of
 from schemas.targets import Target, TargetVersion
 
 NONE_YET = Level(None, "", None)
@@ -106,6 +116,24 @@ def _change(before: Scene, stand: Stand, was: Level, level: Level) -> LevelChang
 def subject(target: Target) -> tuple[str, int, str, str]:
     """What a target is about: one of the same name about something else begins anew."""
     return target.scope, target.year, target.quantity, target.covers
+
+
+def level_messages(
+    rows: HourRows, hour: int, *, generation: int, partitions: int
+) -> Iterable[LevelTold]:
+    """Where each target stands, for the alerts: in the partition of its name, versioned by the hour."""
+    for one in rows.judged:
+        target = one.stand.target
+        told = LevelTold(
+            target=target.id,
+            scope=target.scope,
+            version=Version(generation=generation, partition=0, offset=hour, position=0),
+            as_of=hour,
+            cause=cause_of(one.said.changed),
+            standing=one.said,
+        )
+        place = {"partition": partition_of(told.subject, partitions)}
+        yield told.model_copy(update={"version": told.version.model_copy(update=place)})
 
 
 def _messages(

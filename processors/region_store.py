@@ -24,7 +24,15 @@ from processors.aggregation import (
     first_hour,
     tellings_in,
 )
-from processors.region_rows import HourRows, Judged, Scene, rows_of, spans_of, subject
+from processors.region_rows import (
+    HourRows,
+    Judged,
+    Scene,
+    level_messages,
+    rows_of,
+    spans_of,
+    subject,
+)
 from processors.standings import Level
 from processors.store import passes
 from schemas.calendar import HOUR_MS
@@ -83,7 +91,7 @@ _COPY_TELLINGS = f"COPY region_telling (counted, {_TELLING}) FROM STDIN"
 _COPY_HOURS = """
 COPY region_hour (scope, kind, starts, hour, ends, energy_low, energy_best, energy_high, co2_low, co2_best, co2_high,
   share, units, told, pending, silent, broken, not_judged) FROM STDIN"""
-_COPY_OUTBOX = "COPY region_outbox (hour, number, key, payload) FROM STDIN"
+_COPY_OUTBOX = "COPY region_outbox (hour, number, partition, key, payload) FROM STDIN"
 _TARGETS = """
 SELECT version, from_hour, body FROM target_version WHERE from_hour <= %s
 ORDER BY from_hour DESC, version DESC LIMIT 1"""
@@ -100,7 +108,7 @@ VALUES (%s, %s, %s, %s, %s, %s::jsonb)"""
 _TOLD = """
 INSERT INTO aggregation (hour) VALUES (%s) ON CONFLICT (one) DO UPDATE SET hour = excluded.hour"""
 _UNPUBLISHED = """
-SELECT o.hour, o.number, o.key, o.payload FROM region_outbox o CROSS JOIN aggregation a
+SELECT o.hour, o.number, o.partition, o.key, o.payload FROM region_outbox o CROSS JOIN aggregation a
 WHERE (o.hour, o.number) > (a.outbox_hour, a.outbox_number) ORDER BY o.hour, o.number LIMIT %s"""
 _PUBLISHED = "UPDATE aggregation SET outbox_hour = %s, outbox_number = %s"
 _NEWEST_WINDOWS = """
@@ -137,6 +145,8 @@ class Message(NamedTuple):
 
     hour: int
     number: int
+    partition: int | None
+    """Of weir.indicators.v1; None: it goes to weir.regions.v1."""
     key: str
     payload: bytes
 
@@ -401,9 +411,12 @@ class RegionStore:
         for judged in rows.judged:
             _write_standing(link, hour, judged)
         with link.cursor().copy(_COPY_OUTBOX) as copy:
-            for number, message in enumerate(rows.messages):
-                payload = message.model_dump_json().encode()
-                copy.write_row((hour, number, message.scope, payload))
+            levels = level_messages(rows, hour, generation=cuts[0].generation, partitions=len(cuts))
+            told = [(None, one.scope, one.model_dump_json()) for one in rows.messages] + [
+                (one.version.partition, one.subject, one.model_dump_json()) for one in levels
+            ]
+            for number, (partition, key, payload) in enumerate(told):
+                copy.write_row((hour, number, partition, key, payload.encode()))
         with link.cursor().copy(
             'COPY region_cut (hour, generation, partition, "offset", position) FROM STDIN'
         ) as copy:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from fractions import Fraction
+from typing import Literal
 
 from processors.aggregation import Member, Told, amount_of, belongs, told_sum
 from processors.double_control import Bounds
@@ -19,6 +20,14 @@ from schemas.targets import Target, TargetVersion
 
 REMAINDER_UNKNOWN = "remainder unknown"
 MISSING, AMBIGUOUS = "missing data", "ambiguous data"
+MovedBy = Literal["reading", "late reading", "time", "limit", "rule"]
+_WORDS: Mapping[str, MovedBy] = {
+    "late reading": "late reading",
+    "restatement": "late reading",
+    "time passing": "time",
+    "target": "limit",
+    "schedule": "limit",
+}
 Parts = Mapping[str, tuple[Amount, str]]
 """By unit: its amount, and what made it known."""
 
@@ -229,6 +238,15 @@ def told_standing(stand: Stand, level: Level, changed: LevelChange | None) -> St
 
 
 # ---- What moved a level
+
+
+def cause_of(change: LevelChange | None) -> MovedBy:
+    """What moved a level most, in the alerts' words; without a change it is time."""
+    if change is None or not change.lines:
+        return "time"
+    if change.rule_changed:
+        return "rule"
+    return _WORDS.get(change.lines[0].cause, "reading")
 
 
 def change_of(

@@ -76,12 +76,14 @@ COMMENT ON COLUMN region_hour.told IS 'Units whose figures reach the hour; `pend
 COMMENT ON COLUMN region_hour.broken IS 'Above their quota by what they told last; `not_judged`: UNDECIDABLE, of the units told. Of years alone.';
 
 CREATE TABLE region_outbox (
-    hour    bigint  NOT NULL,
-    number  integer NOT NULL,
-    key     text    NOT NULL,
-    payload bytea   NOT NULL,
+    hour      bigint  NOT NULL,
+    number    integer NOT NULL,
+    partition integer,
+    key       text    NOT NULL,
+    payload   bytea   NOT NULL,
     PRIMARY KEY (hour, number)
 );
+COMMENT ON COLUMN region_outbox.partition IS 'Of weir.indicators.v1, for the alerts; NULL: weir.regions.v1.';
 ALTER TABLE region_outbox ALTER COLUMN payload SET STORAGE MAIN, ALTER COLUMN payload SET COMPRESSION lz4;
 
 -- Targets, schedules, remainders and level rules as people loaded them: the whole file, from an hour on.

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 from kafka import KafkaConsumer, TopicPartition
 
+from alerts.replay import replay
 from deploy.service_figures import FIGURES, figures, metric
 from deploy.services import answer
 from ingest.simulator import Faults, configuration_of, stream
@@ -28,8 +29,10 @@ from processors.region_store import RegionStore
 from processors.store import Store
 from processors.worker import Worker
 from schemas import topics
+from schemas.alert import Notice
 from schemas.calendar import HOUR_MS, rfc3339, year_start
 from schemas.registry import Configuration
+from schemas.rule import DEFAULT_RULES
 from schemas.section import Record, partition_of
 from schemas.wire import encode
 from tests.integration.conftest import drop_database, new_database
@@ -140,7 +143,7 @@ def rows(url: str, query: str) -> list[Row]:
         return link.execute(query.encode()).fetchall()
 
 
-TOLD = "SELECT hour, number, key, payload FROM region_outbox ORDER BY hour, number"
+TOLD = "SELECT hour, number, partition, key, payload FROM region_outbox ORDER BY hour, number"
 
 
 @pytest.fixture(scope="module")
@@ -167,11 +170,12 @@ def test_a_late_run_tells_the_same_bytes(
     assert rows(database, TOLD) == rows(late, TOLD)
     assert tell_all(late) == 0
     assert sums_of(late) == directly(late, world)
-    told = [json.loads(payload) for *_, payload in rows(late, TOLD)]
+    told = [json.loads(row[-1]) for row in rows(late, TOLD) if row[2] is None]
     units = "SELECT units FROM region_hour WHERE scope = 'province:510000' AND kind = 'year' ORDER BY hour"
     assert [count for (count,) in rows(late, units)][:3] == [LIVE, LIVE + HISTORY, LIVE + HISTORY]
     check_corrections(told)
     check_targets(late, told)
+    check_alerts([row[-1] for row in rows(late, TOLD) if row[2] is not None])
 
 
 def sums_of(url: str) -> Sums:
@@ -264,9 +268,30 @@ def check_targets(url: str, told: list[Json]) -> None:
             assert total == change["change"][end]
 
 
+def check_alerts(told: list[bytes]) -> None:
+    """Each change of level is an alert, once."""
+    notices = [one for one in replay(told, DEFAULT_RULES) if isinstance(one, Notice)]
+    assert len(notices) < len(told)
+    assert [
+        ((one.at - TURN) // HOUR_MS, one.rule, one.state)
+        for one in notices
+        if one.unit == "target:chemicals.2026"
+    ] == [
+        (1, "target-very-severe", "firing"),
+        (2, "target-very-severe", "resolved"),
+        (2, "target-rather-severe", "firing"),
+        (4, "target-rather-severe", "resolved"),
+        (6, "target-very-severe", "firing"),
+    ]
+
+
 @pytest.mark.slow
 def test_killed_between_commit_and_publishing(
-    database: str, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    database: str,
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """SIGKILL before a commit, and after one before its messages go out: nothing twice, nothing missed (8 s)."""
     load(database, monkeypatch)
@@ -278,16 +303,29 @@ def test_killed_between_commit_and_publishing(
             place.running.pop("aggregator").kill()
             one.wait()
             place.log("aggregator").unlink()
+        place.start(
+            "alerts",
+            *("alerts", "run", "--no-alertmanager"),
+            WEIR_ALERTS_TOPIC=place.prefix + topics.INDICATORS,
+            WEIR_ALERTS_GROUP=place.prefix + "alerts",
+            WEIR_ALERTS_HTTP="127.0.0.1:0",
+        )
         standby = [place.start(name, *AGGREGATOR) for name in ("one", "two")]
         told = rows(database, "SELECT count(DISTINCT hour) FROM region_outbox")
         place.wait(lambda: told != [(0,)] and published(place) == stored(place), "all published")
+        assert place.records(topics.INDICATORS) == levels(place)
         assert place.query("SELECT count(*) FROM region_cut") == [
             ((END - START) // HOUR_MS * PARTITIONS,)
         ]
         assert [one.poll() for one in standby] == [None, None]
         assert {leads(place, name) for name in ("one", "two")} == {0.0, 1.0}
         assert [place.stop(name) for name in ("one", "two")] == [0, 0]
-        shown = json.loads(place.run("processors", "show", "--region", "510000", "--json"))
+        heard = place.ends(topics.INDICATORS)
+        place.wait(lambda: place.next_offsets("alert_partition") == heard, "the alerts have heard")
+        assert place.query(TRANSITIONS) == transitions(levels(place))
+        capsys.readouterr()
+        assert processors.main(["show", "--region", "510000", "--json"]) == 0
+        shown = json.loads(capsys.readouterr().out)
         assert shown["windows"][0]["counts"]["units"] == LIVE + HISTORY
 
 
@@ -302,9 +340,31 @@ def leads(place: Place, name: str) -> float | None:
 
 
 def stored(place: Place) -> list[bytes]:
-    """All that was told, once every hour is."""
-    told = place.query("SELECT hour, payload FROM region_outbox ORDER BY hour, number")
+    """All that was told of regions, once every hour is."""
+    told = place.query(
+        "SELECT hour, payload FROM region_outbox WHERE partition IS NULL ORDER BY hour, number"
+    )
     return [payload for _, payload in told] if told and told[-1][0] == END else [b"not all"]
+
+
+def levels(place: Place) -> dict[int, list[bytes]]:
+    """What the alerts are told, by partition of the indicators."""
+    found: dict[int, list[bytes]] = defaultdict(list)
+    told = "SELECT partition, payload FROM region_outbox WHERE partition IS NOT NULL ORDER BY hour, number"
+    for partition, payload in place.query(told):
+        found[partition].append(payload)
+    return found
+
+
+TRANSITIONS = "SELECT id, state FROM alert_transition ORDER BY id"
+
+
+def transitions(told: dict[int, list[bytes]]) -> list[tuple[str, str]]:
+    """What the alerts make of it without a server."""
+    lines = [line for some in told.values() for line in some]
+    return sorted(
+        (one.id, one.state) for one in replay(lines, DEFAULT_RULES) if isinstance(one, Notice)
+    )
 
 
 def published(place: Place) -> list[bytes]:
