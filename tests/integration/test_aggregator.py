@@ -331,6 +331,7 @@ def test_killed_between_commit_and_publishing(
 
 def leads(place: Place, name: str) -> float | None:
     """What its page says, once it is ready."""
+    place.wait(lambda: "metrics on" in place.log(name).read_text(), f"{name} has a page")
     page = re.findall(r"metrics on (\S+)/metrics", place.log(name).read_text())[0]
     place.wait(lambda: answer(f"{page}/readyz") is not None, f"{name} is ready")
     text = answer(f"{page}/metrics") or ""
