@@ -112,15 +112,20 @@ SELECT o.hour, o.number, o.partition, o.key, o.payload FROM region_outbox o CROS
 WHERE (o.hour, o.number) > (a.outbox_hour, a.outbox_number) ORDER BY o.hour, o.number LIMIT %s"""
 _PUBLISHED = "UPDATE aggregation SET outbox_hour = %s, outbox_number = %s"
 _NEWEST_WINDOWS = """
-SELECT DISTINCT ON (kind, starts) kind, starts, ends, hour, energy_low, energy_best, energy_high,
-       co2_low, co2_best, co2_high, share, units, told, pending, silent, broken, not_judged
-FROM region_hour WHERE scope = %s ORDER BY kind DESC, starts DESC, hour DESC LIMIT 4"""
+SELECT r.kind, r.starts, r.ends, r.hour, r.energy_low, r.energy_best, r.energy_high, r.co2_low, r.co2_best, r.co2_high,
+       r.share, r.units, r.told, r.pending, r.silent, r.broken, r.not_judged
+FROM (VALUES ('year'), ('month')) AS k (kind)
+CROSS JOIN LATERAL (SELECT DISTINCT starts FROM region_hour h WHERE h.scope = %(scope)s AND h.kind = k.kind
+                    ORDER BY starts DESC LIMIT 2) AS w
+CROSS JOIN LATERAL (SELECT * FROM region_hour h WHERE h.scope = %(scope)s AND h.kind = k.kind AND h.starts = w.starts
+                    ORDER BY h.hour DESC LIMIT 1) AS r
+ORDER BY r.kind DESC, r.starts DESC"""
 _NEWEST_STANDINGS = """
 SELECT DISTINCT ON (target) target, hour, year, quantity, covers, target_amount, allowed, basis, low, best, high,
        verdict, reason, level, level_reason, rule
-FROM target_hour WHERE scope = %s ORDER BY target, hour DESC"""
+FROM target_hour WHERE scope = %(scope)s ORDER BY target, hour DESC"""
 _NEWEST_CHANGES = """
-SELECT DISTINCT ON (target) target, hour, body FROM level_change WHERE scope = %s ORDER BY target, hour DESC"""
+SELECT DISTINCT ON (target) target, hour, body FROM level_change WHERE scope = %(scope)s ORDER BY target, hour DESC"""
 
 
 class AwayError(Exception):
@@ -441,7 +446,7 @@ class RegionStore:
     def shown(self, scope: str) -> Shown:
         """What was told of a scope last."""
         with self._linked() as link:
-            changes = link.execute(_NEWEST_CHANGES, (scope,)).fetchall()
+            changes = link.execute(_NEWEST_CHANGES, {"scope": scope}).fetchall()
             return Shown(
                 windows=_by_name(link, _NEWEST_WINDOWS, scope),
                 standings=_by_name(link, _NEWEST_STANDINGS, scope),
@@ -450,7 +455,7 @@ class RegionStore:
 
 
 def _by_name(link: Link, query: LiteralString, scope: str) -> list[dict[str, object]]:
-    cursor = link.execute(query, (scope,))
+    cursor = link.execute(query, {"scope": scope})
     names = [column.name for column in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 

@@ -327,6 +327,12 @@ def test_killed_between_commit_and_publishing(
         assert processors.main(["show", "--region", "510000", "--json"]) == 0
         shown = json.loads(capsys.readouterr().out)
         assert shown["windows"][0]["counts"]["units"] == LIVE + HISTORY
+        assert [window["window"] for window in shown["windows"]] == [
+            "year",
+            "year",
+            "month",
+            "month",
+        ]
 
 
 def leads(place: Place, name: str) -> float | None:
