@@ -15,7 +15,7 @@ from processors.standings import Level
 from schemas.calendar import DAY_MS, HOUR_MS, window_end, window_start, year_start
 from schemas.targets import Targets, TargetVersion
 
-LOGS = max(40, settings.default.max_examples // 15 if settings.default else 40)
+LOGS = max(30, settings.default.max_examples // 16 if settings.default else 30)
 """Examples of the laws over whole logs."""
 TURN = year_start(2026)
 BEGIN = TURN - 5 * HOUR_MS
