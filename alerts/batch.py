@@ -8,7 +8,7 @@ from alerts.replay import Unreadable, decode, rule_named
 from alerts.routing import notice
 from alerts.state import Partition, Unit, advance
 from schemas.alert import Notice
-from schemas.indicator import Indicator, Message
+from schemas.indicator import Message, Told
 from schemas.rule import Rules
 
 
@@ -88,7 +88,7 @@ def _digested(
     except Exception as error:  # noqa: BLE001 - whatever it is, the others must go on
         if len(messages) == 1:
             ((record, message),) = messages
-            what = "an indicator" if isinstance(message, Indicator) else "a tick"
+            what = "a tick" if isinstance(message, Told) else "an indicator"
             reason = f"{what} that alerts cannot digest: {error!r}"
             return before, set(), (), (Refused(record.offset, record.payload, reason),)
         half = len(messages) // 2

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from schemas.alert import Evidence, Key
-from schemas.indicator import Indicator, Judged
+from schemas.calendar import year_start
+from schemas.indicator import Indicator, Judged, LevelTold
 from schemas.rule import Kind, Rule, Rules
 
 
@@ -25,7 +26,7 @@ def findings(told: Indicator, rules: Rules) -> Iterator[Finding]:
     A condition stays as it was last told: verdicts are told when they change, and on the full hour.
     """
     for rule in rules:
-        if not rule.covers(told.unit):
+        if rule.kind == "level changed" or not rule.covers(told.unit):
             continue
         if rule.kind == "silent points":
             yield _silence(told, rule)
@@ -33,6 +34,26 @@ def findings(told: Indicator, rules: Rules) -> Iterator[Finding]:
         for judged in told.windows:
             if judged.window == rule.window and not is_over(judged.end, rule, at=told.as_of):
                 yield _judgement(told, rule, judged)
+
+
+def level_findings(told: LevelTold, rules: Rules) -> Iterator[Finding]:
+    """Yield what a target's level says to each rule on levels; no data says nothing, so that an alert stays as it was."""
+    standing = told.standing
+    if standing.level is None:
+        return
+    evidence = Evidence(
+        version=told.version,
+        as_of=told.as_of,
+        configuration=standing.version,
+        judged=None,
+        silent=(),
+        standing=standing,
+    )
+    for rule in rules:
+        if rule.kind == "level changed" and rule.covers(told.subject):
+            start = year_start(standing.year)
+            key = Key(rule=rule.name, unit=told.subject, window_start=start)
+            yield Finding(rule, key, standing.level in rule.levels, None, evidence)
 
 
 def is_over(window_end: int | None, rule: Rule, *, at: int) -> bool:

@@ -10,6 +10,7 @@ from alerts.evaluation import is_confirmed
 from schemas.alert import Cause, Notice, Transition
 from schemas.calendar import BUSINESS, moment, rfc3339
 from schemas.indicator import Figure, Judged, Silent
+from schemas.regions import Standing
 from schemas.rule import Kind, Rule
 from schemas.scale import as_text
 
@@ -60,7 +61,10 @@ def labels(transition: Transition) -> dict[str, str]:
         "unit": transition.unit,
         "service": "weir",
     }
-    if transition.window is not None:
+    standing = transition.evidence.standing
+    if standing is not None:
+        told |= {"kpi": standing.quantity, "window": window_name(transition)}
+    elif transition.window is not None:
         told |= {"kpi": "energy", "window": window_name(transition)}
     return told
 
@@ -75,9 +79,11 @@ def window_name(transition: Transition) -> str:
 
 def placeholders(transition: Transition) -> dict[str, str]:
     """Return what a rule's texts may name: the keys are those of schemas.rule.PLACEHOLDERS."""
-    judged = transition.evidence.judged
+    judged, standing = transition.evidence.judged, transition.evidence.standing
     energy = judged.figures.get("energy") if judged else None
     limit = judged.limit if judged else None
+    if standing is not None:
+        energy, limit = _used(standing), standing.amount
     return {
         "unit": transition.unit,
         "rule": transition.rule,
@@ -88,9 +94,11 @@ def placeholders(transition: Transition) -> dict[str, str]:
         "at": rfc3339(transition.at),
         "cause": CAUSES[transition.cause],
         "amount": amount(energy) if energy else "",
-        "limit": "" if limit is None else f"{_number(limit)} tce",
+        "limit": ""
+        if limit is None
+        else f"{_number(limit)} {energy.unit_of_measure if energy else 'tce'}",
         "over": over(energy, limit) if energy and limit is not None else "",
-        "measured": f"{_number(energy.share_measured * 100)} %" if energy else "",
+        "measured": f"{_number(energy.share_measured * 100)} %" if energy and judged else "",
         "reason": (judged.reason or "") if judged else "",
         "points": _points(transition.evidence.silent),
         "factors": _unverified(judged),
@@ -123,7 +131,55 @@ def _beside(difference: int, unit: str) -> str:
     return f"{_number(abs(difference))} {unit} {'below' if difference < 0 else 'over'}"
 
 
+def _used(standing: Standing) -> Figure:
+    unit = "tce" if standing.quantity == "energy" else "t CO2"
+    used = standing.used
+    return Figure(
+        unit_of_measure=unit, low=used.low, best=used.best, high=used.high, share_measured=0
+    )
+
+
+LEVELS = {1: "level 1 (very severe)", 2: "level 2 (rather severe)", 3: "level 3 (basically smooth)"}
+LINES_NAMED = 3
+"""Causes named in a text; the evidence holds all."""
+
+
+def _level_summary(transition: Transition, standing: Standing) -> str:
+    level = LEVELS[standing.level or 3]
+    subject = transition.unit.removeprefix("target:")
+    rest = f"{standing.quantity} of {standing.year} is at {level}"
+    if transition.state == "firing":
+        return f"Target {subject}: {rest}"
+    return f"{transition.state.capitalize()}: target {subject}: {rest}"
+
+
+def _level_figures(standing: Standing, words: dict[str, str]) -> list[str]:
+    unit = "tce" if standing.quantity == "energy" else "t CO2"
+    reason = standing.reason and f" ({standing.reason})"
+    return [
+        f"{standing.figure_of.capitalize()}: {words['amount']};",
+        f"allowed until then: {_number(standing.allowed)} {unit} of {words['limit']}, {standing.basis}.",
+        f"Against the whole year: {standing.verdict}{reason}. Level rule {standing.rule}.",
+        *_moved(standing, unit),
+    ]
+
+
+def _moved(standing: Standing, unit: str) -> list[str]:
+    if standing.changed is None:
+        return []
+    first = standing.changed.lines[:LINES_NAMED]
+    named = ", ".join(
+        f"{' '.join(part for part in (line.unit, line.cause) if part)} {_number(line.best)} {unit}"
+        for line in first
+    )
+    rest = len(standing.changed.lines) - len(first)
+    more = f" and {rest} more" if rest else ""
+    return [f"Used less allowed moved within the hour by {named}{more} (best estimates)."]
+
+
 def _summary(transition: Transition) -> str:
+    if transition.evidence.standing is not None:
+        return _level_summary(transition, transition.evidence.standing)
     energy = f"energy of {window_name(transition)}"
     match transition.kind:
         case "confirmed breach":
@@ -150,6 +206,8 @@ def _description(transition: Transition, words: dict[str, str]) -> str:
 
 def _figures(transition: Transition, words: dict[str, str]) -> list[str]:
     """Say what was known at the tick."""
+    if transition.evidence.standing is not None:
+        return _level_figures(transition.evidence.standing, words)
     judged = transition.evidence.judged
     silent = words["points"] and f"{words['points']}."
     if judged is None:
@@ -187,6 +245,7 @@ SINCE: dict[Kind, str] = {
     "suspected breach": "So since",
     "cannot be judged": "So since",
     "silent points": "The first was last heard",
+    "level changed": "So since",
 }
 
 

@@ -19,10 +19,10 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from alerts.evaluation import Finding, findings, is_confirmed, is_over
-from schemas.alert import Alert, Cause, State, Transition, transition_id
-from schemas.calendar import WindowKind
-from schemas.indicator import Indicator, Judged, Message, Told, Version
+from alerts.evaluation import Finding, findings, is_confirmed, is_over, level_findings
+from schemas.alert import Alert, Cause, Evidence, State, Transition, transition_id
+from schemas.calendar import WindowKind, year_start
+from schemas.indicator import Indicator, Judged, LevelTold, Message, Told, Version
 from schemas.rule import BREACHES, Rule, Rules
 
 
@@ -95,10 +95,10 @@ def _moves(
 ) -> Iterator[Move]:
     """Yield each unit that `message` changes, as it is then, with its transitions."""
     match message:
-        case Indicator():
-            unit = units.get(message.unit)
+        case Indicator() | LevelTold():
+            unit = units.get(_subject(message))
             if unit is None or _is_newer(message.version, unit.version):
-                yield _hear(unit, message, rules)
+                yield _heard(unit, message, rules)
         case Told(unit=None):
             if _is_newer(message.version, tick):
                 waiting = sorted(unit.unit for unit in units.values() if unit.alerts)
@@ -114,6 +114,16 @@ def _moves(
                 and _is_newer(message.version, unit.tick)
             ):
                 yield from _wait(unit.model_copy(update={"tick": message.version}), message, rules)
+
+
+def _subject(message: Indicator | LevelTold) -> str:
+    return message.unit if isinstance(message, Indicator) else message.subject
+
+
+def _heard(unit: Unit | None, message: Indicator | LevelTold, rules: Rules) -> Move:
+    if isinstance(message, Indicator):
+        return _hear(unit, message, rules)
+    return _hear_level(unit, message, rules)
 
 
 def _is_newer(version: Version, held: Version | None) -> bool:
@@ -147,6 +157,23 @@ def _hear(unit: Unit | None, told: Indicator, rules: Rules) -> Move:
         alerts=remaining,
     )
     return heard, (*transitions, *elapsed)
+
+
+def _hear_level(target: Unit | None, told: LevelTold, rules: Rules) -> Move:
+    """Return a target's memory after a newer hour."""
+    alerts = {} if target is None else {alert.key: alert for alert in target.alerts}
+    place = _Place(told.as_of, told.version, history=False)
+    transitions: list[Transition] = []
+    for finding in level_findings(told, rules):
+        alert = alerts.pop(finding.key, None)
+        after, made = _observe(alert, finding, told.cause, place)
+        transitions.extend(made)
+        if after is not None:
+            alerts[finding.key] = after
+    remaining, elapsed = _elapse_all(alerts.values(), rules, place)
+    heard = Unit(unit=told.subject, version=told.version, history=False, alerts=remaining)
+    # The level that was left is told before the one that was come to.
+    return heard, (*elapsed, *transitions)
 
 
 def _wait(unit: Unit, tick: Told, rules: Rules) -> Iterator[Move]:
@@ -184,13 +211,14 @@ def _observe(
 
 
 def _begin(finding: Finding, cause: Cause, place: _Place) -> tuple[Alert, tuple[Transition, ...]]:
-    rule, judged = finding.rule, finding.evidence.judged
+    rule = finding.rule
+    window, window_end = _window_of(finding.evidence)
     alert = Alert(
         key=finding.key,
         kind=rule.kind,
         severity=rule.severity,
-        window=judged.window if judged else None,
-        window_end=judged.end if judged else None,
+        window=window,
+        window_end=window_end,
         state="pending",
         cause=cause,
         told_at=place.at,
@@ -201,6 +229,15 @@ def _begin(finding: Finding, cause: Cause, place: _Place) -> tuple[Alert, tuple[
         return _fire(alert, rule, cause, place, previous="inactive")
     pending = _transition(alert, rule, "pending", cause, place, previous="inactive")
     return alert, (pending,)
+
+
+def _window_of(evidence: Evidence) -> tuple[WindowKind | None, int | None]:
+    """Return the window that a condition is about, and its end."""
+    if evidence.judged is not None:
+        return evidence.judged.window, evidence.judged.end
+    if evidence.standing is not None:
+        return "year", year_start(evidence.standing.year + 1)
+    return None, None
 
 
 def _fire(

@@ -29,7 +29,7 @@ from ingest.simulator import Claim as Said
 from ingest.simulator import Faults, section_of, stream
 from ingest.topics_admin import create_topics
 from ingest.world import Plant, plant_of
-from processors import migrate
+from processors import migrate, targets
 from processors.registry import publish, read_registry, store_news
 from processors.show import render, shown
 from processors.store import Store
@@ -42,13 +42,14 @@ from schemas.wire import encode, to_line
 DATABASE = "weir_demo"
 REGISTRY = CHECKOUT / "deploy" / "example" / "registry.toml"
 RULES = CHECKOUT / "deploy" / "example" / "rules.toml"
+TARGETS = CHECKOUT / "deploy" / "example" / "targets.toml"
 DAYS = 82
 SILENT_COAL = "9151010000EXAMPLE2"
 """Its coal meter dies after forty days, so that its breach can only be suspected."""
 FALLS_SILENT = "9151010000EXAMPLE4"
 WANTED = {"confirmed breach", "suspected breach", "cannot be judged", "silent points"}
 LIVE_SECONDS = 5
-WORKER_PORT, ALERTS_PORT, CLOCK_PORT = 9465, 9466, 9467
+WORKER_PORT, ALERTS_PORT, CLOCK_PORT, AGGREGATOR_PORT = 9465, 9466, 9467, 9468
 PATIENCE = 150.0
 NEARLY_NOTHING = 20
 
@@ -83,6 +84,9 @@ def _run(say: Say) -> None:
     registry = _registry()
     with psycopg.connect(settings["WEIR_DATABASE_URL"], autocommit=True) as link:
         added = store_news(link, registry, author="demo", reason="the example province")
+        targets.load(
+            link, targets.read_targets(TARGETS), author="demo", reason="the example's targets"
+        )
     if added is None:
         message = "the example registry was not taken"
         raise RuntimeError(message)
@@ -92,7 +96,7 @@ def _run(say: Say) -> None:
     )
     receiver = Receiver(settings.get("WEIR_ALERTMANAGER_WEBHOOK", ""))
     _start_services(services, settings, receiver)
-    say("worker, alerts and clock run")
+    say("worker, alerts, aggregator and clock run")
     live = Live([unit for unit in registry.units if not unit.history], settings["WEIR_KAFKA"])
     _history_beside([unit for unit in registry.units if unit.history], settings["WEIR_KAFKA"])
     say(f"{DAYS} days of nine units are in Kafka, while three units are live")
@@ -112,7 +116,10 @@ def _fresh_database(url: str) -> str:
 def _fresh_topics(bootstrap: str) -> None:
     """The local broker's topics are the demo's: delete what an earlier one left."""
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
-    names = {topics.READINGS, topics.CONFIG, topics.INDICATORS, topics.FEEDBACK}
+    names = {
+        *(topics.READINGS, topics.CONFIG, topics.INDICATORS),
+        *(topics.REGIONS, topics.FEEDBACK),
+    }
     there = names & set(admin.list_topics())
     if there:
         admin.delete_topics(sorted(there))
@@ -165,6 +172,12 @@ def _start_services(services: Services, settings: dict[str, str], receiver: "Rec
         ["ingest", "clock", "--interval", "10", "--metrics-port", str(CLOCK_PORT)],
         environment,
         page=_page(CLOCK_PORT),
+    )
+    services.start(
+        "aggregator",
+        ["processors", "aggregator", "--metrics-port", str(AGGREGATOR_PORT)],
+        environment,
+        page=_page(AGGREGATOR_PORT),
     )
     services.wait_ready("worker", f"{_page(WORKER_PORT)}/readyz", seconds=60)
     services.wait_ready("alerts", f"{_page(ALERTS_PORT)}/healthz", seconds=60)
@@ -367,6 +380,10 @@ def _report(say: Say, settings: dict[str, str], registry: Registry) -> None:
         (
             "figures",
             f"python -m processors show UNIT, with WEIR_DATABASE_URL of `python3 -m deploy.local env` and database {DATABASE}",
+        ),
+        (
+            "regions",
+            "python -m processors show --region 510000, once the next hour is full",
         ),
         ("dashboards", str(Path("dashboards")) + "/*.json, for a Grafana of yours"),
     ):

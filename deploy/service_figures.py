@@ -42,6 +42,12 @@ FIGURES: dict[str, tuple[Figure, ...]] = {
         Figure("weir_alerts_last_progress_timestamp_seconds", "last batch", "", "instant"),
         Figure("weir_alerts_undelivered", "undelivered", "notices, all channels"),
     ),
+    "aggregator": (
+        Figure("weir_aggregator_lag_hours", "lag", "full hours that are not told"),
+        Figure("weir_aggregator_last_hour_timestamp_seconds", "last hour", "data time", "instant"),
+        Figure("weir_aggregator_leads", "leads", "(1: tells; 0: stands by)"),
+        Figure("weir_aggregator_level_changes_total", "changed", "levels since its start"),
+    ),
     "clock": (
         Figure("weir_clock_last_tick_timestamp_seconds", "last tick", "", "instant"),
         Figure("weir_clock_ticks_skipped_total", "skipped", "ticks since its start"),

@@ -5,7 +5,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from importlib import import_module
@@ -29,6 +29,8 @@ _EPILOG = """examples:
   python -m processors worker                                                        digest the log into the database
   python -m processors show 91510100SYN0000001                                       where a unit stands
   python -m processors recompute --unit 91510100SYN0000001 --dry-run                 is what is kept what the readings say?
+  python -m processors aggregator                                                    sum regions and industries, hour by hour
+  python -m processors show --region 510400                                          where a city stands
   python -m processors dlq list                                                      records that nobody could digest
   python -m processors offsets show                                                  where the database is in the log
   python -m processors partitions resize 16 --check                                  another number of partitions
@@ -45,6 +47,8 @@ _WITH_VERBS = {
     "offsets": "where the database is in the log: show, accept",
     "partitions": "how many partitions the log has: resize",
     "retention": "what is old and not needed: plan, apply; hold, lift, holds",
+    "aggregator": "sum regions and industries hour by hour from what units told",
+    "targets": "targets of regions and industries: check, diff, load",
     "barometer": "levels of regions and industries in double control, and what moved them",
     "packs": "coefficients, factors and limits: check, list, compare, examples",
     "landing": "where a year lands: try the forecast on years that are over",
@@ -67,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_replay(
         verbs.add_parser("replay", help="digest the pipe's lines, print what units are told")
     )
-    _add_show(verbs.add_parser("show", help="where a unit stands, from the database"))
+    _add_show(verbs.add_parser("show", help="where a unit, region or industry stands"))
     _add_worker(verbs.add_parser("worker", help="digest the log into the database"))
     for name, help_text in _WITH_VERBS.items():
         verbs.add_parser(name, help=help_text, add_help=False)
@@ -119,7 +123,14 @@ def _replay(options: argparse.Namespace) -> int:
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("unit", help="the unit's 18-character code")
+    subject = parser.add_mutually_exclusive_group(required=True)
+    subject.add_argument("unit", nargs="?", help="the unit's 18-character code")
+    subject.add_argument(
+        "--region",
+        metavar="CODE",
+        help="by its GB/T 2260 code, 510400; or a scope, city:510400+industry:31",
+    )
+    subject.add_argument("--industry", metavar="CODE", help="by its GB/T 4754 division, 31")
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     parser.set_defaults(run=_show)
 
@@ -127,6 +138,8 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
 def _show(options: argparse.Namespace) -> int:
     from processors.store import Store
 
+    if options.region or options.industry:
+        return _show_region(options.region or f"industry:{options.industry}", as_json=options.json)
     store = Store(_database(), patient=False)
     try:
         pending = store.pending_of(options.unit)
@@ -140,12 +153,38 @@ def _show(options: argparse.Namespace) -> int:
         store.close()
 
 
+def _show_region(code: str, *, as_json: bool) -> int:
+    from processors.aggregation import scope_of
+    from processors.region_shown import region_shown, render_region
+    from processors.region_store import AwayError, RegionStore, TablesError
+
+    scope = scope_of(code)
+    store = RegionStore(_database(), partitions=Settings.read().partitions)
+    try:
+        found = store.shown(scope)
+    except (AwayError, TablesError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        store.close()
+    if not found.windows and not found.standings:
+        print(f"{scope}: nothing was told of it yet", file=sys.stderr)
+        return 1
+    told = region_shown(scope, found.windows, found.standings, found.changes)
+    print(_line(told) if as_json else render_region(told))
+    return 0
+
+
+def _line(told: Mapping[str, object]) -> str:
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+
+
 def _print_shown(unit: str, windows: Sequence[tuple[int, bytes]], *, as_json: bool) -> int:
     if not windows:
         print(f"{unit}: nothing was told of such a unit yet", file=sys.stderr)
         return 1
     told = shown(unit, windows)
-    print(json.dumps(told, ensure_ascii=False, separators=(",", ":")) if as_json else render(told))
+    print(_line(told) if as_json else render(told))
     return 0
 
 

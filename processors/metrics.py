@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -128,7 +129,16 @@ class WorkerMetrics:
         return self.registry.get_sample_value(name) or 0.0
 
 
-def serve(metrics: WorkerMetrics, port: int) -> ThreadingHTTPServer:
+class Page(Protocol):
+    """What a process serves of itself."""
+
+    registry: CollectorRegistry
+
+    def ready(self) -> tuple[bool, dict[str, object]]:
+        """Whether it does its work, and what it waits for."""
+
+
+def serve(metrics: Page, port: int) -> ThreadingHTTPServer:
     """Answer /metrics, /healthz and /readyz on loopback from a thread. Port 0 takes a free one."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -158,7 +168,7 @@ def serve(metrics: WorkerMetrics, port: int) -> ThreadingHTTPServer:
     return server
 
 
-def _readiness(metrics: WorkerMetrics) -> tuple[int, str, bytes]:
+def _readiness(metrics: Page) -> tuple[int, str, bytes]:
     ready, told = metrics.ready()
     status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
     return status, "application/json", json.dumps(told).encode()

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from schemas.calendar import WindowKind
 from schemas.indicator import Judged, Silent, Version
+from schemas.regions import Standing
 from schemas.rule import Kind, Severity
 
 State = Literal["inactive", "pending", "firing", "resolved", "retracted"]
@@ -47,6 +48,8 @@ class Evidence(_Frozen):
     judged: Judged | None
     """The window's figures and verdict; None for silent points."""
     silent: tuple[Silent, ...]
+    standing: Standing | None = None
+    """Of a target's level; None for units."""
 
 
 class Alert(_Frozen):

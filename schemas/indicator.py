@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.calendar import WindowKind
+from schemas.regions import Standing
 
 Verdict = Literal["PASS", "FAIL", "UNDECIDABLE"]
 Reason = Literal["opening unknown", "missing data", "ambiguous data"]
@@ -106,4 +107,23 @@ class Told(_Told):
     unit: str | None = None
 
 
-Message = Annotated[Indicator | Told, Field(discriminator="kind")]
+class LevelTold(_Told):
+    """Where the target of a region or industry stands at a full hour. Key: `target:` and its id."""
+
+    kind: Literal["level"] = "level"
+    target: str
+    scope: str
+    version: Version
+    """`offset` is the hour."""
+    as_of: int
+    cause: Literal["reading", "late reading", "time", "limit", "rule"]
+    """Of a change of level: what moved it most. `limit`: the target or its schedule; `rule`: the level rule."""
+    standing: Standing
+
+    @property
+    def subject(self) -> str:
+        """As alerts name it; no unit's code has a colon."""
+        return f"target:{self.target}"
+
+
+Message = Annotated[Indicator | Told | LevelTold, Field(discriminator="kind")]

@@ -18,6 +18,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Field,
     StringConstraints,
     ValidationError,
     model_validator,
@@ -25,12 +26,15 @@ from pydantic import (
 
 from schemas.calendar import DAY_MS, HOUR_MS, WindowKind
 
-Kind = Literal["confirmed breach", "suspected breach", "cannot be judged", "silent points"]
+Kind = Literal[
+    "confirmed breach", "suspected breach", "cannot be judged", "silent points", "level changed"
+]
 KINDS: tuple[Kind, ...] = (
     "confirmed breach",
     "suspected breach",
     "cannot be judged",
     "silent points",
+    "level changed",
 )
 BREACHES: frozenset[Kind] = frozenset({"confirmed breach", "suspected breach"})
 """Kinds that say something against a unit. The others are about data, not about guilt."""
@@ -153,6 +157,8 @@ class Rule(BaseModel):
     """Whom it watches. `["9151*"]`: codes that begin with 9151."""
     except_units: tuple[UnitPattern, ...] = ()
     """Whom it leaves out, although `units` names them."""
+    levels: Annotated[tuple[Annotated[int, Field(ge=1, le=2)], ...], Field(min_length=1)] = (1, 2)
+    """Of a rule on levels: a target at one of these. 1 is very severe, 2 rather severe."""
     summary: Template | None = None
     """One line in place of the usual one; it may name PLACEHOLDERS."""
     description: Template | None = None
@@ -161,6 +167,9 @@ class Rule(BaseModel):
     def _check(self) -> Self:
         if not self.units:
             message = "units []: the rule would watch nobody"
+            raise ValueError(message)
+        if self.kind != "level changed" and "levels" in self.model_fields_set:
+            message = f"levels {list(self.levels)}: only a rule of kind level changed has them"
             raise ValueError(message)
         if self.kind == "silent points" and "window" in self.model_fields_set:
             message = f"window {self.window!r}: silent points have no window"
@@ -217,6 +226,9 @@ DEFAULT_RULES: Rules = (
     ),
     # No hold: a point counts as silent only after its cadence and its tolerance.
     Rule(name="points-silent", kind="silent points", severity="warning", recover_hold="PT15M"),
+    # Hysteresis is in the level rules: a level that trembles does not change.
+    Rule(name="target-very-severe", kind="level changed", severity="critical", levels=(1,)),
+    Rule(name="target-rather-severe", kind="level changed", severity="warning", levels=(2,)),
 )
 
 

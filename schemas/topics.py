@@ -9,6 +9,8 @@ CONFIG = "weir.config.v1"
 """Numbered configurations, one partition, kept for ever."""
 INDICATORS = "weir.indicators.v1"
 """What units were told; the same partition number as the readings it came from."""
+REGIONS = "weir.regions.v1"
+"""What regions and industries were told, hour by hour; one partition, so that hours stand in order."""
 FEEDBACK = "weir.feedback.v1"
 """What was refused, for the enterprise."""
 
@@ -44,6 +46,7 @@ def wanted(partitions: int, *, generation: int = 1) -> tuple[Topic, ...]:
     return (
         *logs(partitions, generation=generation),
         Topic(CONFIG, 1, ever | {"max.message.bytes": str(64 * _MIB)}),
+        Topic(REGIONS, 1, ever | {"max.message.bytes": str(4 * _MIB)}),
         Topic(FEEDBACK, partitions, {"retention.ms": str(7 * _DAY_MS)}),
     )
 

@@ -17,8 +17,8 @@ from schemas.calendar import DAY_MS, HOUR_MS, moment, window_start, year_of
 from schemas.factors import default_pack
 from schemas.registry import CARRIERS, UNIT_OF_MEASURE, Point, Unit
 from schemas.section import Unreadable
-from tests.dashboards.shown import PROVINCE, UNIT
-from tests.dashboards.world import END, START, Heard, Province
+from tests.dashboards.shown import PROVINCE, REGIONAL, UNIT
+from tests.dashboards.world import END, NO_QUOTA, START, TARGETS, UNTOLD, Heard, Province
 
 Row = tuple[Any, ...]
 Rows = list[Row]
@@ -506,6 +506,112 @@ def transitions(one: Standing, expected: Expected) -> Rows:
     ]
 
 
+# ---- Regions and industries
+
+
+def scopes(one: Standing) -> tuple[str, ...]:
+    """Whose sums a unit is in."""
+    return "province:510000", f"city:{one.unit.region}", f"industry:{one.unit.industry}"
+
+
+def scope_names(expected: Expected) -> dict[str, str]:
+    """As people read them; the registry has no province."""
+    names = {"province:510000": "province:510000"}
+    for one in expected.standings():
+        names[f"city:{one.unit.region}"] = f"{one.unit.region} {one.region}"
+        names[f"industry:{one.unit.industry}"] = one.industry
+    return names
+
+
+def region_sums(_: str, expected: Expected) -> Rows:
+    """By the oracle, at the end: all units but the two that were registered after the last tick."""
+    groups: dict[str, list[Standing]] = defaultdict(list)
+    for one in expected.standings():
+        for scope in scopes(one) if one.code not in {NO_QUOTA, UNTOLD} else ():
+            groups[scope].append(one)
+    names = scope_names(expected)
+    rows = []
+    for scope, some in sorted(groups.items()):
+        years = [one.judged.windows["year"].figures for one in some if one.judged is not None]
+        sums = [
+            amount(None if None in ends else sum(ends))
+            for name in ("energy", "co2")
+            for ends in zip(*(year[name][:3] for year in years), strict=True)
+        ]
+        share = sum(year["energy"].share_measured for year in years) // len(years)
+        words = [one.judged.verdict for one in some if one.judged is not None]
+        silent = sum(bool(one.silent) for one in some)
+        told = (len(some), len(some), 0, silent, words.count("FAIL"), words.count("UNDECIDABLE"))
+        rows.append((names[scope], *told, *sums, amount(share), at(END)))
+    return rows
+
+
+def region_hours(scope: str, expected: Expected) -> Rows:
+    """The year's rows, as the core told them."""
+    return [
+        (
+            at(hour),
+            *(amount(end) for end in (row.energy.low, row.energy.best, row.energy.high)),
+            amount(row.share_measured),
+            hour,
+        )
+        for hour, told in expected.heard.hours
+        for span, rows in told.windows.items()
+        for of, row in rows.items()
+        if of == scope and span.kind == "year" and span.start < hour <= span.end
+    ]
+
+
+def targets_now(_: str, expected: Expected) -> Rows:
+    """At the end: what is allowed by time alone, and verdicts against the oracle's sums."""
+    sums = {row[0]: row for row in region_sums("", expected)}
+    names, year = scope_names(expected), window_start("year", START)
+    rows = []
+    for target in TARGETS.targets:
+        row = sums[names[target.scope]]
+        low, best, high = row[7:10] if target.quantity == "energy" else row[10:13]
+        is_whole = target.covers == "whole society"
+        reason = "remainder unknown" if is_whole else ""
+        verdict = "FAIL" if low > target.amount else "PASS" if high <= target.amount else None
+        allowed_now = target.limit * (END - year) // (365 * DAY_MS)
+        rows.append(
+            (
+                *(target.id, names[target.scope], 2026, target.quantity, target.covers),
+                *(*LEVELS[target.id], "UNDECIDABLE" if is_whole else verdict, reason),
+                *(low, best, high, amount(allowed_now), target.amount),
+                *("calendar", row[13], at(END)),
+            )
+        )
+    return sorted(rows, key=lambda row: (row[5] is None, row[5] or 0, row[0]))
+
+
+LEVELS = {
+    "huge": (3, ""),
+    "tiny": (1, ""),
+    "close": (None, "interval too wide"),
+    "society": (None, "remainder unknown"),
+}
+
+
+def level_changes(_: str, expected: Expected) -> Rows:
+    """As the core told them, newest first."""
+    names = scope_names(expected)
+    found = []
+    for hour, told in expected.heard.hours:
+        for one in told.judged:
+            changed = one.said.changed
+            for line in () if changed is None else changed.lines:
+                key = (-hour, one.said.target, -abs(line.best), line.unit, line.cause)
+                row = (
+                    *(at(hour), one.said.target, names[one.stand.target.scope]),
+                    *(changed.before, changed.after, line.unit, line.cause),
+                    *(amount(end) for end in (line.low, line.best, line.high)),
+                    at(hour),
+                )
+                found.append((key, row))
+    return [row for _, row in sorted(found)]
+
+
 OF_PROVINCE: dict[str, Callable[[list[Standing], Expected], Rows]] = {
     "panel 1": summary,
     "panel 2": how_far,
@@ -533,4 +639,10 @@ OF_UNIT: dict[str, Callable[[Standing, Expected], Rows]] = {
     "annotation Watermark (数据截至)": watermark,
     "annotation Alerts (告警)": transitions,
 }
-NAMES = {PROVINCE: set(OF_PROVINCE), UNIT: set(OF_UNIT)}
+OF_REGIONS: dict[str, Callable[[str, Expected], Rows]] = {
+    "panel 1": region_sums,
+    "panel 2": region_hours,
+    "panel 3": targets_now,
+    "panel 4": level_changes,
+}
+NAMES = {PROVINCE: set(OF_PROVINCE), UNIT: set(OF_UNIT), REGIONAL: set(OF_REGIONS)}

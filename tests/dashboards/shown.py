@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 FOLDER = Path(__file__).parents[2] / "dashboards"
-PROVINCE, UNIT = "weir-province", "weir-unit"
+PROVINCE, UNIT, REGIONAL = "weir-province", "weir-unit", "weir-regions"
 
 Json = dict[str, Any]
 

@@ -11,9 +11,9 @@ from oracle import window_figures
 from schemas.calendar import HOUR_MS, moment
 from tests.dashboards import expected
 from tests.dashboards.conftest import Seeded
-from tests.dashboards.expected import OF_PROVINCE, OF_UNIT, Rows
+from tests.dashboards.expected import OF_PROVINCE, OF_REGIONS, OF_UNIT, Rows
 from tests.dashboards.macros import Value, expand
-from tests.dashboards.shown import PROVINCE, UNIT, Query, queries, variables
+from tests.dashboards.shown import PROVINCE, REGIONAL, UNIT, Query, queries, variables
 from tests.dashboards.world import END, NO_QUOTA, START, code
 
 UNITS = [code(number) for number in range(1, 9)]
@@ -74,6 +74,26 @@ def test_a_unit(grafana: psycopg.Connection, seeded: Seeded, query: Query, unit:
     """For every unit, one of which nothing was told."""
     _, rows = asked(grafana, query, unit=unit)
     assert rows == OF_UNIT[query.name](seeded.expected.one(unit), seeded.expected)
+
+
+@pytest.mark.parametrize("scope", ["province:510000", "city:510100", "industry:26"])
+@pytest.mark.parametrize("query", of(REGIONAL))
+def test_regions_and_industries(
+    grafana: psycopg.Connection, seeded: Seeded, query: Query, scope: str
+) -> None:
+    """Sums by the oracle; hours and changes of level as they were told."""
+    _, rows = asked(grafana, query, scope=scope)
+    assert rows == OF_REGIONS[query.name](scope, seeded.expected)
+    assert rows
+
+
+def test_scopes_are_offered(grafana: psycopg.Connection) -> None:
+    """Each that has key units, by name."""
+    _, rows = asked(grafana, Query(REGIONAL, "scope", variables(REGIONAL)["scope"]["query"]))
+    assert [value for _, value in rows] == sorted(
+        ["province:510000", *(f"city:{r}" for r in REGIONS), *(f"industry:{i}" for i in INDUSTRIES)]
+    )
+    assert ("510100 Example city A (示例市甲)", "city:510100") in rows
 
 
 def test_the_world_has_everything_that_the_panels_show(seeded: Seeded) -> None:

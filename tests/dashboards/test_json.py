@@ -13,13 +13,24 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from processors.standings import AMBIGUOUS, MISSING, REMAINDER_UNKNOWN
 from processors.validation import REASONS
 from schemas.calendar import moment
 from schemas.indicator import Reason
+from schemas.regions import Verdict
 from schemas.registry import STATEMENTS, UNIT_OF_MEASURE
 from schemas.rule import Kind
 from tests.dashboards.macros import Value, expand
-from tests.dashboards.shown import DASHBOARDS, FOLDER, PROVINCE, UNIT, Json, Query, queries
+from tests.dashboards.shown import (
+    DASHBOARDS,
+    FOLDER,
+    PROVINCE,
+    REGIONAL,
+    UNIT,
+    Json,
+    Query,
+    queries,
+)
 from tests.dashboards.test_dashboards import INDUSTRIES, REGIONS
 from tests.dashboards.world import END, START, code
 
@@ -29,14 +40,14 @@ BILINGUAL = re.compile(r"[A-Z][^()一-鿿]* \([^()]*[一-鿿][^()]*\)")
 """English first, then Chinese in parentheses."""
 HELPERS = {"unit_code", "link_from", "link_to", "time"}
 """Columns that no one sees, and the time axis."""
-WITHOUT_FIGURES = {(PROVINCE, 2), (UNIT, 7), (UNIT, 9), (UNIT, 10), (UNIT, 11)}
-"""Panels that show instants, points and counts of readings, and no energy."""
+WITHOUT_FIGURES = {(PROVINCE, 2), (UNIT, 7), (UNIT, 9), (UNIT, 10), (UNIT, 11), (REGIONAL, 4)}
+"""Panels that show instants, points and counts of readings, and no energy; or what moved a sum."""
 PANELS = [
     pytest.param(uid, panel, id=f"{uid} {panel['id']}")
     for uid, dashboard in DASHBOARDS.items()
     for panel in dashboard["panels"]
 ]
-each_dashboard = pytest.mark.parametrize("uid", [PROVINCE, UNIT])
+each_dashboard = pytest.mark.parametrize("uid", [PROVINCE, UNIT, REGIONAL])
 each_panel = pytest.mark.parametrize(("uid", "panel"), PANELS)
 
 
@@ -62,9 +73,9 @@ def through_the_types(dashboard: Json) -> Json:
     return result
 
 
-def test_there_are_two() -> None:
+def test_there_are_three() -> None:
     """Found by uid, whatever the files are called."""
-    assert set(DASHBOARDS) == {PROVINCE, UNIT}
+    assert set(DASHBOARDS) == {PROVINCE, UNIT, REGIONAL}
 
 
 @each_dashboard
@@ -163,7 +174,12 @@ def test_an_axis_has_its_unit(uid: str, panel: Json) -> None:
 @pytest.fixture(scope="module")
 def columns(grafana: psycopg.Connection) -> dict[tuple[str, int], list[str]]:
     """The columns of every panel."""
-    values: dict[str, Value] = {"region": REGIONS, "industry": INDUSTRIES, "unit": code(1)}
+    values: dict[str, Value] = {
+        "region": REGIONS,
+        "industry": INDUSTRIES,
+        "unit": code(1),
+        "scope": "city:510100",
+    }
 
     def names(query: Query) -> list[str]:
         sql = expand(query.sql, moment(START), moment(END), values)
@@ -242,6 +258,13 @@ def links_of(panel: Json) -> Iterator[Json]:
         ("Reports (报数方式)", set(STATEMENTS)),
         ("Window (期间)", {"year", "month", "day"}),
         ("Scope (范围)", {"live units", "units in history"}),
+        ("Verdict (判定)", set(get_args(Verdict))),
+        ("Reason (原因)", {MISSING, AMBIGUOUS, REMAINDER_UNKNOWN}),
+        ("Why no level (无等级原因)", {MISSING, REMAINDER_UNKNOWN, "interval too wide", "nothing allowed yet",
+                                  "no level rule of the day"}),
+        ("Level (预警等级)", {"1", "2", "3"}),
+        ("Covers (口径)", {"key units", "whole society"}),
+        ("Schedule (进度)", {"calendar", "seasonal"}),
     ],
 )  # fmt: skip
 def test_every_word_of_the_database_is_told_in_both_languages(name: str, words: set[str]) -> None:

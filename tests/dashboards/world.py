@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+import psycopg
 
 from alerts.batch import Batch, batch_of
 from alerts.batch import Record as Told
@@ -22,7 +23,10 @@ from ingest.world import Plant, default_world
 from oracle import Outcome, World, judge_log
 from oracle_figures import Judged
 from processors.metrics import WorkerMetrics
+from processors.region_rows import HourRows
+from processors.region_store import RegionStore
 from processors.store import Store
+from processors.targets import load
 from processors.worker import Worker
 from schemas.alert import Alert, Notice
 from schemas.calendar import DAY_MS, HOUR_MS, year_start
@@ -30,6 +34,7 @@ from schemas.factors import default_pack
 from schemas.registry import Configuration
 from schemas.rule import DEFAULT_RULES
 from schemas.section import ApplyConfiguration, Record, Refused, Section, Unreadable, partition_of
+from schemas.targets import Targets
 from schemas.topics import PARTITIONS
 from schemas.wire import encode
 
@@ -41,6 +46,20 @@ EARLIER = START - 14 * DAY_MS
 FAULTS = Faults.every(0.01)
 STEP = 400
 """Records in a step of the worker."""
+
+
+TARGET = {"year": 2026, "quantity": "energy", "covers": "key units", "source": "test"}
+TARGETS = Targets.model_validate(
+    {
+        "targets": [
+            TARGET | {"id": "huge", "scope": "province:510000", "amount": "1000000"},
+            TARGET | {"id": "tiny", "scope": "city:510100", "amount": "1"},
+            TARGET | {"id": "close", "scope": "industry:26", "amount": "1000"},
+            TARGET | {"id": "society", "scope": "province:510000", "amount": "1000000", "quantity": "co2", "covers": "whole society"},
+        ]
+    }
+)  # fmt: skip
+"""Well within, above, near its schedule, and without its remainder."""
 
 
 def code(number: int) -> str:
@@ -163,6 +182,8 @@ class Heard:
     alerts: tuple[Alert, ...] = ()
     """Pending and firing."""
     notices: tuple[Notice, ...] = ()
+    hours: tuple[tuple[int, HourRows], ...] = ()
+    """What was told of regions and industries."""
 
 
 def write(told: Province, url: str) -> Heard:
@@ -179,7 +200,18 @@ def write(told: Province, url: str) -> Heard:
     return Heard(
         tuple(a for batch in batches for unit in batch.after.units.values() for a in unit.alerts),
         tuple(notice for batch in batches for notice in batch.notices),
+        tuple(write_regions(url)),
     )
+
+
+def write_regions(url: str) -> Iterator[tuple[int, HourRows]]:
+    """Sum the regions hour by hour, with targets from the first hour on."""
+    with psycopg.connect(url, autocommit=True) as link:
+        assert load(link, TARGETS, author="test", reason="test", from_hour=START)
+    with closing(RegionStore(url, partitions=PARTITIONS)) as store:
+        assert store.lead()
+        while (told := store.tell_next()) is not None:
+            yield told
 
 
 def write_alerts(store: Store, url: str, partition: int) -> Batch:

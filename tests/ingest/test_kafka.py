@@ -76,7 +76,7 @@ def test_topics_are_made_once_and_never_resized(kafka: str, prefix: str) -> None
     """Again is fine; another count is refused, for units would change their partitions."""
     told: list[str] = []
     create_topics(kafka, partitions=PARTITIONS, say=told.append, prefix=prefix)
-    assert len(told) == 4
+    assert len(told) == len(wanted(PARTITIONS))
     assert all("there already" in line for line in told)
     with pytest.raises(ComplaintError, match="has 4 partitions, not 5"):
         create_topics(kafka, partitions=5, say=say, prefix=prefix)
@@ -91,7 +91,7 @@ def test_the_command_keeps_to_the_prefix(
     assert main(["topics", "create", "--partitions", str(PARTITIONS)]) == 0
     told = capsys.readouterr().err.splitlines()
     assert [line for line in told if not line.startswith(f"weir: {prefix}")] == []
-    assert len(told) == 4
+    assert len(told) == len(wanted(PARTITIONS))
 
 
 def test_configurations_are_kept_for_ever(kafka: str, prefix: str) -> None:

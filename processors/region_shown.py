@@ -1,0 +1,146 @@
+"""Where a region or industry stands, for people and for machines: from its rows as last told."""
+
+from collections.abc import Mapping, Sequence
+from typing import cast
+
+from schemas.calendar import rfc3339
+from schemas.scale import as_text
+
+Json = Mapping[str, object]
+Row = Mapping[str, object]
+_COUNTS = ("units", "told", "pending", "silent", "broken", "not_judged")
+_ENDS = ("low", "best", "high")
+_UNITS = {"energy": "tce", "co2": "t"}
+_LEVELS = {1: "level 1, very severe", 2: "level 2, rather severe", 3: "level 3, basically smooth"}
+
+
+def region_shown(
+    scope: str,
+    windows: Sequence[Row],
+    standings: Sequence[Row],
+    changes: Mapping[str, tuple[int, Row]],
+) -> dict[str, object]:
+    """A scope's latest windows and targets, amounts as text with their unit of measure."""
+    return {
+        "scope": scope,
+        "figure_of": "key units",
+        "windows": [_window(row) for row in windows],
+        "targets": [_standing(row, changes.get(str(row["target"]))) for row in standings],
+    }
+
+
+def _window(row: Row) -> dict[str, object]:
+    figures = {name: _figure(row, name) for name in _UNITS}
+    return {
+        "window": row["kind"],
+        **{name: rfc3339(cast("int", row[key])) for name, key in _TIMES.items()},
+        "figures": figures,
+        "share_measured": as_text(cast("int", row["share"])),
+        "counts": {name: row[name] for name in _COUNTS},
+    }
+
+
+def _figure(row: Row, name: str) -> dict[str, object]:
+    ends = {end: as_text(cast("int | None", row[f"{name}_{end}"])) for end in _ENDS}
+    return {"unit_of_measure": _UNITS[name], **ends}
+
+
+_TIMES = {"start": "starts", "end": "ends", "hour": "hour"}
+
+
+def _standing(row: Row, change: tuple[int, Row] | None) -> dict[str, object]:
+    amounts = ("target_amount", "allowed", "low", "best", "high")
+    told: dict[str, object] = {
+        name: row[name] for name in ("target", "year", "quantity", "covers", "basis")
+    }
+    told["hour"] = rfc3339(cast("int", row["hour"]))
+    told["unit_of_measure"] = _UNITS[str(row["quantity"])]
+    told |= {name: as_text(cast("int | None", row[name])) for name in amounts}
+    told |= {name: row[name] for name in ("verdict", "reason", "level", "level_reason", "rule")}
+    told["last_change"] = None if change is None else _change(*change)
+    return told
+
+
+def _change(hour: int, body: Row) -> dict[str, object]:
+    lines = [
+        {
+            "unit": line["unit"],
+            "cause": line["cause"],
+            **{end: as_text(cast("int | None", line[end])) for end in _ENDS},
+        }
+        for line in (*cast("Sequence[Row]", body["lines"]), cast("Row", body["change"]))
+    ]
+    return {
+        "hour": rfc3339(hour),
+        "from": body["before"],
+        "to": body["after"],
+        "rule_changed": body["rule_changed"],
+        "lines": lines[:-1],
+        "change": lines[-1],
+    }
+
+
+# ---- For people
+
+
+def render_region(told: Json) -> str:
+    """The same for a person at a terminal."""
+    lines = [f"{told['scope']}: key units"]
+    for window in cast("Sequence[Json]", told["windows"]):
+        lines += ["", *_window_lines(window)]
+    for standing in cast("Sequence[Json]", told["targets"]):
+        lines += ["", *_standing_lines(standing)]
+    return "\n".join(lines)
+
+
+def _window_lines(window: Json) -> list[str]:
+    counts = cast("Mapping[str, int]", window["counts"])
+    share = 100 * float(str(window["share_measured"]))
+    counted = (
+        f"  {counts['units']} units: {counts['told']} told, {counts['pending']} pending, {counts['silent']} with silent points,"
+        f" {counts['broken']} above their quota, {counts['not_judged']} undecidable; {share:.2f}% measured"
+    )
+    lines = [
+        f"{window['window']} from {window['start']}, told for {window['hour']}",
+        counted,
+        f"  {'':8} {'low':>18} {'best':>18} {'high':>18}",
+    ]
+    for name, figure in cast("Mapping[str, Json]", window["figures"]).items():
+        ends = " ".join(f"{_end(figure[end]):>18}" for end in _ENDS)
+        lines.append(f"  {name:8} {ends} {figure['unit_of_measure']}")
+    return lines
+
+
+def _standing_lines(standing: Json) -> list[str]:
+    unit = standing["unit_of_measure"]
+    reason = f" ({standing['reason']})" if standing["reason"] else ""
+    level = _LEVELS.get(cast("int", standing["level"]), f"no data ({standing['level_reason']})")
+    used = ", ".join(_end(standing[end]) for end in _ENDS)
+    head = (
+        f"target {standing['target']}: {standing['target_amount']} {unit} of {standing['quantity']} in {standing['year']},"
+        f" of {standing['covers']}, at {standing['hour']}"
+    )
+    lines = [
+        head,
+        f"  {standing['verdict']}{reason}: used [{used}] {unit}",
+        f"  {level}: allowed until then {standing['allowed']} {unit}, {standing['basis']}; rule {standing['rule'] or 'none'}",
+    ]
+    change = cast("Json | None", standing["last_change"])
+    return lines if change is None else [*lines, *_change_lines(change, str(unit))]
+
+
+def _change_lines(change: Json, unit: str) -> list[str]:
+    old, new = (change[end] or "no data" for end in ("from", "to"))
+    lines = [
+        f"  level changed {old} -> {new} at {change['hour']}; used less allowed moved within the hour by"
+    ]
+    for line in (*cast("Sequence[Json]", change["lines"]), cast("Json", change["change"])):
+        ends = [_end(line[end]) for end in _ENDS]
+        moved = ends[0] if ends[0] == ends[2] else f"[{', '.join(ends)}]"
+        name = " ".join(str(line[key]) for key in ("unit", "cause") if line[key])
+        lines.append(f"    {moved:>28} {unit}  {name}")
+    return [*lines, *(["    (the level rule changed)"] if change["rule_changed"] else [])]
+
+
+def _end(text: object) -> str:
+    return "unknown" if text is None else str(text)

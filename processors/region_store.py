@@ -1,0 +1,521 @@
+"""The tables of regions and industries: one transaction an hour, by whoever holds the advisory lock.
+
+The lock is the connection's: who lost the one lost the other, and cannot write.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import LiteralString, NamedTuple, cast
+
+import psycopg
+from psycopg import Connection
+from psycopg.rows import TupleRow
+
+from processors.aggregation import (
+    Gathering,
+    Kind,
+    Member,
+    Span,
+    Telling,
+    Told,
+    first_hour,
+    tellings_in,
+)
+from processors.region_rows import (
+    HourRows,
+    Judged,
+    Scene,
+    level_messages,
+    rows_of,
+    spans_of,
+    subject,
+)
+from processors.standings import Level
+from processors.store import passes
+from schemas.calendar import HOUR_MS
+from schemas.double_control import Amount
+from schemas.regions import Window
+from schemas.section import partition_of
+from schemas.targets import Targets, TargetVersion
+
+Link = Connection[TupleRow]
+
+_LEADER = 4_932_004_934
+"""Advisory lock of the one aggregator."""
+HOUR_LOCK = 4_932_004_935
+"""Advisory lock of a transaction that tells an hour, or that decides from which hour on targets hold."""
+_FETCH = 2_000
+_BEFORE, _BEYOND = (-1, -1), (2**62, 0)
+
+_LAST = "SELECT hour FROM aggregation"
+_FIRST_TICK = """
+SELECT min(at) FROM tick WHERE generation = %s AND partition = %s AND unit = 0"""
+_CUT = """
+SELECT "offset", position FROM tick
+WHERE generation = %s AND partition = %s AND unit = 0 AND at >= %s ORDER BY at, "offset" LIMIT 1"""
+_NEWEST_TICK = """
+SELECT max(at) FROM tick WHERE generation = %s AND partition = %s AND unit = 0"""
+_CUTS = """
+SELECT generation, partition, "offset", position FROM region_cut WHERE hour = %s"""
+_LOGS = "SELECT generation, partition FROM partition WHERE generation < %s ORDER BY 1, 2"
+_OUTBOX = """
+SELECT payload FROM outbox
+WHERE generation = %s AND partition = %s AND ("offset", position) > (%s, %s)
+  AND ("offset", position) <= (%s, %s) ORDER BY "offset", position, number"""
+_APPLIED = """
+SELECT partition, substring(text FROM 'apply configuration (\\d+)')::integer AS version FROM control
+WHERE generation = %s AND "offset" < %s AND partition = %s AND text LIKE 'apply configuration %%'
+UNION SELECT partition, substring(text FROM 'apply configuration (\\d+)')::integer FROM control
+WHERE generation < %s AND text LIKE 'apply configuration %%'"""
+_MEMBERS = """
+SELECT u.unit ->> 'code', u.unit ->> 'region', u.unit ->> 'industry',
+       (SELECT min(ms_of((p.point ->> 'valid_from')::timestamptz))
+        FROM jsonb_array_elements(u.unit -> 'points') AS p (point))
+FROM configuration c CROSS JOIN LATERAL jsonb_array_elements(c.body -> 'units') AS u (unit)
+WHERE c.version = %s"""
+_TELLING = """unit, kind, starts, ends, as_of, cause, silent, verdict, fed, share,
+  energy_low, energy_best, energy_high, co2_low, co2_best, co2_high"""
+_DUE = f"SELECT {_TELLING} FROM region_telling WHERE NOT counted AND as_of <= %s ORDER BY as_of"  # noqa: S608 - our own columns
+_COUNTED = f"SELECT {_TELLING} FROM region_telling WHERE kind = %s AND starts = %s AND counted"  # noqa: S608 - our own columns
+_FORGET_DUE = "DELETE FROM region_telling WHERE NOT counted AND as_of <= %s"
+_FORGET_OLDER = """
+DELETE FROM region_telling t USING unnest(%s::text[], %s::bigint[], %s::text[]) AS s (kind, starts, unit)
+WHERE t.kind = s.kind AND t.starts = s.starts AND t.unit = s.unit AND t.counted"""
+_FORGET_AHEAD = """
+DELETE FROM region_telling t USING unnest(%s::text[], %s::bigint[], %s::text[], %s::bigint[]) AS s (kind, starts, unit, as_of)
+WHERE t.kind = s.kind AND t.starts = s.starts AND t.unit = s.unit AND t.as_of = s.as_of"""
+_COPY_TELLINGS = f"COPY region_telling (counted, {_TELLING}) FROM STDIN"
+_COPY_HOURS = """
+COPY region_hour (scope, kind, starts, hour, ends, energy_low, energy_best, energy_high, co2_low, co2_best, co2_high,
+  share, units, told, pending, silent, broken, not_judged) FROM STDIN"""
+_COPY_OUTBOX = "COPY region_outbox (hour, number, partition, key, payload) FROM STDIN"
+_TARGETS = """
+SELECT version, from_hour, body FROM target_version WHERE from_hour <= %s
+ORDER BY from_hour DESC, version DESC LIMIT 1"""
+_LEVELS = """
+SELECT DISTINCT ON (target) target, scope, year, quantity, covers, level, level_reason, last_known
+FROM target_hour WHERE target = ANY(%s) ORDER BY target, hour DESC"""
+_STANDING = """
+INSERT INTO target_hour (target, hour, version, scope, year, quantity, covers, target_amount, allowed, basis,
+  low, best, high, verdict, reason, level, level_reason, last_known, rule)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+_CHANGE = """
+INSERT INTO level_change (target, hour, scope, from_level, to_level, body)
+VALUES (%s, %s, %s, %s, %s, %s::jsonb)"""
+_TOLD = """
+INSERT INTO aggregation (hour) VALUES (%s) ON CONFLICT (one) DO UPDATE SET hour = excluded.hour"""
+_UNPUBLISHED = """
+SELECT o.hour, o.number, o.partition, o.key, o.payload FROM region_outbox o CROSS JOIN aggregation a
+WHERE (o.hour, o.number) > (a.outbox_hour, a.outbox_number) ORDER BY o.hour, o.number LIMIT %s"""
+_PUBLISHED = "UPDATE aggregation SET outbox_hour = %s, outbox_number = %s"
+_NEWEST_WINDOWS = """
+SELECT r.kind, r.starts, r.ends, r.hour, r.energy_low, r.energy_best, r.energy_high, r.co2_low, r.co2_best, r.co2_high,
+       r.share, r.units, r.told, r.pending, r.silent, r.broken, r.not_judged
+FROM (VALUES ('year'), ('month')) AS k (kind)
+CROSS JOIN LATERAL (SELECT DISTINCT starts FROM region_hour h WHERE h.scope = %(scope)s AND h.kind = k.kind
+                    ORDER BY starts DESC LIMIT 2) AS w
+CROSS JOIN LATERAL (SELECT * FROM region_hour h WHERE h.scope = %(scope)s AND h.kind = k.kind AND h.starts = w.starts
+                    ORDER BY h.hour DESC LIMIT 1) AS r
+ORDER BY r.kind DESC, r.starts DESC"""
+_NEWEST_STANDINGS = """
+SELECT DISTINCT ON (target) target, hour, year, quantity, covers, target_amount, allowed, basis, low, best, high,
+       verdict, reason, level, level_reason, rule
+FROM target_hour WHERE scope = %(scope)s ORDER BY target, hour DESC"""
+_NEWEST_CHANGES = """
+SELECT DISTINCT ON (target) target, hour, body FROM level_change WHERE scope = %(scope)s ORDER BY target, hour DESC"""
+
+
+class AwayError(Exception):
+    """The database does not answer: waiting helps."""
+
+
+class TablesError(Exception):
+    """The tables are not as this release knows them: waiting does not help."""
+
+
+class Cut(NamedTuple):
+    """Where an hour cuts a partition's log."""
+
+    generation: int
+    partition: int
+    offset: int
+    position: int
+
+
+class Message(NamedTuple):
+    """One of the outbox, in the order of (hour, number)."""
+
+    hour: int
+    number: int
+    partition: int | None
+    """Of weir.indicators.v1; None: it goes to weir.regions.v1."""
+    key: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What was told of one scope last; rows as the tables have them, by name."""
+
+    windows: Sequence[Mapping[str, object]]
+    standings: Sequence[Mapping[str, object]]
+    changes: Mapping[str, tuple[int, Mapping[str, object]]]
+    """By target: when its level changed last, and what moved it."""
+
+
+class RegionStore:
+    """The tables, as the aggregator sees them. Raises AwayError and TablesError."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        generation: int = 1,
+        partitions: int,
+        at_point: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`at_point` is for tests."""
+        self._url, self._generation, self._partitions = url, generation, partitions
+        self._at_point = at_point
+        self._link: Link | None = None
+        self._leads = False
+        self._members: dict[int, list[Member]] = {}
+        self._targets: dict[int, TargetVersion] = {}
+
+    def close(self) -> None:
+        """Give up the connection, and the lock with it."""
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+        self._leads = False
+
+    def lead(self) -> bool:
+        """Whether this is the one aggregator, from now until the connection ends."""
+        with self._linked() as link:
+            if not self._leads:
+                row = link.execute("SELECT pg_try_advisory_lock(%s)", (_LEADER,)).fetchone()
+                self._leads = bool(row and row[0])
+        return self._leads
+
+    @contextmanager
+    def _linked(self) -> Iterator[Link]:
+        try:
+            if self._link is None:
+                self._link = psycopg.connect(
+                    self._url,
+                    autocommit=True,
+                    application_name="weir aggregator",
+                    connect_timeout=5,
+                    keepalives_idle=5,
+                    keepalives_interval=2,
+                    keepalives_count=3,
+                    tcp_user_timeout=15_000,
+                )
+                self._link.execute("SET timezone = 'UTC'; SET jit = off")
+            yield self._link
+        except psycopg.Error as error:
+            closed = self._link is None or self._link.closed
+            self.close()
+            if passes(error, closed=closed):
+                message = (
+                    f"the database does not answer: {str(error).strip() or type(error).__name__}"
+                )
+                raise AwayError(message) from error
+            raise TablesError(str(error).strip()) from error
+
+    # ---- An hour
+
+    def lag_hours(self) -> int | None:
+        """Full hours that every partition is past and that were not told; None before the first."""
+        with self._linked() as link:
+            newest = [
+                link.execute(_NEWEST_TICK, (self._generation, partition)).fetchone()
+                for partition in range(self._partitions)
+            ]
+            last = link.execute(_LAST).fetchone()
+        ticks = [row[0] for row in newest if row and row[0] is not None]
+        if last is None or len(ticks) < self._partitions:
+            return None
+        return int(max(0, (min(ticks) - last[0]) // HOUR_MS))
+
+    def tell_next(self) -> tuple[int, HourRows] | None:
+        """Tell the next hour in one transaction; None where it is not due. Only who leads may ask."""
+        with self._linked() as link:
+            with link.transaction():
+                link.execute("SELECT pg_advisory_xact_lock(%s)", (HOUR_LOCK,))
+                found = self._next(link)
+                if found is None:
+                    return None
+                hour, last, cuts = found
+                rows = self._tell(link, hour, last, cuts)
+                self._at_point("before commit")
+            self._at_point("committed")
+            return hour, rows
+
+    def _logs(self, link: Link) -> dict[int, list[int]]:
+        """The partitions of each generation; of the present one those that the settings say."""
+        logs: dict[int, list[int]] = defaultdict(list)
+        for generation, partition in link.execute(_LOGS, (self._generation,)):
+            logs[generation].append(partition)
+        return {**logs, self._generation: list(range(self._partitions))}
+
+    def _next(self, link: Link) -> tuple[int, int | None, list[Cut]] | None:
+        """The next hour, the one before it, and its cuts, if every partition is past it.
+
+        By the first generation of the log in which all are: what a later one holds came after.
+        """
+        row = link.execute(_LAST).fetchone()
+        last = None if row is None else int(row[0])
+        since = 0
+        if last is not None:
+            since = max(int(generation) for generation, *_ in link.execute(_CUTS, (last,)))
+        for generation, partitions in sorted(self._logs(link).items()):
+            if generation < since:
+                continue
+            hour = self._first(link, generation, partitions) if last is None else last + HOUR_MS
+            cuts = None if hour is None else self._cuts(link, hour, generation, partitions)
+            if hour is not None and cuts is not None:
+                return hour, last, cuts
+        return None
+
+    @staticmethod
+    def _first(link: Link, generation: int, partitions: Sequence[int]) -> int | None:
+        ticks = []
+        for partition in partitions:
+            row = link.execute(_FIRST_TICK, (generation, partition)).fetchone()
+            if row is None or row[0] is None:
+                return None
+            ticks.append(int(row[0]))
+        return first_hour(ticks)
+
+    @staticmethod
+    def _cuts(
+        link: Link, hour: int, generation: int, partitions: Sequence[int]
+    ) -> list[Cut] | None:
+        cuts = []
+        for partition in partitions:
+            found = link.execute(_CUT, (generation, partition, hour)).fetchone()
+            if found is None:
+                return None
+            cuts.append(Cut(generation, partition, *found))
+        return cuts
+
+    def _tell(self, link: Link, hour: int, last: int | None, cuts: Sequence[Cut]) -> HourRows:
+        earlier = [] if last is None else [Cut(*row) for row in link.execute(_CUTS, (last,))]
+        gathering = self._gather(link, hour, earlier, cuts)
+        targets, old = self._targets_at(link, hour), self._targets_at(link, hour - HOUR_MS)
+        spans = spans_of(hour, gathering.spans(), None if targets == old else targets)
+        counted = {span: self._counted(link, span) for span in spans}
+        fresh = {
+            span: {key[0]: one for key, one in gathering.fresh.items() if key[1] == span}
+            for span in spans
+        }
+        before = Scene(hour - HOUR_MS, self._members_at(link, earlier), counted, old)
+        told = {span: {**counted[span], **fresh[span]} for span in spans}
+        after = Scene(hour, self._members_at(link, cuts), told, targets)
+        rows = rows_of(before, after, self._levels(link, targets))
+        self._keep(link, gathering)
+        self._write(link, hour, cuts, rows)
+        return rows
+
+    def _gather(
+        self, link: Link, hour: int, earlier: Sequence[Cut], cuts: Sequence[Cut]
+    ) -> Gathering:
+        """All that was told between the cuts, and what was told for this hour ahead of it."""
+        gathering = Gathering(hour)
+        gathering.add(_telling(row) for row in link.execute(_DUE, (hour,)))
+        begins = {cut[:2]: cut[2:] for cut in earlier}
+        ends = {cut[:2]: cut[2:] for cut in cuts}
+        since, until = (
+            max((cut.generation for cut in some), default=0) for some in (earlier, cuts)
+        )
+        for generation, partitions in sorted(self._logs(link).items()):
+            for partition in partitions if since <= generation <= until else ():
+                log = generation, partition
+                # An earlier generation's log was digested to its end before the next one began.
+                begin, end = begins.get(log, _BEFORE), ends.get(log, _BEYOND)
+                with link.cursor(name="told", binary=True) as cursor:
+                    cursor.itersize = _FETCH
+                    for (payload,) in cursor.execute(_OUTBOX, (*log, *begin, *end)):
+                        gathering.add(tellings_in(payload))
+        return gathering
+
+    def _counted(self, link: Link, span: Span) -> Told:
+        rows = link.execute(_COUNTED, (span.kind, span.start))
+        return {telling.unit: telling for telling in map(_telling, rows)}
+
+    def _members_at(self, link: Link, cuts: Sequence[Cut]) -> list[Member]:
+        """The units whose registration stands before the cut of their partition."""
+        found: dict[str, Member] = {}
+        for cut in cuts:
+            key = (cut.generation, cut.offset, cut.partition, cut.generation)
+            for _, version in sorted(link.execute(_APPLIED, key).fetchall(), key=lambda r: r[1]):
+                mine = (
+                    member
+                    for member in self._members_of(link, version)
+                    if partition_of(member.unit, len(cuts)) == cut.partition
+                )
+                found.update((member.unit, member) for member in mine)
+        return [found[unit] for unit in sorted(found)]
+
+    def _members_of(self, link: Link, version: int) -> Sequence[Member]:
+        """The units of one configuration, which never changes."""
+        if version not in self._members:
+            rows = link.execute(_MEMBERS, (version,)).fetchall()
+            self._members[version] = [Member(*row) for row in rows]
+        return self._members[version]
+
+    def _targets_at(self, link: Link, hour: int) -> TargetVersion | None:
+        row = link.execute(_TARGETS, (hour,)).fetchone()
+        if row is None:
+            return None
+        version, from_hour, body = row
+        if version not in self._targets:
+            targets = Targets.model_validate(body)
+            self._targets[version] = TargetVersion(
+                version=version, from_hour=from_hour, targets=targets
+            )
+        return self._targets[version]
+
+    def _levels(self, link: Link, targets: TargetVersion | None) -> dict[str, Level]:
+        """Where the targets stood when they were judged last."""
+        subjects = (
+            {} if targets is None else {one.id: subject(one) for one in targets.targets.targets}
+        )
+        rows = link.execute(_LEVELS, (list(subjects),)) if subjects else ()
+        return {
+            target: Level(*level)
+            for target, scope, year, quantity, covers, *level in rows
+            if subjects[target] == (scope, year, quantity, covers)
+        }
+
+    # ---- Writing
+
+    def _keep(self, link: Link, gathering: Gathering) -> None:
+        link.execute(_FORGET_DUE, (gathering.hour,))
+        for statement, keys in (
+            (_FORGET_OLDER, [(s.kind, s.start, unit) for unit, s in gathering.fresh]),
+            (_FORGET_AHEAD, [(s.kind, s.start, unit, at) for unit, s, at in gathering.ahead]),
+        ):
+            if keys:
+                link.execute(statement, [list(column) for column in zip(*keys, strict=True)])
+        with link.cursor().copy(_COPY_TELLINGS) as copy:
+            for telling in gathering.fresh.values():
+                copy.write_row((True, *_columns(telling)))
+            for telling in gathering.ahead.values():
+                copy.write_row((False, *_columns(telling)))
+
+    def _write(self, link: Link, hour: int, cuts: Sequence[Cut], rows: HourRows) -> None:
+        with link.cursor().copy(_COPY_HOURS) as copy:
+            for span, by_scope in rows.windows.items():
+                for scope, window in by_scope.items():
+                    copy.write_row((scope, span.kind, span.start, hour, span.end, *_sums(window)))
+        for judged in rows.judged:
+            _write_standing(link, hour, judged)
+        with link.cursor().copy(_COPY_OUTBOX) as copy:
+            levels = level_messages(rows, hour, generation=cuts[0].generation, partitions=len(cuts))
+            told = [(None, one.scope, one.model_dump_json()) for one in rows.messages] + [
+                (one.version.partition, one.subject, one.model_dump_json()) for one in levels
+            ]
+            for number, (partition, key, payload) in enumerate(told):
+                copy.write_row((hour, number, partition, key, payload.encode()))
+        with link.cursor().copy(
+            'COPY region_cut (hour, generation, partition, "offset", position) FROM STDIN'
+        ) as copy:
+            for cut in cuts:
+                copy.write_row((hour, *cut))
+        link.execute(_TOLD, (hour,))
+
+    # ---- The outbox
+
+    def unpublished(self, limit: int) -> list[Message]:
+        """The first messages beyond the cursor, in order."""
+        with self._linked() as link:
+            return [Message(*row) for row in link.execute(_UNPUBLISHED, (limit,))]
+
+    def published(self, last: Message) -> None:
+        """Remember the last message that Kafka has."""
+        with self._linked() as link:
+            link.execute(_PUBLISHED, (last.hour, last.number))
+
+    # ---- Showing
+
+    def shown(self, scope: str) -> Shown:
+        """What was told of a scope last."""
+        with self._linked() as link:
+            changes = link.execute(_NEWEST_CHANGES, {"scope": scope}).fetchall()
+            return Shown(
+                windows=_by_name(link, _NEWEST_WINDOWS, scope),
+                standings=_by_name(link, _NEWEST_STANDINGS, scope),
+                changes={target: (hour, body) for target, hour, body in changes},
+            )
+
+
+def _by_name(link: Link, query: LiteralString, scope: str) -> list[dict[str, object]]:
+    cursor = link.execute(query, {"scope": scope})
+    names = [column.name for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _telling(row: TupleRow) -> Telling:
+    unit, kind, starts, ends, *rest = row
+    as_of, cause, silent, verdict, fed, share, *amounts = rest
+    return Telling(
+        unit=unit,
+        span=Span(cast("Kind", kind), starts, ends),
+        as_of=as_of,
+        cause=cause,
+        silent=silent,
+        verdict=verdict,
+        fed=fed,
+        share=share,
+        energy=Amount(*amounts[:3]),
+        co2=Amount(*amounts[3:]),
+    )
+
+
+def _columns(telling: Telling) -> tuple[object, ...]:
+    energy, co2 = telling.energy, telling.co2
+    return (
+        telling.unit,
+        *telling.span,
+        telling.as_of,
+        telling.cause,
+        telling.silent,
+        telling.verdict,
+        telling.fed,
+        telling.share,
+        *(energy.low, energy.best, energy.high),
+        *(co2.low, co2.best, co2.high),
+    )
+
+
+def _sums(window: Window) -> tuple[int | None, ...]:
+    energy, co2, counts = window.energy, window.co2, window.counts
+    return (
+        *(energy.low, energy.best, energy.high),
+        *(co2.low, co2.best, co2.high),
+        window.share_measured,
+        *(counts.units, counts.told, counts.pending),
+        *(counts.silent, counts.broken, counts.not_judged),
+    )
+
+
+def _write_standing(link: Link, hour: int, judged: Judged) -> None:
+    said, target, level = judged.said, judged.stand.target, judged.level
+    link.execute(
+        _STANDING,
+        (
+            *(target.id, hour, said.version, target.scope, target.year, target.quantity),
+            *(target.covers, said.amount, said.allowed, said.basis),
+            *(said.used.low, said.used.best, said.used.high, said.verdict, said.reason),
+            *(level.level, level.reason, level.last_known, said.rule),
+        ),
+    )
+    if said.changed is not None:
+        body = json.dumps(said.changed.model_dump(mode="json"))
+        key = (target.id, hour, target.scope, said.changed.before, said.changed.after)
+        link.execute(_CHANGE, (*key, body))
