@@ -1,4 +1,4 @@
-"""Ten mutations of the stream, each of which must fall to a law: `python -m tests.mutants [WORD ...]`.
+"""Mutations of the stream, each of which must fall to a law: `python -m tests.mutants [WORD ...]`.
 
 Each is applied to a copy of the tree, in which the laws run until one fails. The copy as it is must
 pass first. Words choose the mutations whose names hold one of them.
@@ -60,6 +60,8 @@ class Mutation:
 AMOUNTS = "processors/amounts.py"
 CLAIMS = "processors/claims.py"
 ENGINE = "processors/engine.py"
+REBUILD = "processors/rebuild.py"
+RESTATEMENT = "processors/restatement.py"
 SEGMENTS = "processors/segments.py"
 WINDOWS = "processors/windows.py"
 
@@ -72,12 +74,12 @@ CLAIM_SET = "claims: set[tuple[int, int, int, int]] = field(default_factory=set)
 CLAIM_DICT = "claims: dict[tuple[int, int, int, int], None] = field(default_factory=dict)"
 OUTSIDE = "outside = allowed(rated, a, x) + allowed(rated, y, b)"
 TAKE = """            if len(some):
-                yield from self._take(readings, series, some, code, classes, outcome)
+                yield from self._take(readings, series, some, claims, classes, outcome)
 """
 JUDGE = """            if number in chunk.moments:
                 yield from judge(self.state, chunk.moments[number], outcome.told)
 """
-FACTOR = "numerator[quantity, t, year], denominator[quantity, t, year]"
+FACTOR = "numerator[pack, quantity, t, year], denominator[pack, quantity, t, year]"
 
 MUTATIONS = (
     Mutation(
@@ -157,6 +159,28 @@ MUTATIONS = (
                 "for t in (0, 1))",
             ),
         ),
+    ),
+    Mutation(
+        "what was rejected is not judged again",
+        (Swap(REBUILD, "((_AGAIN, ~self._too_old(row)),)", "()"),),
+    ),
+    Mutation(
+        "a meter's exchange leaves its readings to the first meter",
+        (Swap(ENGINE, "indices[np.maximum(place, 0)]", "indices[0 * place]"),),
+    ),
+    Mutation(
+        "a claim that the entry no longer admits still counts",
+        (
+            Swap(
+                CLAIMS,
+                "if state.revised[state.p_unit[state.s_point[series]]]:",
+                "if False:",
+            ),
+        ),
+    ),
+    Mutation(
+        "a restated unit keeps its factors",
+        (Swap(RESTATEMENT, "state.pack[u] = state.pack_at(asked.version)", "pass"),),
     ),
 )
 

@@ -140,6 +140,17 @@ def crosses_an_edge(shell: Shell) -> bool:
     )
 
 
+def is_restated(shell: Shell) -> bool:
+    """A unit was worked out again under another entry, or converted by other factors."""
+    causes = (b'"cause":"restatement"', b'"cause":"factor"')
+    return any(cause in row.payload for row in shell.store.outbox for cause in causes)
+
+
+def has_other_limits(shell: Shell) -> bool:
+    """A limit changed, or a unit began to wait."""
+    return any(b'"cause":"limit"' in row.payload for row in shell.store.outbox)
+
+
 PATHS: dict[str, Callable[[Shell], bool]] = {
     "late fetch": was_late,
     "repeat": repeats,
@@ -151,6 +162,8 @@ PATHS: dict[str, Callable[[Shell], bool]] = {
     "several cadences": has_several_cadences,
     "gap over a window's edge": crosses_an_edge,
     "late against a step in flight": had_to_wait,
+    "restated": is_restated,
+    "another limit": has_other_limits,
 }
 
 

@@ -271,8 +271,8 @@ def draw_point(rng: random.Random, name: str, start: int) -> Point:
 def draw_revisions(
     rng: random.Random, configurations: dict[int, Configuration], start: int
 ) -> dict[int, Configuration]:
-    """Later versions of some unit's entry, in every third world; the first may take a point away, to be told of later."""
-    if rng.random() < 0.65:
+    """Later versions of some unit's entry, in every second world; the first may take a point away, to be told of later."""
+    if rng.random() < 0.5:
         return {}
     code = rng.choice(configurations[1].registry.units).code
     found: dict[int, Configuration] = {}
