@@ -5,18 +5,12 @@ import random
 import pytest
 from hypothesis import given, settings
 
-from processors.state import LAYOUT, State, factor_tables
-from schemas.registry import Unit
+from processors.state import _SCALARS_OF, LAYOUT, State, factor_tables
 from tests.processors.laws_shell import PACK, Shell, state_of
 from tests.processors.worlds import CODES, PARTITIONS, World, plans, point, unit, worlds
 
 fewer = settings(max_examples=settings().max_examples // 5)
 """The laws restart and hand over in every case; here it is looked at more closely."""
-
-
-def by_code(world: World) -> dict[str, Unit]:
-    """The units by their codes."""
-    return {unit.code: unit for unit in world.units}
 
 
 def blobs(state: State, codes: list[str]) -> dict[str, bytes]:
@@ -30,7 +24,7 @@ def blobs(state: State, codes: list[str]) -> dict[str, bytes]:
 def test_there_and_back(world: World, plan: random.Random) -> None:
     """Whatever happened: the state out and in is the same state."""
     state = Shell(world, plan).run().engine.state
-    units, codes = by_code(world), sorted(state.index)
+    units, codes = {unit.code: unit for unit in state.units}, sorted(state.index)
     out = blobs(state, codes)
     fresh = State(factor_tables(PACK))
     fresh.restore([(units[code], 0, out[code]) for code in reversed(codes)])
@@ -61,6 +55,17 @@ def hours_in_memory(state: State, codes: list[str]) -> list[tuple[str, int, int,
         if code in codes:
             found.append((code, int(state.c_quantity[carrier]), hour, row))
     return sorted(found)
+
+
+def test_the_layout_before_is_read() -> None:
+    """It lacked the two last scalars: nobody waited, and nobody was restated."""
+    told = unit(point())
+    (stored,) = state_of(told).export([0])
+    scalars = 2 + 8 * len(_SCALARS_OF[2])
+    older = b"\x02\x00" + stored.blob[2:scalars] + stored.blob[scalars + 16 :]
+    state = state_of()
+    state.restore([(told, 0, older)])
+    assert blobs(state, [CODES[0]]) == {CODES[0]: stored.blob}
 
 
 def test_another_layout_is_refused() -> None:
