@@ -245,7 +245,7 @@ class App(faust.App):
 
     def __init__(self, settings: AlertSettings, worker: Worker) -> None:
         super().__init__(
-            settings.alerts_group,
+            settings.group,
             broker=[f"kafka://{server}" for server in settings.kafka.split(",")],
             store="memory://",
             autodiscover=False,
@@ -263,7 +263,7 @@ class App(faust.App):
             broker_heartbeat_interval=settings.alerts_session_seconds / 5,
             broker_request_timeout=90.0,
         )
-        self.topic_name = settings.alerts_topic
+        self.topic_name = settings.topic
         self.worker = worker
 
     def _new_transport(self) -> TransportT:
@@ -299,7 +299,7 @@ class App(faust.App):
 def create_app(settings: AlertSettings, worker: Worker) -> App:
     """Wire the app. Importing this module reads, opens and registers nothing."""
     app = App(settings, worker)
-    topic = app.topic(settings.alerts_topic, value_type=bytes, value_serializer="raw")
+    topic = app.topic(settings.topic, value_type=bytes, value_serializer="raw")
 
     @app.on_rebalance_complete.connect
     async def take(_: object, /, *__: object, **___: object) -> None:
@@ -398,6 +398,7 @@ def run(
         metrics=metrics,
         repeat_seconds=settings.alerts_repeat_seconds,
         clock=time.monotonic,
+        at_point=at_point,
     )
     worker.wake = delivery.wake
     stopped = threading.Event()

@@ -19,10 +19,21 @@ class AlertSettings(Settings):
     """How often Alertmanager hears again of what fires. It forgets after four times as long."""
     alerts_http: HostAndPort = "127.0.0.1:9103"
     """Where /metrics, /healthz and /readyz are; on the loopback unless told otherwise."""
-    alerts_topic: TopicName = topics.INDICATORS
-    alerts_group: TopicName = "weir-alerts"
-    """Name of the consumer group: who shares the partitions out among themselves."""
+    alerts_topic: TopicName | None = None
+    """The indicators' topic by its whole name; else WEIR_TOPIC_PREFIX and its usual one."""
+    alerts_group: TopicName | None = None
+    """The consumer group, by its whole name: who shares the partitions out among themselves."""
     alerts_session_seconds: Annotated[float, Field(ge=6, le=300)] = 10
     """How long a worker may be silent before the broker gives its partitions to another."""
     alerts_stuck_seconds: Annotated[float, Field(ge=10)] = 120
     """With indicators waiting and none heard for so long, the process ends itself."""
+
+    @property
+    def topic(self) -> str:
+        """Where the indicators are."""
+        return self.alerts_topic or self.topic_prefix + topics.INDICATORS
+
+    @property
+    def group(self) -> str:
+        """Under which name the workers share the partitions out."""
+        return self.alerts_group or self.topic_prefix + topics.ALERTS

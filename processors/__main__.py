@@ -17,6 +17,7 @@ from processors.show import render, shown
 from processors.stop_at import StopAt
 from schemas import topics
 from schemas.factors import default_pack
+from schemas.failure_point import VARIABLE
 from schemas.settings import Settings, SettingsError
 from schemas.wire import LayoutError
 
@@ -178,7 +179,7 @@ def _worker(options: argparse.Namespace) -> int:
 
     settings = Settings.read()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    points = StopAt(os.environ.get("WEIR_TEST_STOP_AT", ""))
+    points = StopAt(os.environ.get(VARIABLE, ""))
     at_point = points.at_point
     metrics = WorkerMetrics()
     store = Store(
