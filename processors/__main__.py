@@ -147,7 +147,9 @@ def _add_worker(parser: argparse.ArgumentParser) -> None:
         help="how long the group waits for a silent worker",
     )
     parser.add_argument(
-        "--instance", help="stable name of this worker in its group (static membership)"
+        "--instance",
+        help="stable name of this worker in its group (static membership), else WEIR_INSTANCE:"
+        " started again within its session it takes nobody's partitions",
     )
     parser.add_argument(
         "--metrics-port",
@@ -181,7 +183,7 @@ def _worker(options: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     points = StopAt(os.environ.get(VARIABLE, ""))
     at_point = points.at_point
-    metrics = WorkerMetrics()
+    metrics = WorkerMetrics(tick_silence_seconds=settings.tick_silence_seconds)
     store = Store(
         _database(),
         generation=settings.generation,
@@ -203,7 +205,7 @@ def _worker(options: argparse.Namespace) -> int:
     joined = Options(
         settings.kafka,
         options.session,
-        options.instance,
+        options.instance or settings.instance,
         settings.topic_prefix + topics.PROCESSORS,
         settings.topic_prefix + topics.READINGS,
         settings.topic_prefix + topics.INDICATORS,
