@@ -3,7 +3,8 @@
 import socket
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -55,6 +56,20 @@ def test_what_has_ended_ends_now(receiver: Receiver) -> None:
     ((alert,),) = (post.body for post in receiver.posts)
     assert alert["labels"] == firing.labels
     assert alert["endsAt"] == "2026-11-23T06:00:00.000Z"
+
+
+@pytest.mark.parametrize("date", ["Mon, 23 Nov 2026 05:00:00 GMT", "Mon, 23 Nov 2026 07:00:00 GMT"])
+def test_alertmanagers_own_clock_counts(receiver: Receiver, date: str) -> None:
+    """Ours may be an hour fast or slow: what fires must not end there, and what has ended must."""
+    receiver.date = date
+    there = parsedate_to_datetime(date)
+    firing, resolved = notices("x.")
+    alertmanager(receiver).notify(
+        [Telling(firing, fired_at=START), Telling(resolved, fired_at=START)]
+    )
+    ((first, second),) = (post.body for post in receiver.posts)
+    assert datetime.fromisoformat(first["endsAt"]) == there + timedelta(minutes=4)
+    assert datetime.fromisoformat(second["endsAt"]) == there
 
 
 def test_nothing_begins_in_alertmanagers_future(receiver: Receiver) -> None:

@@ -169,8 +169,8 @@ class Load(threading.Thread):
 
 
 @contextmanager
-def place(workload: Troubled) -> Iterator[Place]:
-    """Servers of our own below a folder that goes away, and all services."""
+def place(workload: Troubled, seats: Sequence[Seat] | None = None) -> Iterator[Place]:
+    """Servers of our own below a folder that goes away, and these services, or two of each."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weir-chaos-")))
         receiver = stack.enter_context(receiving())
@@ -178,7 +178,7 @@ def place(workload: Troubled) -> Iterator[Place]:
         programs = chosen_programs(chosen_folder())
         parts = LocalParts(folder / "parts", programs=programs, say=lambda _: None)
         stack.callback(parts.down)
-        ports = _free_ports("kafka", "kafka_controller", "database", "mqtt", "alertmanager")
+        ports = free_ports("kafka", "kafka_controller", "database", "mqtt", "alertmanager")
         points = parts.up(_PARTS, asked_ports=ports, webhook=f"{receiver.address}/alertmanager")
         disk.use_for(points.database_url)
         migrate.up(points.database_url)
@@ -190,9 +190,8 @@ def place(workload: Troubled) -> Iterator[Place]:
         (folder / "rules.toml").write_text(notices.RULES)
         LOG.parent.mkdir(exist_ok=True)
         LOG.write_bytes(b"")
-        processes = Processes(
-            _settings(points, workload), LOG, _seats(folder / "rules.toml", receiver.address)
-        )
+        chosen = _seats(folder / "rules.toml", receiver.address) if seats is None else seats
+        processes = Processes(_settings(points, workload), LOG, list(chosen))
         stack.callback(processes.end)
         here = Place(parts, points, processes, receiver, disk, workload, folder)
         yield here
@@ -218,7 +217,7 @@ def _seats(rules: Path, hook: str) -> list[Seat]:
 
 def _seats_named(name: str, rules: Path, hook: str) -> Iterator[Seat]:
     """One of each kind."""
-    worker, gateway, alerts = _free_ports("worker", "gateway", "alerts").values()
+    worker, gateway, alerts = free_ports("worker", "gateway", "alerts").values()
     words = ("processors", "worker", "--session", str(SESSION), "--step-records", "200")
     yield Seat(
         "worker",
@@ -241,7 +240,8 @@ def _seats_named(name: str, rules: Path, hook: str) -> Iterator[Seat]:
     )
 
 
-def _free_ports(*names: str) -> dict[str, int]:
+def free_ports(*names: str) -> dict[str, int]:
+    """Ports that nobody listens on, by these names."""
     sockets = {name: socket.create_server(("127.0.0.1", 0)) for name in names}
     chosen = {name: one.getsockname()[1] for name, one in sockets.items()}
     for one in sockets.values():

@@ -123,9 +123,9 @@ def stop_at(kind: Kind, point: str) -> Callable[[Place, random.Random], str]:
     def do(place: Place, rng: random.Random) -> str:
         seat, processes = _any(place, rng, kind), place.processes
         since = processes.said_since()
-        processes.kill(seat)
         count = 1 if point == "during load" else rng.randint(1, 6)
         processes.join_to_stop(seat, f"{point}:{count}")
+        processes.kill(seat)
         told = processes.wait_said("stopped at: .*", since)
         processes.join(seat)
         processes.kill(seat)
@@ -138,8 +138,8 @@ def frozen_inside_a_transaction(place: Place, rng: random.Random) -> str:
     """Stop a worker before its COMMIT until another has its partitions, then let it go on."""
     seat, processes = _any(place, rng), place.processes
     since = processes.said_since()
-    processes.kill(seat)
     processes.join_to_stop(seat, "before commit:2")
+    processes.kill(seat)
     told = processes.wait_said("stopped at: .*", since)
     processes.join(seat)
     time.sleep(SESSION + 9)
@@ -213,8 +213,8 @@ def clock_stepped(kind: Kind) -> Callable[[Place, random.Random], str]:
     def do(place: Place, rng: random.Random) -> str:
         clock, seat = place.clock(), _any(place, rng, kind)
         clock.step(0)
-        place.processes.kill(seat)
         place.processes.join(seat, **clock.settings())
+        place.processes.kill(seat)
         time.sleep(SESSION + 2)
         for offset in (STEP, -STEP, 0):
             clock.step(offset)
