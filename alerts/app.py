@@ -262,6 +262,7 @@ class App(faust.App):
             broker_session_timeout=settings.alerts_session_seconds,
             broker_heartbeat_interval=settings.alerts_session_seconds / 5,
             broker_request_timeout=90.0,
+            consumer_group_instance_id=settings.instance,
         )
         self.topic_name = settings.topic
         self.worker = worker

@@ -164,11 +164,11 @@ def _time_at(url: str) -> datetime | None:
     connection = _connection(urlsplit(url))
     try:
         connection.request("GET", "/-/ready", headers={"User-Agent": "weir-alerts"})
-        told = connection.getresponse().getheader("Date")
-        there = None if told is None else parsedate_to_datetime(told)
-        return there if there and there.tzinfo else None
+        there = parsedate_to_datetime(connection.getresponse().getheader("Date") or "")
     except (OSError, HTTPException, ValueError):
         return None  # what is posted next says why
+    else:
+        return there if there.tzinfo else None
     finally:
         connection.close()
 

@@ -45,6 +45,7 @@ from schemas.reading import Refusal
 from schemas.registry import Configuration, Industry, Point, Region, Registry, Unit
 from schemas.section import ApplyConfiguration, Record, Section, Unreadable
 from schemas.wire import decode
+from tests.chaos.hostile_messages import Hostile
 
 PARTITIONS = 4
 NOT_AUTHORISED = 0x87
@@ -398,6 +399,24 @@ def test_killed_between_kafka_and_the_broker_it_loses_nothing(door: Door) -> Non
     times = message_ids(door.parts_in_log())
     assert set(times) == {f"m-{number}" for number in range(100)}
     assert sum(times.values()) > 100
+    assert_no_hole(door.records())
+
+
+def test_hostile_messages_are_accounted_for(door: Door) -> None:
+    """Bytes, types, numbers, times and nestings that nobody should send: each is receipted and counted, the gateway goes on.
+
+    The long form is `make hostile`.
+    """
+    gateway = door.gateway()
+    sender = door.sender()
+    sent = list(Hostile(door.unit, START, ("E1", "E2")).messages(1_500, "7"))
+    for message in sent:
+        sender.send(message)
+    assert sender.finish() == 0
+    assert gateway.process.poll() is None
+    counts = account(door)
+    assert sum(counts) == sum(message.readings for message in sent)
+    assert min(counts) > 0
     assert_no_hole(door.records())
 
 
