@@ -29,6 +29,9 @@ WHYS: tuple[Why, ...] = (
 )
 """Kinds of failure: few, since they are labels of a metric."""
 
+FORGOTTEN_AFTER_S = 3_600.0
+"""What fires and is not repeated for so long, by nobody, Alertmanager forgets, and tells that it ended."""
+
 _OF_NO_USE = frozenset({400, 413, 414, 422})
 """Answers that the same request will always get. 401, 403 and 404 are mended by an operator."""
 
@@ -103,11 +106,13 @@ class Alertmanager:
         """Return an alert as the API takes it.
 
         It began when it fired in event time, but never in Alertmanager's future. What fires ends
-        when it is not repeated four times; what has ended, ends now, whatever the event time.
+        when it is not repeated for long: sooner, people would be told an end that is none whenever
+        the database is away. What has ended, ends now, whatever the event time.
         """
         notice = telling.notice
         firing = notice.state == "firing"
-        ends = now + timedelta(seconds=4 * self.repeat_seconds) if firing else now
+        lasts = timedelta(seconds=max(4 * self.repeat_seconds, FORGOTTEN_AFTER_S))
+        ends = now + lasts if firing else now
         return {
             "labels": notice.labels,
             "annotations": notice.annotations,

@@ -16,7 +16,7 @@ class AlertSettings(Settings):
     alerts_webhook: SecretStr | None = None
     """Who is told of each transition by POST; a secret, since such addresses hold tokens."""
     alerts_repeat_seconds: Annotated[float, Field(gt=0, le=3_600)] = 60
-    """How often Alertmanager hears again of what fires. It forgets after four times as long."""
+    """How often Alertmanager hears again of what fires. It forgets after an hour, or four times as long."""
     alerts_http: HostAndPort = "127.0.0.1:9103"
     """Where /metrics, /healthz and /readyz are; on the loopback unless told otherwise."""
     alerts_topic: TopicName | None = None

@@ -35,7 +35,7 @@ def alertmanager(receiver: Receiver) -> Alertmanager:
 
 
 def test_what_fires_is_posted_to_alertmanager(receiver: Receiver) -> None:
-    """It began in event time, and ends when it is not repeated four times."""
+    """It began in event time, and ends when it is not repeated for an hour."""
     (firing,) = notices("x")
     outcome = alertmanager(receiver).notify([Telling(firing, fired_at=START)])
     assert outcome.result == "delivered"
@@ -46,7 +46,7 @@ def test_what_fires_is_posted_to_alertmanager(receiver: Receiver) -> None:
     assert alert["labels"]["unit"] == UNIT
     assert alert["annotations"]["summary"].endswith("is above its quota")
     assert alert["startsAt"] == "2026-02-11T08:00:00.000Z"
-    assert alert["endsAt"] == "2026-11-23T06:04:00.000Z"
+    assert alert["endsAt"] == "2026-11-23T07:00:00.000Z"
 
 
 def test_what_has_ended_ends_now(receiver: Receiver) -> None:
@@ -68,7 +68,7 @@ def test_alertmanagers_own_clock_counts(receiver: Receiver, date: str) -> None:
         [Telling(firing, fired_at=START), Telling(resolved, fired_at=START)]
     )
     ((first, second),) = (post.body for post in receiver.posts)
-    assert datetime.fromisoformat(first["endsAt"]) == there + timedelta(minutes=4)
+    assert datetime.fromisoformat(first["endsAt"]) == there + timedelta(hours=1)
     assert datetime.fromisoformat(second["endsAt"]) == there
 
 

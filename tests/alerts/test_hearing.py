@@ -171,11 +171,12 @@ async def test_health_and_readiness(worker: Worker, tables: Tables) -> None:
 
 async def test_the_app_is_wired_by_its_factory(worker: Worker) -> None:
     """Two of them, from the same settings: nothing is kept in the module."""
-    settings = AlertSettings(kafka="a:1,b:2", alerts_topic="t", alerts_group="g")
+    settings = AlertSettings(kafka="a:1,b:2", alerts_topic="t", alerts_group="g", instance="i")
     first, second = create_app(settings, worker), create_app(settings, worker)
     assert first is not second
     assert [str(url) for url in first.conf.broker] == ["kafka://a:1", "kafka://b:2"]
     assert first.conf.id == "g"
+    assert first.conf.consumer_group_instance_id == "i"
     assert [agent.name for agent in first.agents.values()] == ["indicators"]
     await asyncio.sleep(0)
 

@@ -179,7 +179,9 @@ def place(workload: Troubled, seats: Sequence[Seat] | None = None) -> Iterator[P
         parts = LocalParts(folder / "parts", programs=programs, say=lambda _: None)
         stack.callback(parts.down)
         ports = free_ports("kafka", "kafka_controller", "database", "mqtt", "alertmanager")
-        points = parts.up(_PARTS, asked_ports=ports, webhook=f"{receiver.address}/alertmanager")
+        points = parts.up(
+            _PARTS, asked_ports=ports, webhook=receiver.address + notices.ALERTMANAGER
+        )
         disk.use_for(points.database_url)
         migrate.up(points.database_url)
         create_topics(

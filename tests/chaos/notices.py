@@ -35,7 +35,7 @@ name = "silent"
 kind = "silent points"
 severity = "warning"
 """
-HOOK = "/hook"
+HOOK, ALERTMANAGER = "/hook", "/alertmanager"
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,22 @@ def judged(servers: Servers, partitions: int, rules: Path, receiver: Receiver) -
             wrong.append("a key with two facts")
     if _by_alert(list(first.values())) != _by_alert(told_live(expected)):
         wrong.append("what the webhook heard")
+    if _made_up(receiver, expected):
+        wrong.append("ends that Alertmanager made up")
     return Told(len(history), len(first), len(posts) - len(first), tuple(sorted(set(wrong))))
+
+
+def _made_up(receiver: Receiver, expected: Sequence[Notice]) -> Counter[tuple[str, str]]:
+    """Ends that Alertmanager told and that are in no history, by (rule, unit): what it forgot."""
+    told = Counter(
+        (alert["labels"]["alertname"], alert["labels"]["unit"])
+        for post in receiver.accepted
+        if post.path == ALERTMANAGER
+        for alert in post.body["alerts"]
+        if alert["status"] == "resolved"
+    )
+    ends = [one for one in told_live(expected) if one.state != "firing"]
+    return told - Counter((one.rule, one.unit) for one in ends)
 
 
 def _by_pipe(servers: Servers, partitions: int, rules: Path) -> list[Notice]:
