@@ -33,6 +33,7 @@ class TickSilence:
                 self._heard[partition] = tick, now
 
     def longest(self, *, now: float) -> Silence | None:
-        """The longest silence; None where no tick is expected."""
-        silences = [Silence(partition, now - at) for partition, (_, at) in self._heard.items()]
+        """The longest silence; None where no tick is expected. May be asked while another thread tells."""
+        heard = self._heard.copy()
+        silences = [Silence(partition, now - at) for partition, (_, at) in heard.items()]
         return max(silences, key=lambda one: one.seconds, default=None)
