@@ -7,6 +7,7 @@ are those of an engine over the log to which nothing happened, and people were t
 
 import argparse
 import random
+import signal
 import socket
 import sys
 import tempfile
@@ -170,7 +171,8 @@ class Load(threading.Thread):
 
 @contextmanager
 def place(workload: Troubled, seats: Sequence[Seat] | None = None) -> Iterator[Place]:
-    """Servers of our own below a folder that goes away, and these services, or two of each."""
+    """Servers of our own below a folder that goes away, and these services, or two of each. SIGTERM ends them too."""
+    signal.signal(signal.SIGTERM, _end)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="weir-chaos-")))
         receiver = stack.enter_context(receiving())
@@ -197,6 +199,11 @@ def place(workload: Troubled, seats: Sequence[Seat] | None = None) -> Iterator[P
         stack.callback(processes.end)
         here = Place(parts, points, processes, receiver, disk, workload, folder)
         yield here
+
+
+def _end(_number: int, _frame: object) -> None:
+    """As if the program had ended: what was started goes away with it."""
+    sys.exit(1)
 
 
 def _settings(points: Endpoints, workload: Troubled) -> dict[str, str]:

@@ -15,6 +15,9 @@ from schemas.reading import MAX_PAYLOAD, MAX_READINGS
 from schemas.section import Unreadable
 
 QUARTER = 900_000
+_A_QUARTER = 24
+"""Messages of a unit a quarter hour."""
+_LATE = 0.02
 _NUMBERS = (
     "1e308", "-1e308", "1e999", "9" * 40, "-0.0000001", "0.1234567", "1e-300", "NaN", "Infinity", "-Infinity",
     "9" * 400, "4611686018427387904", "-1", "true", "null", "[]", "{}", '"NaN"', '"1e999"', '"٣"', '"0x10"', '""', '" 1"',
@@ -74,7 +77,7 @@ class Hostile:
         return {
             "message_id": f'"{self.unit[-3:]}-{number}"',
             "point": f'"{rng.choice(self.points)}"',
-            "at": str(self.start + QUARTER * rng.randrange(2_000)),
+            "at": str(self.start + QUARTER * _quarter(rng, number)),
             "statement": '"PT15M"',
             "value": str(rng.randrange(90)),
             "unit": '"kWh"',
@@ -151,6 +154,12 @@ class Hostile:
             return _object({**told, "valeu": json.dumps("x" * (MAX_PAYLOAD + rng.randrange(9)))})
         count = rng.choice((1_000, MAX_READINGS, MAX_READINGS + 1))
         return _object({**told, "value": f"[{','.join([rng.choice(_NUMBERS)] * count)}]"})
+
+
+def _quarter(rng: random.Random, number: int) -> int:
+    """Time goes on, with some readings up to two days late: as many claims of few readings would be another attack."""
+    late = rng.randrange(2 * 96) if rng.random() < _LATE else 0
+    return max(0, number // _A_QUARTER - late)
 
 
 def _object(told: dict[str, str]) -> bytes:
