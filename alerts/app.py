@@ -304,7 +304,7 @@ def create_app(settings: AlertSettings, worker: Worker) -> App:
 
     @app.on_rebalance_complete.connect
     async def take(_: object, /, *__: object, **___: object) -> None:
-        await _or_exit(_patiently(app.log_range, worker.take), "cannot own partitions")
+        await _or_exit(patiently(app.log_range, worker.take), "cannot own partitions")
 
     @app.on_partitions_revoked.connect
     async def forget(_: object, /, *__: object, **___: object) -> None:
@@ -335,19 +335,27 @@ def create_app(settings: AlertSettings, worker: Worker) -> App:
     return app
 
 
-async def _patiently(
+async def patiently(
     log_range: Callable[[], Awaitable[LogRange]],
     take: Callable[[Mapping[int, int], Mapping[int, int]], Awaitable[None]],
 ) -> None:
-    """Own what is assigned, once the broker says how far the log goes."""
+    """Own what is assigned, once the broker says how far the log goes.
+
+    Between its answer and the taking others may have heard more, as when we were frozen just then:
+    what lies beyond the log is asked about once more.
+    """
+    asked_again = False
     while True:
         try:
-            beginnings, ends = await log_range()
+            await take(*await log_range())
         except KafkaError as error:
             logger.warning("the broker does not answer", extra={"reason": repr(error)})
             await asyncio.sleep(1.0)
+        except LogError:
+            if asked_again:
+                raise
+            asked_again = True
         else:
-            await take(beginnings, ends)
             return
 
 

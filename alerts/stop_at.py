@@ -16,6 +16,7 @@ def chosen_point() -> Callable[[str], None]:
         if chosen.is_due(point):
             sys.stderr.write(f"stopped at: {point}\n")
             sys.stderr.flush()
+            chosen.disarm()
             os.kill(os.getpid(), signal.SIGSTOP)
 
     return at_point

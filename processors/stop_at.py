@@ -35,6 +35,7 @@ class StopAt:
             return
         sys.stderr.write(f"stopped at: {point}; step prepared ahead: {self._is_ahead()}\n")
         sys.stderr.flush()
+        self._point.disarm()
         os.kill(os.getpid(), signal.SIGSTOP)
 
     def _comes_ahead(self) -> bool:

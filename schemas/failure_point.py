@@ -16,7 +16,11 @@ class FailurePoint:
 
     def is_due(self, point: str) -> bool:
         """Pass a point; whether it is the one, for the counted time or later."""
-        if point != self.name:
+        if not self.name or point != self.name:
             return False
         self._left -= 1
         return self._left <= 0
+
+    def disarm(self) -> None:
+        """Never again: who was stopped and goes on is not stopped once more."""
+        self.name = ""

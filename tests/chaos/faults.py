@@ -126,7 +126,7 @@ def stop_at(kind: Kind, point: str) -> Callable[[Place, random.Random], str]:
         count = 1 if point == "during load" else rng.randint(1, 6)
         processes.join_to_stop(seat, f"{point}:{count}")
         processes.kill(seat)
-        told = processes.wait_said("stopped at: .*", since)
+        told = processes.wait_said(f"stopped at: {point}.*", since)
         processes.join(seat)
         processes.kill(seat)
         return f"{seat} killed, {told or 'never stopped'}"
@@ -140,7 +140,7 @@ def frozen_inside_a_transaction(place: Place, rng: random.Random) -> str:
     since = processes.said_since()
     processes.join_to_stop(seat, "before commit:2")
     processes.kill(seat)
-    told = processes.wait_said("stopped at: .*", since)
+    told = processes.wait_said("stopped at: before commit.*", since)
     processes.join(seat)
     time.sleep(SESSION + 9)
     if seat.process is not None:

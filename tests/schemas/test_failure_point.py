@@ -18,3 +18,12 @@ def test_a_point_is_due(wanted: str, expected: str) -> None:
     """Each character is one time `here` was passed."""
     point = FailurePoint(wanted)
     assert "".join("x" if point.is_due("here") else "." for _ in expected) == expected
+
+
+def test_who_was_stopped_goes_on() -> None:
+    """Frozen at a point and thawed, a process must not freeze there for ever."""
+    point = FailurePoint("here")
+    assert point.is_due("here")
+    point.disarm()
+    assert not point.is_due("here")
+    assert not point.is_due("")
