@@ -49,7 +49,7 @@ from tests.alerts.receiver import Receiver, receiving
 RATE = 20_000
 PREFIX = "chaos."
 SECONDS = 10.0
-_DRAIN = 600.0
+_DRAIN = 1_800.0
 _PARTS = ("kafka", "database", "mqtt", "alertmanager")
 LOG = Path("build/chaos.log")
 """What the processes said in the last run."""
@@ -93,6 +93,13 @@ class Place:
         assert self.load is not None
         with self.load.held():
             return _within(seconds, meanwhile)
+
+    def lag(self) -> int:
+        """Records sent and not yet digested; -1 where nobody says."""
+        try:
+            return sum(self.ends(topics.READINGS).values()) - sum(self.offsets().values())
+        except (psycopg.Error, KafkaError):
+            return -1
 
     def offsets(self, table: str = "partition") -> dict[int, int]:
         """Next offset of each partition, by the database."""
@@ -309,7 +316,7 @@ def _do(here: Place, fault: Fault, rng: random.Random, seconds: float, number: s
     except NotPossibleError as error:
         told = f"not possible on this machine: {error}"
     time.sleep(max(0.0, seconds - (time.monotonic() - began)))
-    here.say(f"{number}: {fault.name}: {told}; lag {_lag(here):,}")
+    here.say(f"{number}: {fault.name}: {told}; lag {here.lag():,}")
     return told
 
 
@@ -391,14 +398,6 @@ def _within(seconds: float, condition: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.2)
     return True
-
-
-def _lag(here: Place) -> int:
-    """Records sent and not yet digested; -1 where nobody says."""
-    try:
-        return sum(here.ends(topics.READINGS).values()) - sum(here.offsets().values())
-    except (psycopg.Error, KafkaError):
-        return -1
 
 
 def _drain(here: Place) -> None:

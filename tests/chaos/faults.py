@@ -48,6 +48,9 @@ class Place(Protocol):
     def clock(self) -> SteppedClock:
         """Raises NotPossibleError."""
 
+    def lag(self) -> int:
+        """Records sent and not yet digested; -1 where nobody says."""
+
     def hold_ticks(self, seconds: float, meanwhile: Callable[[], bool]) -> bool:
         """No tick comes until `meanwhile` is true, or for so long; whether it was."""
 
@@ -241,6 +244,8 @@ def ticks_stall(place: Place, rng: random.Random) -> str:
     del rng
     began = time.monotonic()
     told = place.hold_ticks(30.0, lambda: all(map(_alarms, place.processes.of("worker"))))
+    if not told and (lag := place.lag()):
+        return f"no new ticks for 30 s; {lag:,} records waited, with ticks among them"
     if not told:
         return "no ticks for 30 s: NO ALARM"
     return f"no ticks: alarm by both workers after {time.monotonic() - began:.1f} s (limit {TICK_SILENCE:.0f} s)"
