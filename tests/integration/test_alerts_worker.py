@@ -230,9 +230,7 @@ def test_chaos(servers: Endpoints, alerts: Alerts, receiver: Receiver) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "point", ["alert stored", "alert delivered", "during load"]
-)
+@pytest.mark.parametrize("point", ["alert stored", "alert delivered", "during load"])
 def test_killed_at_a_point(
     servers: Endpoints, alerts: Alerts, receiver: Receiver, point: str
 ) -> None:
