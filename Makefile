@@ -16,7 +16,7 @@ SERVICES := $(PYTHON) -m deploy.services
 with_services = absent=$$($(LOCAL) status | awk '$$2 != "up" {print $$1}' | paste -sd, -); \
 	if [ -n "$$absent" ]; then trap "$(LOCAL) down --only $$absent" EXIT; $(LOCAL) up; fi
 
-.PHONY: help demo test check laws mutants chaos drill bench plant-year up down status lock
+.PHONY: help demo test check laws mutants chaos ownership hostile drill bench plant-year up down status lock
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; \
@@ -48,8 +48,14 @@ laws: $(READY) ## every law under 10,000 examples
 mutants: $(READY) ## each named mutation must fall to a law
 	@$(PY) -m tests.mutants
 
-chaos: $(READY) ## [FAULTS=100] [SEED=...]: faults under load, on servers of its own
-	@$(with_services); $(PY) tests/chaos/chaos.py --faults $(or $(FAULTS),100) $(if $(SEED),--seed $(SEED))
+chaos: $(READY) ## [FAULTS=100] [SEED=...] [ONLY="disk full;ticks"]: faults under load, on servers of its own
+	@$(PY) tests/chaos/chaos.py --faults $(or $(FAULTS),100) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only "$(ONLY)")
+
+ownership: $(READY) ## how long partitions stand still when workers join, leave and die
+	@$(PY) tests/chaos/ownership.py
+
+hostile: $(READY) ## [N=1000000] [SEED=...]: hostile messages through gateway and worker, each accounted for
+	@$(PY) tests/chaos/hostile.py --messages $(or $(N),1000000) $(if $(SEED),--seed $(SEED))
 
 drill: $(READY) ## backup, loss, restore and a resize, with real workers and an Alertmanager
 	@$(with_services); $(PY) -m tests.chaos.drill

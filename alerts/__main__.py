@@ -191,6 +191,7 @@ def run(options: argparse.Namespace) -> int:
     """Work until told to stop."""
     from alerts import app
     from alerts.channels import Alertmanager, Channel, Webhook
+    from alerts.stop_at import chosen_point
     from schemas.settings import SettingsError
 
     rules = load_rules(options.rules)
@@ -204,7 +205,13 @@ def run(options: argparse.Namespace) -> int:
     if webhook:
         channels.append(Webhook(_address(webhook)))
     try:
-        app.run(settings, rules, channels, notify_history=options.notify_history)
+        app.run(
+            settings,
+            rules,
+            channels,
+            notify_history=options.notify_history,
+            at_point=chosen_point(),
+        )
     except SettingsError as error:
         raise UsageError(error) from error
     return OK

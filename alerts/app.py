@@ -245,7 +245,7 @@ class App(faust.App):
 
     def __init__(self, settings: AlertSettings, worker: Worker) -> None:
         super().__init__(
-            settings.alerts_group,
+            settings.group,
             broker=[f"kafka://{server}" for server in settings.kafka.split(",")],
             store="memory://",
             autodiscover=False,
@@ -262,6 +262,7 @@ class App(faust.App):
             broker_session_timeout=settings.alerts_session_seconds,
             broker_heartbeat_interval=settings.alerts_session_seconds / 5,
             broker_request_timeout=90.0,
+            consumer_group_instance_id=settings.instance,
         )
         self.topic_name = settings.heard_topic
         self.worker = worker
@@ -303,7 +304,7 @@ def create_app(settings: AlertSettings, worker: Worker) -> App:
 
     @app.on_rebalance_complete.connect
     async def take(_: object, /, *__: object, **___: object) -> None:
-        await _or_exit(_patiently(app.log_range, worker.take), "cannot own partitions")
+        await _or_exit(patiently(app.log_range, worker.take), "cannot own partitions")
 
     @app.on_partitions_revoked.connect
     async def forget(_: object, /, *__: object, **___: object) -> None:
@@ -334,19 +335,27 @@ def create_app(settings: AlertSettings, worker: Worker) -> App:
     return app
 
 
-async def _patiently(
+async def patiently(
     log_range: Callable[[], Awaitable[LogRange]],
     take: Callable[[Mapping[int, int], Mapping[int, int]], Awaitable[None]],
 ) -> None:
-    """Own what is assigned, once the broker says how far the log goes."""
+    """Own what is assigned, once the broker says how far the log goes.
+
+    Between its answer and the taking others may have heard more, as when we were frozen just then:
+    what lies beyond the log is asked about once more.
+    """
+    asked_again = False
     while True:
         try:
-            beginnings, ends = await log_range()
+            await take(*await log_range())
         except KafkaError as error:
             logger.warning("the broker does not answer", extra={"reason": repr(error)})
             await asyncio.sleep(1.0)
+        except LogError:
+            if asked_again:
+                raise
+            asked_again = True
         else:
-            await take(beginnings, ends)
             return
 
 
@@ -398,6 +407,7 @@ def run(
         metrics=metrics,
         repeat_seconds=settings.alerts_repeat_seconds,
         clock=time.monotonic,
+        at_point=at_point,
     )
     worker.wake = delivery.wake
     stopped = threading.Event()

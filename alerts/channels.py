@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Literal, Protocol, cast
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -27,6 +28,9 @@ WHYS: tuple[Why, ...] = (
     "refused",
 )
 """Kinds of failure: few, since they are labels of a metric."""
+
+FORGOTTEN_AFTER_S = 3_600.0
+"""What fires and is not repeated for so long, by nobody, Alertmanager forgets, and tells that it ended."""
 
 _OF_NO_USE = frozenset({400, 413, 414, 422})
 """Answers that the same request will always get. 401, 403 and 404 are mended by an operator."""
@@ -81,7 +85,8 @@ class Alertmanager:
     """Prometheus' Alertmanager: it groups, inhibits, silences and sends on.
 
     It knows an alert by its labels, takes a repetition for a sign of life, and forgets an alert
-    whose `endsAt` has passed.
+    whose `endsAt` has passed: by its own clock, so it is asked for its time. With ours, where ours
+    is an hour fast, what has ended would fire for an hour; where it is slow, what fires would end.
     """
 
     url: str
@@ -93,7 +98,7 @@ class Alertmanager:
 
     def notify(self, tellings: Sequence[Telling]) -> Outcome:
         """Post all of them as one list."""
-        now = self.clock()
+        now = _time_at(self.url) or self.clock()
         alerts = [self.postable(telling, now) for telling in tellings]
         return _post(f"{self.url.rstrip('/')}/api/v2/alerts", alerts, {})
 
@@ -101,11 +106,13 @@ class Alertmanager:
         """Return an alert as the API takes it.
 
         It began when it fired in event time, but never in Alertmanager's future. What fires ends
-        when it is not repeated four times; what has ended, ends now, whatever the event time.
+        when it is not repeated for long: sooner, people would be told an end that is none whenever
+        the database is away. What has ended, ends now, whatever the event time.
         """
         notice = telling.notice
         firing = notice.state == "firing"
-        ends = now + timedelta(seconds=4 * self.repeat_seconds) if firing else now
+        lasts = timedelta(seconds=max(4 * self.repeat_seconds, FORGOTTEN_AFTER_S))
+        ends = now + lasts if firing else now
         return {
             "labels": notice.labels,
             "annotations": notice.annotations,
@@ -155,6 +162,20 @@ def outcome_of(status: int, text: str) -> Outcome:
 
 def _rfc3339(at: datetime) -> str:
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _time_at(url: str) -> datetime | None:
+    """Return what time it is there, to the second below; None where it does not say."""
+    connection = _connection(urlsplit(url))
+    try:
+        connection.request("GET", "/-/ready", headers={"User-Agent": "weir-alerts"})
+        there = parsedate_to_datetime(connection.getresponse().getheader("Date") or "")
+    except (OSError, HTTPException, ValueError):
+        return None  # what is posted next says why
+    else:
+        return there if there.tzinfo else None
+    finally:
+        connection.close()
 
 
 _PATIENCE_S = 10.0

@@ -62,8 +62,9 @@ class Delivery:
         repeat_seconds: float,
         clock: Callable[[], float],
         idle_seconds: float = 1.0,
+        at_point: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`epochs` tells which partitions are ours; `clock` is monotonic, in seconds."""
+        """`epochs` tells which partitions are ours; `clock` is monotonic, in seconds; `at_point` is for tests."""
         self._outbox = outbox
         self._channels = tuple(channels)
         self._epochs = epochs
@@ -71,6 +72,7 @@ class Delivery:
         self._repeat_seconds = repeat_seconds
         self._clock = clock
         self._idle_seconds = idle_seconds
+        self._at_point = at_point
         self._not_before = dict.fromkeys((channel.name for channel in channels), 0.0)
         self._failures = dict.fromkeys((channel.name for channel in channels), 0)
         self._measure_at = 0.0
@@ -128,6 +130,8 @@ class Delivery:
         if outcome.result == "refused" and len(due) > 1:
             # One of them is at fault: the others must not suffer for it.
             return all(self._send(channel, [one]) for one in due)
+        if outcome.result == "delivered":
+            self._at_point("alert delivered")
         for one in due:
             self._record(channel, one, outcome)
         if outcome.result == "retry":

@@ -269,6 +269,8 @@ class Store:
                     self._write(link, batch, epoch)
                     self._at_point("before commit")
                 self._at_point("after commit")
+                if batch.notices:
+                    self._at_point("alert stored")
             except BaseException:
                 self._writer.close()
                 raise

@@ -42,7 +42,7 @@ class Standing:
     figures: dict[str, float]
     """From its metrics: a name ends in the unit."""
     why: str = ""
-    """What a service that waits says of it."""
+    """What a service that waits says of it, or the alarms of one that is up."""
 
 
 class Services:
@@ -135,7 +135,17 @@ def answer(url: str) -> str | None:
 
 def _readiness(page: str) -> tuple[State, str]:
     status, text = _ask(f"{page}/readyz")
-    return ("up", "") if status == HTTPStatus.OK else ("waits", text.strip())
+    return ("up", _alarms(text)) if status == HTTPStatus.OK else ("waits", text.strip())
+
+
+def _alarms(text: str) -> str:
+    """What a service that does its work says somebody must look at; nothing where it knows of none."""
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return ""
+    alarms = told.get("alarms", []) if isinstance(told, dict) else []
+    return "; ".join(f"ALARM: {alarm}" for alarm in alarms)
 
 
 def _ask(url: str) -> tuple[int, str]:

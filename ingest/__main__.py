@@ -484,6 +484,7 @@ def _mqtt(told: argparse.Namespace) -> int:
     from ingest.metrics import GatewayMetrics, serve_pages
     from ingest.mqtt_gateway import Gateway, run
     from ingest.publisher import create_producer, partitions_in
+    from ingest.stop_at import chosen_point
 
     logs.set_up()
     disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -500,7 +501,13 @@ def _mqtt(told: argparse.Namespace) -> int:
         message = f"{options.topic} has {there} partitions: set WEIR_PARTITIONS={there}"
         raise ComplaintError(message)
     metrics = GatewayMetrics()
-    gateway = Gateway(options, producer=producer, metrics=metrics, incarnation=wall_ms())
+    gateway = Gateway(
+        options,
+        producer=producer,
+        metrics=metrics,
+        incarnation=wall_ms(),
+        at_point=chosen_point(),
+    )
     pages = serve_pages(
         metrics.registry,
         address=told.metrics_address,

@@ -6,9 +6,12 @@ from collections.abc import Callable, Mapping
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from ingest.publisher import no_kafka
+
 MOST_BEHIND = 2_000
 """Records of a partition that may be written and not yet digested."""
 _LOOK_EVERY_S = 0.5
+_BOOTSTRAP_MS = 5_000
 _SAY_EVERY_S = 10.0
 
 
@@ -18,8 +21,13 @@ class BackPressure:
     def __init__(
         self, bootstrap: str, *, topic: str, group: str, most: int, say: Callable[[str], None]
     ) -> None:
-        """The readings' topic, and the group of the workers who read it."""
-        self._admin = KafkaAdminClient(bootstrap_servers=bootstrap.split(","))
+        """The readings' topic, and the group of the workers who read it. ComplaintError where there is no Kafka."""
+        try:
+            self._admin = KafkaAdminClient(
+                bootstrap_servers=bootstrap.split(","), bootstrap_timeout_ms=_BOOTSTRAP_MS
+            )
+        except KafkaError as error:
+            raise no_kafka(bootstrap, error) from error
         self._topic, self._group = topic, group
         self._most, self._say = most, say
         self._looked_at = 0.0

@@ -190,9 +190,11 @@ class Gateway:
         metrics: GatewayMetrics,
         incarnation: int,
         end: Callable[[str], NoReturn] = die,
+        at_point: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`at_point` is for tests."""
         self.options, self.metrics = options, metrics
-        self._producer, self._end = producer, end
+        self._producer, self._end, self._at_point = producer, end, at_point
         numbering = Numbering(door=options.client_id, incarnation=incarnation)
         self._coalescer: Coalescer[Taken] = Coalescer(
             numbering=numbering, partitions=options.partitions, limits=options.limits
@@ -409,7 +411,9 @@ class Gateway:
         In this order: killed between the two, the broker sends again, and the receipt comes twice.
         The other way round it would never come.
         """
+        self._at_point("in Kafka")
         self._receipt(ready.tokens)
+        self._at_point("receipted")
         self._acknowledge(ready.tokens)
         now = time.monotonic()
         self._progress_at = now

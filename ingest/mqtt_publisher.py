@@ -257,6 +257,11 @@ class Sender:
         self._publish(message)
         return again
 
+    def unreceipted(self) -> list[Outgoing]:
+        """What was sent, and has no receipt yet."""
+        with self._change:
+            return [waiting.message for waiting in self._waiting.values()]
+
     def finish(self) -> int:
         """Wait for the last receipt. Returns how many were sent again meanwhile."""
         return self._wait(lambda: not self._waiting)

@@ -5,10 +5,10 @@ The lines' own partitions are kept, and their order within each (idempotent prod
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import KafkaError
 
 from ingest.coalesce import readings_in
@@ -64,8 +64,7 @@ def create_producer(bootstrap: str, *, client_id: str) -> KafkaProducer:
             allow_auto_create_topics=False,
         )
     except KafkaError as error:
-        message = f"no Kafka at {bootstrap} ({error}): is it running, and is WEIR_KAFKA right?"
-        raise ComplaintError(message) from error
+        raise no_kafka(bootstrap, error) from error
 
 
 def partitions_in(producer: KafkaProducer, topic: str) -> int:
@@ -73,8 +72,32 @@ def partitions_in(producer: KafkaProducer, topic: str) -> int:
     try:
         return len(producer.partitions_for(topic))
     except KafkaError as error:
+        _make_sure_of_kafka(producer.config["bootstrap_servers"])
         message = f"no topic {topic} ({error}): run `python -m ingest topics create`"
         raise ComplaintError(message) from error
+
+
+def _make_sure_of_kafka(bootstrap: Sequence[str]) -> None:
+    """A broker that went away meanwhile answers nothing; it is not the topic that is missing."""
+    try:
+        admin = KafkaAdminClient(
+            bootstrap_servers=bootstrap,
+            bootstrap_timeout_ms=_BOOTSTRAP_MS,
+            request_timeout_ms=_BOOTSTRAP_MS,
+        )
+        try:
+            admin.list_topics()
+        finally:
+            admin.close()
+    except KafkaError as error:
+        raise no_kafka(",".join(bootstrap), error) from error
+
+
+def no_kafka(bootstrap: str, error: KafkaError) -> ComplaintError:
+    """The complaint of who finds no broker there."""
+    return ComplaintError(
+        f"no Kafka at {bootstrap} ({error}): is it running, and is WEIR_KAFKA right?"
+    )
 
 
 def publish_lines(

@@ -17,6 +17,7 @@ from processors.show import render, shown
 from processors.stop_at import StopAt
 from schemas import topics
 from schemas.factors import default_pack
+from schemas.failure_point import VARIABLE
 from schemas.settings import Settings, SettingsError
 from schemas.wire import LayoutError
 
@@ -197,7 +198,9 @@ def _add_worker(parser: argparse.ArgumentParser) -> None:
         help="how long the group waits for a silent worker",
     )
     parser.add_argument(
-        "--instance", help="stable name of this worker in its group (static membership)"
+        "--instance",
+        help="stable name of this worker in its group (static membership), else WEIR_INSTANCE:"
+        " started again within its session it takes nobody's partitions",
     )
     parser.add_argument(
         "--metrics-port",
@@ -232,9 +235,9 @@ def _worker(options: argparse.Namespace) -> int:
 
     settings = Settings.read()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    points = StopAt(os.environ.get("WEIR_TEST_STOP_AT", ""))
+    points = StopAt(os.environ.get(VARIABLE, ""))
     at_point = points.at_point
-    metrics = WorkerMetrics()
+    metrics = WorkerMetrics(tick_silence_seconds=settings.tick_silence_seconds)
     store = Store(
         _database(),
         generation=settings.generation,
@@ -257,7 +260,7 @@ def _worker(options: argparse.Namespace) -> int:
     joined = Options(
         settings.kafka,
         options.session,
-        options.instance,
+        options.instance or settings.instance,
         settings.topic_prefix + topics.PROCESSORS,
         settings.readings_topic,
         settings.indicators_topic,

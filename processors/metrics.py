@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Protocol
@@ -16,6 +16,8 @@ from prometheus_client import (
     generate_latest,
 )
 
+from processors.tick_silence import Silence, TickSilence
+
 _STALE_SECONDS = 60
 STAGES = ("decode", "engine", "write", "publish")
 
@@ -23,8 +25,8 @@ STAGES = ("decode", "engine", "write", "publish")
 class WorkerMetrics:
     """Of `python -m processors worker`. Created by the process that serves them."""
 
-    def __init__(self) -> None:
-        """Every series exists from the start."""
+    def __init__(self, *, tick_silence_seconds: float = 180.0) -> None:
+        """Every series exists from the start; without a tick for longer than that an alarm is told."""
         self.registry = CollectorRegistry()
         self.readings = self._counter(
             "weir_readings", "Readings in committed steps, repeated ones not counted."
@@ -82,6 +84,14 @@ class WorkerMetrics:
             "Units of owned partitions whose entry changed and that are not restated yet.",
             registry=self.registry,
         )
+        self._silence = TickSilence()
+        self._silence_limit = tick_silence_seconds
+        silence = Gauge(
+            "weir_tick_silence_seconds",
+            "Longest time without a newer tick, of the owned partitions that had one. Long: live units are not judged.",
+            registry=self.registry,
+        )
+        silence.set_function(lambda: self._longest().seconds)
         self.progress_at = time.monotonic()
         self._waits_for = ""
 
@@ -112,6 +122,32 @@ class WorkerMetrics:
             self.progress()
         self._waits_for = reason
 
+    def expect_ticks(self, ticks: Mapping[int, int]) -> None:
+        """Of these partitions, whose last ticks they are."""
+        self._silence.own(ticks, now=time.monotonic())
+
+    def heard_ticks(self, ticks: Mapping[int, int]) -> None:
+        """The last tick of each partition, as committed."""
+        self._silence.heard(ticks, now=time.monotonic())
+
+    def _longest(self) -> Silence:
+        return self._silence.longest(now=time.monotonic()) or Silence(-1, 0.0)
+
+    def alarms(self) -> list[str]:
+        """What somebody must look at, though the worker does its work."""
+        partition, seconds = self._longest()
+        if seconds <= self._silence_limit:
+            return []
+        waiting = self.value("weir_lag_records")
+        cause = (
+            f"{waiting:,.0f} records wait, perhaps before it"
+            if waiting
+            else "does `python -m ingest clock` run?"
+        )
+        return [
+            f"no tick in partition {partition} for {seconds:.0f} s, so live units are not judged: {cause}"
+        ]
+
     def ready(self) -> tuple[bool, dict[str, object]]:
         """Whether the worker does its work, and what it waits for."""
         idle = time.monotonic() - self.progress_at
@@ -121,6 +157,7 @@ class WorkerMetrics:
             "lag_records": lag,
             "seconds_since_progress": round(idle, 1),
             "waits_for": self._waits_for,
+            "alarms": self.alarms(),
         }
         return not self._waits_for and owned > 0 and idle < _STALE_SECONDS, told
 

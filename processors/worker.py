@@ -100,6 +100,8 @@ class Worker:
         self._careful = {p: now.careful_until for p, now in owned.items()}
         self.next_offsets = {p: now.next_offset for p, now in owned.items()}
         self.waiting = self._engine.waiting()
+        ticks = self._engine.partition_ticks
+        self.metrics.expect_ticks({p: ticks[p] for p in owned if p in ticks})
         self.metrics.owned.set(len(owned))
         self.metrics.kept.inc(len(mine))
         gc.collect()
@@ -126,6 +128,7 @@ class Worker:
         self._left = {}
         self._in_flight = None
         self.next_offsets = {}
+        self.metrics.expect_ticks({})
         self.metrics.owned.set(0)
 
     def is_next(self, partition: int, offset: int) -> bool:
@@ -319,6 +322,9 @@ class Worker:
             raise
         prepared.written.set()
         self.metrics.stage("write", time.perf_counter() - started)
+        self.metrics.heard_ticks(
+            {p: tick for p, tick in self._ticks.items() if p in self.next_offsets}
+        )
         ticks = [self._ticks.get(partition) for partition in self.next_offsets]
         if ticks and None not in ticks:
             self.metrics.watermark.set(min(tick for tick in ticks if tick is not None) / 1_000)

@@ -100,6 +100,10 @@ class Settings(BaseSettings):
     The stream converts by what the database holds; taking other factors into force restates the past, which is an act of its own."""
     retention: str = ""
     """A file of own settings for `python -m processors retention`: `/etc/weir/retention.toml`; else `schemas/retention.toml`."""
+    instance: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,200}$")] | None = None
+    """A stable name in the group, one a worker (`worker-0`): started again within its session it disturbs nobody (static membership)."""
+    tick_silence_seconds: Annotated[float, Field(gt=0)] = 180.0
+    """Without a tick for so long a worker tells an alarm: three times the clock's interval."""
     generation: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
     """Number of the log: one more each time it begins anew (`python -m processors partitions resize`)."""
 

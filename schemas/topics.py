@@ -16,6 +16,8 @@ FEEDBACK = "weir.feedback.v1"
 
 PROCESSORS = "weir-processors"
 """Consumer group of the workers."""
+ALERTS = "weir-alerts"
+"""Consumer group of the alerts' workers."""
 
 PARTITIONS = 8
 

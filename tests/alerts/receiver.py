@@ -26,6 +26,8 @@ class Receiver:
     address: str = ""
     posts: list[Post] = field(default_factory=list)
     answer: Callable[[Any], int] = lambda _: 200
+    date: str = ""
+    """What time it is here, as an HTTP date, for who asks; it is not said unless told."""
 
     @property
     def accepted(self) -> list[Post]:
@@ -38,6 +40,13 @@ def receiving(port: int = 0) -> Iterator[Receiver]:
     receiver = Receiver()
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response_only(200)
+            if receiver.date:
+                self.send_header("Date", receiver.date)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
             body = json.loads(self.rfile.read(length))

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from alerts.__main__ import main
+from alerts.settings import AlertSettings
 from schemas.calendar import HOUR_MS
 from schemas.indicator import Message
 from tests.alerts.logs import START, UNIT, indicator, tick
@@ -145,3 +146,31 @@ def test_help_teaches(capsys: pytest.CaptureFixture[str]) -> None:
             main([verb, "--help"])
         assert left.value.code == 0
         assert "Exit codes" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        pytest.param({}, ("weir.indicators.v1", "weir-alerts"), id="the usual names"),
+        pytest.param(
+            {"WEIR_TOPIC_PREFIX": "test7."},
+            ("test7.weir.indicators.v1", "test7.weir-alerts"),
+            id="several Weirs on one broker",
+        ),
+        pytest.param(
+            {"WEIR_TOPIC_PREFIX": "test7.", "WEIR_ALERTS_TOPIC": "t", "WEIR_ALERTS_GROUP": "g"},
+            ("t", "g"),
+            id="whole names as they stand",
+        ),
+    ],
+)
+def test_topic_and_group_keep_to_the_prefix(
+    told: dict[str, str], expected: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the doors and the stream do."""
+    for name in ("WEIR_TOPIC_PREFIX", "WEIR_ALERTS_TOPIC", "WEIR_ALERTS_GROUP"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    settings = AlertSettings.read()
+    assert (settings.topic, settings.group) == expected

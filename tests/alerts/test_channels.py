@@ -3,7 +3,8 @@
 import socket
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 import pytest
 
@@ -34,7 +35,7 @@ def alertmanager(receiver: Receiver) -> Alertmanager:
 
 
 def test_what_fires_is_posted_to_alertmanager(receiver: Receiver) -> None:
-    """It began in event time, and ends when it is not repeated four times."""
+    """It began in event time, and ends when it is not repeated for an hour."""
     (firing,) = notices("x")
     outcome = alertmanager(receiver).notify([Telling(firing, fired_at=START)])
     assert outcome.result == "delivered"
@@ -45,7 +46,7 @@ def test_what_fires_is_posted_to_alertmanager(receiver: Receiver) -> None:
     assert alert["labels"]["unit"] == UNIT
     assert alert["annotations"]["summary"].endswith("is above its quota")
     assert alert["startsAt"] == "2026-02-11T08:00:00.000Z"
-    assert alert["endsAt"] == "2026-11-23T06:04:00.000Z"
+    assert alert["endsAt"] == "2026-11-23T07:00:00.000Z"
 
 
 def test_what_has_ended_ends_now(receiver: Receiver) -> None:
@@ -55,6 +56,20 @@ def test_what_has_ended_ends_now(receiver: Receiver) -> None:
     ((alert,),) = (post.body for post in receiver.posts)
     assert alert["labels"] == firing.labels
     assert alert["endsAt"] == "2026-11-23T06:00:00.000Z"
+
+
+@pytest.mark.parametrize("date", ["Mon, 23 Nov 2026 05:00:00 GMT", "Mon, 23 Nov 2026 07:00:00 GMT"])
+def test_alertmanagers_own_clock_counts(receiver: Receiver, date: str) -> None:
+    """Ours may be an hour fast or slow: what fires must not end there, and what has ended must."""
+    receiver.date = date
+    there = parsedate_to_datetime(date)
+    firing, resolved = notices("x.")
+    alertmanager(receiver).notify(
+        [Telling(firing, fired_at=START), Telling(resolved, fired_at=START)]
+    )
+    ((first, second),) = (post.body for post in receiver.posts)
+    assert datetime.fromisoformat(first["endsAt"]) == there + timedelta(hours=1)
+    assert datetime.fromisoformat(second["endsAt"]) == there
 
 
 def test_nothing_begins_in_alertmanagers_future(receiver: Receiver) -> None:

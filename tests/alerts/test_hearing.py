@@ -9,7 +9,7 @@ import pytest
 from faust.types import EventT
 
 import alerts.batch
-from alerts.app import LogError, Worker, create_app
+from alerts.app import LogError, LogRange, Worker, create_app, patiently
 from alerts.batch import Batch, Record, batch_of
 from alerts.metrics import Metrics, Page, Pages
 from alerts.settings import AlertSettings
@@ -118,6 +118,26 @@ async def test_another_log_is_refused(
     assert not worker.owned
 
 
+@pytest.mark.parametrize("ends", [(4, 9), (4, 4)], ids=["it grew", "it is another log"])
+async def test_an_end_that_was_asked_before_others_heard_more_is_asked_again(
+    worker: Worker, tables: Tables, ends: tuple[int, ...]
+) -> None:
+    """Frozen between the broker's answer and the taking, a worker finds a position beyond that answer."""
+    tables.at[0] = 5
+    answers: list[LogRange] = [({0: 0}, {0: end}) for end in ends]
+
+    async def log_range() -> LogRange:
+        return answers.pop(0)
+
+    if 9 in ends:
+        await patiently(log_range, worker.take)
+        assert worker.lag == 9 - 5
+    else:
+        with pytest.raises(LogError, match="holds offsets 0 to 4"):
+            await patiently(log_range, worker.take)
+    assert not answers
+
+
 async def test_a_lost_partition_is_given_up(worker: Worker, tables: Tables) -> None:
     """And if the group is not shared out anew, the process is stuck."""
     await worker.take({0: 0, 1: 0}, {0: 0, 1: 0})
@@ -171,11 +191,12 @@ async def test_health_and_readiness(worker: Worker, tables: Tables) -> None:
 
 async def test_the_app_is_wired_by_its_factory(worker: Worker) -> None:
     """Two of them, from the same settings: nothing is kept in the module."""
-    settings = AlertSettings(kafka="a:1,b:2", alerts_topic="t", alerts_group="g")
+    settings = AlertSettings(kafka="a:1,b:2", alerts_topic="t", alerts_group="g", instance="i")
     first, second = create_app(settings, worker), create_app(settings, worker)
     assert first is not second
     assert [str(url) for url in first.conf.broker] == ["kafka://a:1", "kafka://b:2"]
     assert first.conf.id == "g"
+    assert first.conf.consumer_group_instance_id == "i"
     assert [agent.name for agent in first.agents.values()] == ["indicators"]
     await asyncio.sleep(0)
 

@@ -1,10 +1,13 @@
 """The pipe's lines reach Kafka in their partitions and order, or a person is told why not."""
 
 import time
+from typing import ClassVar
 
 import pytest
-from kafka.errors import KafkaError, MessageSizeTooLargeError
+from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
+from ingest import back_pressure, publisher
+from ingest.back_pressure import BackPressure
 from ingest.complaint import ComplaintError
 from ingest.publisher import key_of, paced, publish_lines
 from ingest.simulator import Faults, scenario
@@ -111,3 +114,22 @@ def test_paced_lines_come_no_faster_and_all_of_them() -> None:
     began = time.monotonic()
     assert list(paced(told, rate=100)) == told
     assert time.monotonic() - began >= 0.1
+
+
+class SilentProducer:
+    """One whose broker went away after the start."""
+
+    config: ClassVar = {"bootstrap_servers": ["127.0.0.1:1"]}
+
+    def partitions_for(self, _topic: str) -> set[int]:
+        raise KafkaTimeoutError
+
+
+def test_a_broker_that_went_away_is_no_missing_topic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is told to make a topic looks in the wrong place."""
+    monkeypatch.setattr(publisher, "_BOOTSTRAP_MS", 100)
+    monkeypatch.setattr(back_pressure, "_BOOTSTRAP_MS", 100)
+    with pytest.raises(ComplaintError, match=r"no Kafka at 127\.0\.0\.1:1"):
+        publish_lines([], producer=SilentProducer(), say=say)  # type: ignore[arg-type]
+    with pytest.raises(ComplaintError, match=r"no Kafka at 127\.0\.0\.1:1"):
+        BackPressure("127.0.0.1:1", prefix="", most=1, say=say)

@@ -18,6 +18,7 @@ from deploy.local.parts import Endpoints, LocalParts
 from deploy.local.state import chosen_folder, chosen_programs
 from schemas.alert import TOLD, Notice
 from schemas.calendar import HOUR_MS
+from schemas.failure_point import VARIABLE
 from schemas.indicator import Message
 from schemas.rule import Rules, read_rules
 from tests.alerts.logs import START, indicator, seeded_log, tick
@@ -229,7 +230,7 @@ def test_chaos(servers: Endpoints, alerts: Alerts, receiver: Receiver) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("point", ["before commit", "after commit", "during load"])
+@pytest.mark.parametrize("point", ["alert stored", "alert delivered", "during load"])
 def test_killed_at_a_point(
     servers: Endpoints, alerts: Alerts, receiver: Receiver, point: str
 ) -> None:
@@ -237,8 +238,9 @@ def test_killed_at_a_point(
     logs = [seeded_log(4, partition=number, ticks=60) for number in range(PARTITIONS)]
     expected = expected_of(logs, rules())
     sent = send(servers.kafka, topic(alerts), mixed(logs))
-    doomed = alerts.start("-m", "tests.alerts.doomed", point, alerts.arguments[-1])
-    assert doomed.wait(60) == -signal.SIGKILL
+    doomed = alerts.start(**{VARIABLE: point})
+    wait_until(lambda: f"stopped at: {point}" in alerts.log(), "it stops there")
+    alerts.kill(doomed)
     alerts.start()
     alerts.wait_heard(sent)
     assert alerts.heard() == sent

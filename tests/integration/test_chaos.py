@@ -1,4 +1,4 @@
-"""The short form of `make chaos`: two workers under load, and what can go wrong with their servers, each once."""
+"""The short form of `make chaos`: all services under load, and what can go wrong with their servers, each once."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ CHAOS = Path(__file__).parents[1] / "chaos" / "chaos.py"
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_what_goes_wrong_changes_nothing() -> None:
-    """Tables and everything told equal those of an engine that nothing happened to (40 s)."""
+    """Tables and everything told equal those of an engine over the log; people were told each fact under one key (a minute)."""
     done = subprocess.run(
         [sys.executable, str(CHAOS), "--short", "--seed", "11"],
         stdout=subprocess.PIPE,

@@ -40,10 +40,12 @@ from processors.replay import Replay
 from schemas import topics
 from schemas.calendar import moment
 from schemas.factors import default_pack
+from schemas.failure_point import VARIABLE
 from schemas.reading import Refusal
 from schemas.registry import Configuration, Industry, Point, Region, Registry, Unit
 from schemas.section import ApplyConfiguration, Record, Section, Unreadable
 from schemas.wire import decode
+from tests.chaos.hostile_messages import Hostile
 
 PARTITIONS = 4
 NOT_AUTHORISED = 0x87
@@ -127,7 +129,9 @@ class Door:
     prefix: str
     stack: ExitStack
 
-    def gateway(self, *words: str, number: int = 1, port: int = 0, wait: bool = True) -> Gateway:
+    def gateway(
+        self, *words: str, number: int = 1, port: int = 0, wait: bool = True, stop_at: str = ""
+    ) -> Gateway:
         """Start a gateway of this door; the same number is the same client id."""
         endpoints = self.parts.endpoints()
         told = {
@@ -135,6 +139,7 @@ class Door:
             "WEIR_MQTT": f"127.0.0.1:{port or endpoints.mqtt_port}",
             "WEIR_TOPIC_PREFIX": self.prefix,
             "WEIR_PARTITIONS": str(PARTITIONS),
+            VARIABLE: stop_at,
         }
         command = [sys.executable, "-m", "ingest", "mqtt", "--metrics-port", "0"]
         command += ["--client-id", f"{self.unit}-{number}", "--share", self.unit]
@@ -376,6 +381,48 @@ def test_killed_in_the_middle_it_loses_nothing(door: Door) -> None:
     assert 0 < repeats < 1_000
     assert account(door) == (total * 20, repeats * 20, 0, 0, 0)
     assert_no_hole(door.records())
+
+
+def test_killed_between_kafka_and_the_broker_it_loses_nothing(door: Door) -> None:
+    """Kafka has a record, the broker was told nothing yet, or the sender alone: all come again, each is receipted."""
+    sender = door.sender()
+    for place, point in enumerate(("in Kafka", "receipted")):
+        gateway = door.gateway(stop_at=f"{point}:2")
+        for number in range(place * 50, place * 50 + 50):
+            sender.send(readings(door, number))
+            time.sleep(0.01)
+        wait_until(partial(is_stopped, gateway, point), f"it stops at {point}")
+        gateway.end(signal.SIGKILL)
+    door.gateway()
+    sender.finish()
+
+    times = message_ids(door.parts_in_log())
+    assert set(times) == {f"m-{number}" for number in range(100)}
+    assert sum(times.values()) > 100
+    assert_no_hole(door.records())
+
+
+def test_hostile_messages_are_accounted_for(door: Door) -> None:
+    """Bytes, types, numbers, times and nestings that nobody should send: each is receipted and counted, the gateway goes on.
+
+    The long form is `make hostile`.
+    """
+    gateway = door.gateway()
+    sender = door.sender()
+    sent = list(Hostile(door.unit, START, ("E1", "E2")).messages(1_500, "7"))
+    for message in sent:
+        sender.send(message)
+    assert sender.finish() == 0
+    assert gateway.process.poll() is None
+    counts = account(door)
+    assert sum(counts) == sum(message.readings for message in sent)
+    assert min(counts) > 0
+    assert_no_hole(door.records())
+
+
+def is_stopped(gateway: Gateway, point: str) -> bool:
+    """Whether it said that it stops there."""
+    return f"stopped at: {point}" in gateway.log
 
 
 def holds(gateway: Gateway, messages: int) -> bool:

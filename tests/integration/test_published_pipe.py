@@ -42,8 +42,6 @@ def place(shared_database: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
         place.start(
             "alerts",
             *ALERTS,
-            WEIR_ALERTS_TOPIC=place.prefix + topics.INDICATORS,
-            WEIR_ALERTS_GROUP=place.prefix + "alerts",
             WEIR_ALERTS_HTTP="127.0.0.1:0",
         )
         yield place

@@ -78,6 +78,7 @@ def test_a_secret_is_on_no_command_line(services: Services) -> None:
     [
         pytest.param((200, "{}"), "up", id="ready"),
         pytest.param((503, "no database"), "waits", id="not ready"),
+        pytest.param((200, '{"alarms": ["no tick"]}'), "up", id="ready, with an alarm"),
     ],
 )
 def test_status_says_how_far_a_service_is(
@@ -92,6 +93,7 @@ def test_status_says_how_far_a_service_is(
     assert head.split() == ["worker", state, page, "pid", str(pid)]
     assert any(line.split() == ["lag", "5", "records"] for line in rest)
     assert ("no database" in rest[0]) == (state == "waits")
+    assert ("ALARM: no tick" in rest[0]) == ("alarms" in readiness[1])
     (told,) = json.loads(capsys.readouterr().out)
     assert (told["service"], told["state"], told["pid"]) == ("worker", state, pid)
     assert told["figures"]["lag_records"] == 5
