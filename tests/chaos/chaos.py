@@ -33,6 +33,7 @@ from machine import SmallDisk, SteppedClock, small_disk, stepped_clock
 from processes import SESSION, Processes, Seat, environment_of
 from reference import MEASURED
 from troubles import Troubled
+from truth import INDICATORS, READINGS
 
 from deploy.local import access
 from deploy.local.parts import Endpoints, LocalParts
@@ -42,7 +43,6 @@ from ingest.publisher import create_producer
 from ingest.topics_admin import create_topics
 from processors import migrate
 from processors.store import Store
-from schemas import topics
 from schemas.wire import encode
 from tests.alerts.receiver import Receiver, receiving
 
@@ -97,7 +97,7 @@ class Place:
     def lag(self) -> int:
         """Records sent and not yet digested; -1 where nobody says."""
         try:
-            return sum(self.ends(topics.READINGS).values()) - sum(self.offsets().values())
+            return sum(self.ends(READINGS).values()) - sum(self.offsets().values())
         except (psycopg.Error, KafkaError):
             return -1
 
@@ -135,7 +135,7 @@ class Load(threading.Thread):
 
     def _stream(self) -> None:
         workload = self._place.workload
-        topic = PREFIX + topics.READINGS
+        topic = PREFIX + READINGS
         producer = create_producer(self._place.endpoints.kafka, client_id="chaos")
         began = time.monotonic()
         for partition, record in workload.beginning():
@@ -194,7 +194,11 @@ def place(workload: Troubled, seats: Sequence[Seat] | None = None) -> Iterator[P
         disk.use_for(points.database_url)
         migrate.up(points.database_url)
         create_topics(
-            points.kafka, partitions=workload.partitions, say=lambda _: None, prefix=PREFIX
+            points.kafka,
+            partitions=workload.partitions,
+            say=lambda _: None,
+            prefix=PREFIX,
+            generation=MEASURED,
         )
         with closing(Store(points.database_url)) as store:
             store.save_configuration(workload.configuration())
@@ -401,11 +405,11 @@ def _within(seconds: float, condition: Callable[[], bool]) -> bool:
 
 
 def _drain(here: Place) -> None:
-    ends = here.ends(topics.READINGS)
+    ends = here.ends(READINGS)
     for what, done in (
         ("digested", lambda: here.offsets() == ends),
         ("published", lambda: not _exists(here.database, _UNPUBLISHED)),
-        ("heard", lambda: here.offsets("alert_partition") == here.ends(topics.INDICATORS)),
+        ("heard", lambda: here.offsets("alert_partition") == here.ends(INDICATORS)),
         ("delivered", lambda: not _exists(here.database, _UNDELIVERED)),
     ):
         if not _within(_DRAIN, done):

@@ -21,12 +21,12 @@ from chaos import PREFIX, Place, free_ports, place
 from hostile_messages import Hostile
 from processes import Seat
 from troubles import Troubled
+from truth import READINGS
 
 from deploy.local import access
 from deploy.services import answer
 from ingest.mqtt_publisher import Options, Sender
 from ingest.publisher import create_producer
-from schemas import topics
 from schemas.wire import encode
 
 STRANGERS = 2
@@ -79,7 +79,7 @@ def run(count: int, seed: int) -> list[str]:
             if attack.error is not None:
                 raise attack.error
         here.say(f"all receipted, {count / seconds:,.0f} messages a second; draining")
-        _wait(here, lambda: here.offsets() == here.ends(topics.READINGS), 600)
+        _wait(here, lambda: here.offsets() == here.ends(READINGS), 600)
         return _judged(here, attacks, memory)
 
 
@@ -115,7 +115,7 @@ def _attacks(here: Place, count: int, seed: int) -> list[Attack]:
 def _apply_configuration(here: Place) -> None:
     producer = create_producer(here.endpoints.kafka, client_id="hostile")
     for partition, record in here.workload.beginning():
-        producer.send(PREFIX + topics.READINGS, encode(record), partition=partition)
+        producer.send(PREFIX + READINGS, encode(record), partition=partition)
     producer.flush()
     producer.close()
 

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from truth import Servers, values_of
+from truth import INDICATORS, Servers, values_of
 
-from schemas import topics
 from schemas.alert import TOLD, Notice
 from tests.alerts.real import get
 from tests.alerts.receiver import Receiver
@@ -94,7 +93,7 @@ def _by_pipe(servers: Servers, partitions: int, rules: Path) -> list[Notice]:
     """`python -m alerts replay` over what lies on the topic."""
     with tempfile.TemporaryFile() as lines:
         for partition in range(partitions):
-            for value in values_of(servers.kafka, servers.prefix + topics.INDICATORS, partition):
+            for value in values_of(servers.kafka, servers.prefix + INDICATORS, partition):
                 lines.write(value + b"\n")
         lines.seek(0)
         done = subprocess.run(

@@ -21,6 +21,7 @@ import itertools
 from chaos import PREFIX, Load, Place, place
 from processes import Seat
 from troubles import Troubled
+from truth import READINGS
 
 from schemas import topics
 
@@ -81,7 +82,7 @@ def owners(here: Place) -> dict[str, frozenset[int]]:
         member["group_instance_id"]: frozenset(
             partition
             for one in (member["member_assignment"] or _NOTHING)["assigned_partitions"]
-            if one["topic"] == PREFIX + topics.READINGS
+            if one["topic"] == PREFIX + READINGS
             for partition in one["partitions"]
         )
         for member in told["members"]

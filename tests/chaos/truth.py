@@ -26,6 +26,8 @@ from schemas.wire import decode, encode
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 from reference import MEASURED, STEP, Reference, _said, stored
 
+READINGS = topics.of_generation(topics.READINGS, MEASURED)
+INDICATORS = topics.of_generation(topics.INDICATORS, MEASURED)
 DIRECT = ("bench", "bench-control")
 """Doors of what goes into Kafka directly."""
 
@@ -106,7 +108,7 @@ class Truth(Reference):
         self._servers = servers
         self._engine.state.generation = MEASURED
         self._logs = {
-            partition: values_of(servers.kafka, servers.prefix + topics.READINGS, partition)
+            partition: values_of(servers.kafka, servers.prefix + READINGS, partition)
             for partition in sorted(mine)
         }
         self._waiting: dict[int, list[Placed]] = defaultdict(list)
@@ -187,7 +189,7 @@ class Truth(Reference):
 
     def _compare_topic(self, partition: int) -> None:
         """Each row of the outbox is on the topic, in order; some may be there again."""
-        topic = self._servers.prefix + topics.INDICATORS
+        topic = self._servers.prefix + INDICATORS
         seen: set[int] = set()
         first = []
         for value in values_of(self._servers.kafka, topic, partition):

@@ -132,4 +132,4 @@ def test_a_broker_that_went_away_is_no_missing_topic(monkeypatch: pytest.MonkeyP
     with pytest.raises(ComplaintError, match=r"no Kafka at 127\.0\.0\.1:1"):
         publish_lines([], producer=SilentProducer(), say=say)  # type: ignore[arg-type]
     with pytest.raises(ComplaintError, match=r"no Kafka at 127\.0\.0\.1:1"):
-        BackPressure("127.0.0.1:1", prefix="", most=1, say=say)
+        BackPressure("127.0.0.1:1", topic="t", group="g", most=1, say=say)
