@@ -10,16 +10,21 @@ from contextlib import nullcontext
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from processors.ports import OutsideError
 from processors.replay import Replay, run
-from processors.show import render, shown
+from processors.show import render, rolling, shown
 from processors.stop_at import StopAt
 from schemas import topics
+from schemas.calendar import DAY_MS
 from schemas.factors import default_pack
 from schemas.failure_point import VARIABLE
 from schemas.settings import Settings, SettingsError
 from schemas.wire import LayoutError
+
+if TYPE_CHECKING:
+    from processors.store import Store
 
 _EPILOG = """examples:
   python -m ingest simulate --hours 48 --seed 7 | python -m processors replay        what units are told, no server
@@ -132,6 +137,9 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
         help="by its GB/T 2260 code, 510400; or a scope, city:510400+industry:31",
     )
     subject.add_argument("--industry", metavar="CODE", help="by its GB/T 4754 division, 31")
+    parser.add_argument(
+        "--rolling", action="store_true", help="of a unit: the last 7 and 30 days as well"
+    )
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     parser.set_defaults(run=_show)
 
@@ -149,7 +157,9 @@ def _show(options: argparse.Namespace) -> int:
                 f"pending: configuration {pending} changes how readings count; the figures are still those before it",
                 file=sys.stderr,
             )
-        return _print_shown(options.unit, store.windows_of(options.unit), as_json=options.json)
+        more = _rolling(store, options.unit) if options.rolling else []
+        windows = store.windows_of(options.unit)
+        return _print_shown(options.unit, windows, more, as_json=options.json)
     finally:
         store.close()
 
@@ -180,11 +190,25 @@ def _line(told: Mapping[str, object]) -> str:
     return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
 
 
-def _print_shown(unit: str, windows: Sequence[tuple[int, bytes]], *, as_json: bool) -> int:
+def _rolling(store: "Store", unit: str) -> list[dict[str, object]]:
+    """The 7 and the 30 days that end with the unit's last full hour."""
+    end = store.last_full_hour(unit)
+    spans = [] if end is None else [(days, (end - days * DAY_MS, end)) for days in (7, 30)]
+    return [rolling(days, span, store.figures(unit, *span)) for days, span in spans]
+
+
+def _print_shown(
+    unit: str,
+    windows: Sequence[tuple[int, bytes]],
+    more: Sequence[dict[str, object]] = (),
+    *,
+    as_json: bool,
+) -> int:
     if not windows:
         print(f"{unit}: nothing was told of such a unit yet", file=sys.stderr)
         return 1
     told = shown(unit, windows)
+    told["windows"] = [*cast("list[object]", told["windows"]), *more]
     print(_line(told) if as_json else render(told))
     return 0
 

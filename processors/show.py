@@ -25,6 +25,36 @@ def shown(unit: str, windows: Iterable[tuple[int, bytes]]) -> dict[str, object]:
     return {"unit": unit, "windows": [_window(window) for window in recent]}
 
 
+Row = tuple[str, str, object, object, object, object]
+"""Quantity, unit of measure, low, best, high, share measured: as `figures()` answers."""
+
+
+def rolling(days: int, between: tuple[int, int], rows: Iterable[Row]) -> dict[str, object]:
+    """The days that end with the unit's last full hour, as one more window."""
+    figures = {
+        name: {
+            "unit_of_measure": measure,
+            "low": _text(low),
+            "best": _text(best),
+            "high": _text(high),
+            "share_measured": _text(share),
+        }
+        for name, measure, low, best, high, share in rows
+    }
+    start, end = between
+    return {
+        "window": f"rolling {days} days",
+        "start": rfc3339(start),
+        "end": rfc3339(end),
+        "as_of": rfc3339(end),
+        "figures": {name: figures[name] for name in UNIT_OF_MEASURE if name in figures},
+    }
+
+
+def _text(amount: object) -> str | None:
+    return None if amount is None else f"{amount:f}"
+
+
 def _window(told: Json) -> dict[str, object]:
     figures = cast("Mapping[str, Json]", told["figures"])
     window: dict[str, object] = {

@@ -120,6 +120,9 @@ SELECT s.partition FROM unit_state s JOIN unit u ON u.id = s.unit WHERE u.code =
 RESTATED_AT = """
 SELECT generation, "offset" FROM control WHERE text LIKE %s
 ORDER BY generation DESC, "offset" DESC LIMIT 1"""
+LAST_TICK_OF = "SELECT s.last_tick FROM unit_state s JOIN unit u ON u.id = s.unit WHERE u.code = %s"
+FIGURES = """
+SELECT quantity, unit_of_measure, low, best, high, share_measured FROM figures(%s, %s, %s)"""
 TOUCHED_LAST = """
 SELECT u.code FROM unit_window w JOIN unit u ON u.id = w.unit JOIN unit_state s ON s.unit = w.unit
 WHERE s.partition = ANY(%s) AND w.kind = 'day' AND w.as_of > w.ends

@@ -37,6 +37,7 @@ from processors.ports import (
     Step,
     UnitState,
 )
+from schemas.calendar import HOUR_MS, moment
 from schemas.factors import FactorPack
 from schemas.registry import Configuration
 
@@ -330,6 +331,20 @@ class Store:
             message = f"unit {unit} has no state: no configuration was applied to it yet"
             raise LookupError(message)
         return int(row[0])
+
+    def last_full_hour(self, unit: str) -> int | None:
+        """The last full hour (ms) that the unit's time has passed, if it has any."""
+        row = self._surely(
+            self._reader, lambda link: link.execute(statements.LAST_TICK_OF, (unit,)).fetchone()
+        )
+        return None if row is None or row[0] is None else row[0] - row[0] % HOUR_MS
+
+    def figures(self, unit: str, from_ms: int, to_ms: int) -> list[TupleRow]:
+        """(quantity, unit of measure, low, best, high, share measured) over whole hours."""
+        key = (unit, moment(from_ms), moment(to_ms))
+        return self._surely(
+            self._reader, lambda link: link.execute(statements.FIGURES, key).fetchall()
+        )
 
     def is_recomputable(self, unit: str) -> bool:
         """Whether all that a unit ever said is still there."""

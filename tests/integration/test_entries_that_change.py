@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 
 import numpy as np
 import psycopg
@@ -25,7 +26,7 @@ from processors.registry import stored_configurations
 from processors.self_audit import SelfAudit
 from processors.store import Store
 from schemas import topics
-from schemas.calendar import HOUR_MS, QUARTER_MS, instant, moment, window_start
+from schemas.calendar import HOUR_MS, QUARTER_MS, instant, moment, rfc3339, window_start
 from schemas.factors import default_pack
 from schemas.section import NEVER, RANKS, Body, Record, Section, partition_of
 from schemas.wire import decode, encode
@@ -245,6 +246,18 @@ def test_the_figures_are_the_oracles(changed: Place) -> None:
     assert kwh[CORRECTED] > 2.9 * kwh[LIMITED]
     assert kwh[LATE] > 1.1 * kwh[LIMITED]
     assert mine["co2"][1] == kwh[LIMITED] * 2 // 10_000, "the new factor, 0.2000 kg a kWh"
+
+
+def test_rolling_windows_end_with_the_last_full_hour(changed: Place) -> None:
+    """`show --rolling`: the last 7 and 30 days, as the oracle has them."""
+    outcome, end = outcome_of(changed), BEGIN + DAYS * 24 * HOUR_MS
+    told = json.loads(changed.run("processors", "show", CORRECTED, "--rolling", "--json"))
+    for days, window in zip((7, 30), told["windows"][-2:], strict=True):
+        assert (window["window"], window["end"]) == (f"rolling {days} days", rfc3339(end))
+        oracle = window_figures(outcome.world(CORRECTED), end - days * 24 * HOUR_MS, end)
+        mine = [window["figures"]["electricity"][name] for name in ("low", "best", "high")]
+        amounts = oracle["electricity"][:3]
+        assert [None if x is None else Decimal(x) * 10**6 for x in mine] == list(amounts)
 
 
 def test_a_dry_run_finds_nothing_and_restating_again_changes_nothing(changed: Place) -> None:
