@@ -26,14 +26,17 @@ demo: $(READY) ## the whole system on its real parts, ending in a breach and its
 	@$(LOCAL) up
 	@$(PY) -m deploy.demo
 
-# The tests that wait for servers beside those that reckon: each half keeps one core busy.
-AT_SERVERS := tests/integration tests/dashboards
+# Two halves of about the same length, each keeping one core busy: most of the tests at servers, and all others.
+BESIDE := $(wildcard $(addprefix tests/integration/test_,silent_unit.py worker_kills.py plant_year.py))
+AT_SERVERS := tests/dashboards $(filter-out $(BESIDE),$(wildcard tests/integration/test_*.py))
+FOLDERS := $(filter-out tests/integration/ tests/dashboards/ tests/__pycache__/,$(wildcard tests/*/))
+OTHERS := $(FOLDERS) $(wildcard tests/test_*.py) $(BESIDE)
 
 test: check ## all checks and tests on the real servers; a test left out fails it
 	@$(with_services); mkdir -p build; \
-	$(PY) -m pytest $(AT_SERVERS:%=--ignore=%) --junitxml=build/junit-pure.xml > build/pure.log 2>&1 & pure=$$!; \
+	$(PY) -m pytest $(OTHERS) --junitxml=build/junit-others.xml > build/others.log 2>&1 & others=$$!; \
 	code=0; $(PY) -m pytest $(AT_SERVERS) --junitxml=build/junit.xml || code=$$?; \
-	wait $$pure || code=$$?; cat build/pure.log; exit $$code
+	wait $$others || code=$$?; cat build/others.log; exit $$code
 
 check: $(READY) ## lint, format, types, imports, module lists: what needs no server
 	@$(PY) -m ruff check .
