@@ -153,6 +153,7 @@ class Engine:
         self.partition_ticks: dict[int, int] = {}
         self.configurations = configurations
         self._partitions = partitions
+        self._entries = revision.Entries(configurations)
         self._differing: dict[tuple[int, int, frozenset[int]], bool] = {}
         self._maps: dict[tuple[int, tuple[str, ...]], Ints] = {}
         self._expected = np.array(
@@ -326,7 +327,7 @@ class Engine:
 
     def _entry(self, unit: str, version: int) -> Unit:
         """A unit's entry under a configuration."""
-        found = revision.entry_at(self.configurations, unit, version)
+        found = self._entries.at(unit, version)
         if found is not None:
             return found
         raise UnknownConfigurationError(version)

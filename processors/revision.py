@@ -32,13 +32,23 @@ def _complaints_of_point(unit: str, before: Point, after: Point) -> Iterator[str
             )
 
 
-def entry_at(configurations: Mapping[int, Configuration], unit: str, version: int) -> Unit | None:
-    """A unit's entry under a configuration: that of the last one until then which has it."""
-    for number in sorted((n for n in configurations if n <= version), reverse=True):
-        for one in configurations[number].registry.units:
-            if one.code == unit:
-                return one
-    return None
+class Entries:
+    """Entries of units by configuration; the configurations may grow."""
+
+    def __init__(self, configurations: Mapping[int, Configuration]) -> None:
+        """They are looked through once."""
+        self._configurations = configurations
+        self._seen: set[int] = set()
+        self._of_unit: dict[str, dict[int, Unit]] = {}
+
+    def at(self, unit: str, version: int) -> Unit | None:
+        """A unit's entry under a configuration: that of the last one until then which has it."""
+        for number in self._configurations.keys() - self._seen:
+            self._seen.add(number)
+            for one in self._configurations[number].registry.units:
+                self._of_unit.setdefault(one.code, {})[number] = one
+        mine = self._of_unit.get(unit, {})
+        return mine.get(max((number for number in mine if number <= version), default=0))
 
 
 def counts_otherwise(stored: Unit, asked: Unit) -> bool:

@@ -10,7 +10,7 @@ from psycopg.rows import TupleRow
 
 from processors import pg_binary, statements
 from processors.ports import Gap, Ints, ReadingRow, Rebuild
-from processors.revision import entry_at
+from processors.revision import Entries
 from processors.state import configuration_of
 from schemas.registry import Configuration
 
@@ -81,7 +81,7 @@ def kept(link: Link, unit: str, configurations: dict[int, Configuration]) -> Kep
         raise LookupError(message)
     partition, live, ends, blob = row
     version = configuration_of(bytes(blob))
-    entry = entry_at(configurations, unit, version)
+    entry = Entries(configurations).at(unit, version)
     if entry is None:
         message = (
             f"unit {unit} stands under configuration {version}, and none up to it has the unit"
