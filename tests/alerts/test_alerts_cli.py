@@ -173,4 +173,4 @@ def test_topic_and_group_keep_to_the_prefix(
     for name, value in told.items():
         monkeypatch.setenv(name, value)
     settings = AlertSettings.read()
-    assert (settings.topic, settings.group) == expected
+    assert (settings.heard_topic, settings.group) == expected
