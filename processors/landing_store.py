@@ -33,14 +33,14 @@ INSERT INTO landing_day (unit, starts, as_of, low, best, high)
 SELECT * FROM unnest(%s::text[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[], %s::bigint[])
 ON CONFLICT (unit, starts, as_of) DO UPDATE SET low = excluded.low, best = excluded.best, high = excluded.high"""
 _YEAR = """
-INSERT INTO landing_year (unit, starts, as_of, low, best, high, share, quota, factors, unverified, history)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-ON CONFLICT (starts, unit, as_of) DO UPDATE SET low = excluded.low, best = excluded.best, high = excluded.high,
+INSERT INTO landing_year (place, unit, starts, as_of, low, best, high, share, quota, factors, unverified, history)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (starts, unit, place) DO UPDATE SET as_of = excluded.as_of, low = excluded.low, best = excluded.best, high = excluded.high,
   share = excluded.share, quota = excluded.quota, factors = excluded.factors, unverified = excluded.unverified,
   history = excluded.history"""
 _YEARS = """
 SELECT DISTINCT ON (unit) unit, starts, as_of, low, best, high, share, quota, factors, unverified, history
-FROM landing_year WHERE starts = %s AND as_of <= %s ORDER BY unit, as_of DESC"""
+FROM landing_year WHERE starts = %s AND place <= %s ORDER BY unit, place DESC"""
 _DAYS = """
 SELECT DISTINCT ON (unit, starts) unit, starts, low, best, high FROM landing_day
 WHERE starts >= %s AND starts < %s AND unit = ANY(%s) AND as_of <= %s ORDER BY unit, starts, as_of DESC"""
@@ -51,13 +51,13 @@ SELECT u.unit, l.quota FROM unnest(%s::text[]) AS u (unit) CROSS JOIN LATERAL (
 _ROW = "COPY landing (unit, at, begins, history, cause, landed) FROM STDIN"
 _FORGET = """
 DELETE FROM landing_year old USING landing_year new
-WHERE new.starts = %s AND new.as_of = %s AND old.starts = new.starts AND old.unit = new.unit AND old.as_of < new.as_of"""
+WHERE new.starts = %s AND new.place <= %s AND old.starts = new.starts AND old.unit = new.unit AND old.place < new.place"""
 _LAST = "SELECT at, landed FROM landing WHERE unit = %s ORDER BY at DESC LIMIT 1"
 
 
 @dataclass(slots=True)
 class Inputs:
-    """Whole days and years as of midnights on their way into the tables, the newest of each in the log's order."""
+    """Whole days and years on their way into the tables, the newest of each in the log's order."""
 
     link: Link
     days: dict[tuple[str, int, int], DayTold] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Inputs:
     def add(self, told: Json) -> None:
         """The next message of the log."""
         self.days.update((one[:3], one) for one in days_in(told))
-        self.years.update((one[:3], one) for one in years_in(told))
+        self.years.update(((one.unit, one.starts, one.place), one) for one in years_in(told))
         if len(self.days) + len(self.years) >= _BATCH:
             self.write()
 
@@ -78,7 +78,8 @@ class Inputs:
             )
         with self.link.cursor() as cursor:
             cursor.executemany(
-                _YEAR, [(*one[:8], list(one.factors), *one[9:]) for one in self.years.values()]
+                _YEAR,
+                [(one.place, *one[:8], list(one.factors), *one[9:]) for one in self.years.values()],
             )
         self.days.clear()
         self.years.clear()

@@ -1,7 +1,8 @@
 """Where units' years land at a business midnight, from what they had told by then.
 
 Taken are the days that were told to their end and the year as told for this very midnight, with its quota: so what is told here is a
-function of the log, cut where the hour is cut (processors/aggregation.py). The forecast itself is processors/landing.py.
+function of the log, cut where the hour is cut (processors/aggregation.py). Of a unit that told its year for an earlier instant only, it
+cannot be said. The forecast itself is processors/landing.py.
 
 The law: dropping readings never turns `broken`, `will break` or `may break` into `on track`. Which days there are does not
 depend on readings, each figure is only wider without them, and `on track` asks for the expected year with all that is not measured
@@ -38,7 +39,7 @@ class DayTold(NamedTuple):
 
 
 class YearTold(NamedTuple):
-    """A year as a unit told it for a midnight: energy in 10⁻⁶ tce."""
+    """A year as a unit told it: energy in 10⁻⁶ tce."""
 
     unit: str
     starts: int
@@ -51,6 +52,12 @@ class YearTold(NamedTuple):
     factors: tuple[str, ...]
     unverified: bool
     history: bool
+
+    @property
+    def place(self) -> int:
+        """Where it is kept: its midnight; of those between two midnights the last one just behind the first."""
+        midnight = window_start("day", self.as_of)
+        return midnight if midnight == self.as_of else midnight + 1
 
 
 # ---- What was told
@@ -66,11 +73,8 @@ def days_in(told: Json) -> list[DayTold]:
 
 
 def years_in(told: Json) -> list[YearTold]:
-    """The years in a message of the outbox, where it holds for a midnight of theirs."""
-    at = _as_of(told)
-    if window_start("day", at) != at:
-        return []
-    return [_year(told, window) for window in _windows(told) if _holds(window, at)]
+    """The year in a message of the outbox, unless it is told anew after its end."""
+    return [_year(told, window) for window in _windows(told) if _holds(window, _as_of(told))]
 
 
 def _windows(told: Json) -> Sequence[Json]:

@@ -1,6 +1,6 @@
 -- 0014: where each unit's year lands, told each business midnight by the aggregator.
 --
--- Amounts are bigint 10⁻⁶ tce; instants are bigint milliseconds. Whole days and years as of midnights are taken from what units told,
+-- Amounts are bigint 10⁻⁶ tce; instants are bigint milliseconds. Whole days and years are taken from what units told,
 -- in the transaction of the hour that cuts them out of the log. A row of `landing`, once told, is never changed.
 
 -- Days that were told to their end; of several tellings of one the newest not later than the midnight counts.
@@ -15,8 +15,9 @@ CREATE TABLE landing_day (
 );
 COMMENT ON COLUMN landing_day.high IS 'NULL: unknown.';
 
--- Years as told for a midnight. Those before a newer one that was used are removed; the outbox keeps them all.
+-- Years as told. Those before a newer one that a midnight took are removed; the outbox keeps them all.
 CREATE TABLE landing_year (
+    place      bigint  NOT NULL,
     unit       text    NOT NULL,
     starts     bigint  NOT NULL,
     as_of      bigint  NOT NULL,
@@ -28,8 +29,9 @@ CREATE TABLE landing_year (
     factors    text[]  NOT NULL,
     unverified boolean NOT NULL,
     history    boolean NOT NULL,
-    PRIMARY KEY (starts, unit, as_of)
+    PRIMARY KEY (starts, unit, place)
 );
+COMMENT ON COLUMN landing_year.place IS 'The midnight told for; of tellings between two midnights the last one, just behind the first.';
 
 -- The first hour whose cut was gathered here: what was told before it was read from the log's beginning.
 CREATE TABLE landing_begun (
