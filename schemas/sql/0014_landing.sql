@@ -88,6 +88,7 @@ SELECT l.unit,
        (l.landed #>> '{slow,best}')::numeric / 1000 AS burn_slow,
        scaled((l.landed #>> '{per_day,low}')::bigint) AS per_day_safe,
        scaled((l.landed #>> '{per_day,best}')::bigint) AS per_day_best,
+       scaled((l.landed ->> 'share_measured')::bigint) AS share_measured,
        (l.landed ->> 'unverified')::boolean AS unverified
 FROM landing l;
 COMMENT ON COLUMN unit_landing.per_day_safe IS 'What may be used a day until the year ends, whatever is missing.';
