@@ -158,7 +158,8 @@ def _landing_lines(landing: Json) -> Iterator[str]:
         if ends is not None:
             yield _row(name, ends, unit)
     if landing["basis"]:
-        yield f"  the quota is passed on {_exhausted(cast('Json', landing['exhaustion']))}"
+        if landing["state"] != "broken":
+            yield f"  the quota is passed on {_exhausted(cast('Json', landing['exhaustion']))}"
         yield f"  {_BASES[str(landing['basis'])]}"
     if landing["unverified"]:
         yield "  rests on an unverified factor"

@@ -203,6 +203,8 @@ def test_shown_to_people() -> None:
     body = told(level(100), 350).model_dump()
     shown = landing_shown(UNIT, (at, body), headroom(windows(350 * SCALE, at)))
     assert render_landing(shown).splitlines() == EXPECTED
+    broken = landing_shown(UNIT, (at, told(level(100), 99).model_dump()), None)
+    assert "passed on" not in render_landing(broken), "that is a fact, and not of this day"
     nothing = landing_shown(UNIT, None, None)
     assert render_landing(nothing).splitlines() == [f"unit {UNIT}", "", "no landing was told yet"]
 
