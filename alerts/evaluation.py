@@ -1,11 +1,12 @@
 """What an indicator says to each rule: does its condition hold, since when, on what evidence."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from schemas.alert import Evidence, Key
 from schemas.calendar import year_start
-from schemas.indicator import Indicator, Judged, LevelTold
+from schemas.indicator import Indicator, Judged, LandingTold, LevelTold
+from schemas.landing import Landed
 from schemas.rule import Kind, Rule, Rules
 
 
@@ -26,7 +27,7 @@ def findings(told: Indicator, rules: Rules) -> Iterator[Finding]:
     A condition stays as it was last told: verdicts are told when they change, and on the full hour.
     """
     for rule in rules:
-        if rule.kind == "level changed" or not rule.covers(told.unit):
+        if rule.kind in {"level changed", "will break"} or not rule.covers(told.unit):
             continue
         if rule.kind == "silent points":
             yield _silence(told, rule)
@@ -56,6 +57,48 @@ def level_findings(told: LevelTold, rules: Rules) -> Iterator[Finding]:
             yield Finding(rule, key, standing.level in rule.levels, None, evidence)
 
 
+RELEASE = 99
+"""A rule on what is likely lets go at this many per cent of the quota, expected with all that is not measured at its most."""
+
+
+def landing_findings(told: LandingTold, rules: Rules, firing: Collection[Key]) -> Iterator[Finding]:
+    """Yield what a unit's landing says to each rule on landings; one that cannot be said says nothing, so that an alert stays.
+
+    `firing`: alerts that fire and whose condition was not over: they let go later than they begin.
+    """
+    landed = told.landed
+    if landed.state == "cannot be said":
+        return
+    evidence = Evidence(
+        version=told.version,
+        as_of=told.as_of,
+        configuration=0,
+        judged=None,
+        silent=(),
+        landed=landed,
+    )
+    for rule in rules:
+        if rule.kind == "will break" and rule.covers(told.unit):
+            key = Key(rule=rule.name, unit=told.unit, window_start=year_start(landed.year))
+            holds = _is_so(rule, landed) or (key in firing and _is_near(rule, landed))
+            yield Finding(rule, key, holds, None, evidence)
+
+
+def _is_so(rule: Rule, landed: Landed) -> bool:
+    """What is broken already is no forecast any more."""
+    return landed.state == "will break" or (
+        landed.state == "may break" and rule.certainty == "likely"
+    )
+
+
+def _is_near(rule: Rule, landed: Landed) -> bool:
+    """Not so, and not far enough from it to let go."""
+    if rule.certainty == "certain":
+        return landed.state == "may break"
+    most = None if landed.projected is None else landed.projected.expected_high
+    return landed.state == "on track" and most is not None and most * 100 > landed.quota * RELEASE
+
+
 def is_over(window_end: int | None, rule: Rule, *, at: int) -> bool:
     """Say whether the window ended so long ago that its alert is closed for good."""
     return window_end is not None and at >= window_end + rule.outlives_window_ms
@@ -78,7 +121,9 @@ def condition_holds(kind: Kind, judged: Judged) -> bool:
 
 
 def is_confirmed(kind: Kind, evidence: Evidence) -> bool:
-    """Say whether a suspicion has become a confirmed breach."""
+    """Say whether a suspicion has become a confirmed breach, or what was forecast is so."""
+    if kind == "will break":
+        return evidence.landed is not None and evidence.landed.state == "broken"
     judged = evidence.judged
     return kind == "suspected breach" and judged is not None and judged.verdict == "FAIL"
 

@@ -7,9 +7,11 @@ them. Values are in the annotations. Times are on the business calendar, with th
 from decimal import Decimal
 
 from alerts.evaluation import is_confirmed
+from alerts.landing_text import daily, exhausted_on, landing_figures, landing_summary, lands_at
 from schemas.alert import Cause, Notice, Transition
 from schemas.calendar import BUSINESS, moment, rfc3339
 from schemas.indicator import Figure, Judged, Silent
+from schemas.landing import Landed
 from schemas.regions import Standing
 from schemas.rule import Kind, Rule
 from schemas.scale import as_text
@@ -80,10 +82,13 @@ def window_name(transition: Transition) -> str:
 def placeholders(transition: Transition) -> dict[str, str]:
     """Return what a rule's texts may name: the keys are those of schemas.rule.PLACEHOLDERS."""
     judged, standing = transition.evidence.judged, transition.evidence.standing
+    landed = transition.evidence.landed
     energy = judged.figures.get("energy") if judged else None
     limit = judged.limit if judged else None
     if standing is not None:
         energy, limit = _used(standing), standing.amount
+    if landed is not None:
+        energy, limit = _used_of_year(landed), landed.quota
     return {
         "unit": transition.unit,
         "rule": transition.rule,
@@ -98,10 +103,13 @@ def placeholders(transition: Transition) -> dict[str, str]:
         if limit is None
         else f"{_number(limit)} {energy.unit_of_measure if energy else 'tce'}",
         "over": over(energy, limit) if energy and limit is not None else "",
-        "measured": f"{_number(energy.share_measured * 100)} %" if energy and judged else "",
+        "measured": f"{_number(energy.share_measured * 100)} %" if energy and not standing else "",
         "reason": (judged.reason or "") if judged else "",
         "points": _points(transition.evidence.silent),
         "factors": _unverified(judged),
+        "landing": lands_at(landed) if landed else "",
+        "exhaustion": exhausted_on(landed) if landed else "",
+        "daily": daily(landed) if landed else "",
     }
 
 
@@ -136,6 +144,19 @@ def _used(standing: Standing) -> Figure:
     used = standing.used
     return Figure(
         unit_of_measure=unit, low=used.low, best=used.best, high=used.high, share_measured=0
+    )
+
+
+def _used_of_year(landed: Landed) -> Figure:
+    used = landed.used
+    return Figure(
+        unit_of_measure="tce",
+        low=used.low,
+        best=used.best,
+        high=used.high,
+        share_measured=landed.share_measured,
+        factors=landed.factors,
+        unverified=landed.unverified,
     )
 
 
@@ -180,6 +201,8 @@ def _moved(standing: Standing, unit: str) -> list[str]:
 def _summary(transition: Transition) -> str:
     if transition.evidence.standing is not None:
         return _level_summary(transition, transition.evidence.standing)
+    if transition.evidence.landed is not None:
+        return landing_summary(transition.evidence.landed, transition.unit, transition.state)
     energy = f"energy of {window_name(transition)}"
     match transition.kind:
         case "confirmed breach":
@@ -208,6 +231,8 @@ def _figures(transition: Transition, words: dict[str, str]) -> list[str]:
     """Say what was known at the tick."""
     if transition.evidence.standing is not None:
         return _level_figures(transition.evidence.standing, words)
+    if transition.evidence.landed is not None:
+        return landing_figures(transition.evidence.landed, words["limit"], words["amount"])
     judged = transition.evidence.judged
     silent = words["points"] and f"{words['points']}."
     if judged is None:
@@ -246,6 +271,7 @@ SINCE: dict[Kind, str] = {
     "cannot be judged": "So since",
     "silent points": "The first was last heard",
     "level changed": "So since",
+    "will break": "Forecast since",
 }
 
 
@@ -259,6 +285,8 @@ def _ending(transition: Transition, words: dict[str, str]) -> str:
             "That does not change what was found."
         )
     if is_confirmed(transition.kind, transition.evidence):
+        if transition.kind == "will break":
+            return f"Forecast since {since}; the quota is passed at {at}."
         return f"The suspicion since {since} is confirmed at {at}; cause: {cause}."
     if transition.state == "retracted":
         return f"What was told since {since} no longer stands at {at}; cause: {cause}."

@@ -19,10 +19,25 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from alerts.evaluation import Finding, findings, is_confirmed, is_over, level_findings
+from alerts.evaluation import (
+    Finding,
+    findings,
+    is_confirmed,
+    is_over,
+    landing_findings,
+    level_findings,
+)
 from schemas.alert import Alert, Cause, Evidence, State, Transition, transition_id
 from schemas.calendar import WindowKind, year_start
-from schemas.indicator import Indicator, Judged, LevelTold, Message, Told, Version
+from schemas.indicator import (
+    Indicator,
+    Judged,
+    LandingTold,
+    LevelTold,
+    Message,
+    Told,
+    Version,
+)
 from schemas.rule import BREACHES, Rule, Rules
 
 
@@ -95,7 +110,7 @@ def _moves(
 ) -> Iterator[Move]:
     """Yield each unit that `message` changes, as it is then, with its transitions."""
     match message:
-        case Indicator() | LevelTold():
+        case Indicator() | LevelTold() | LandingTold():
             unit = units.get(_subject(message))
             if unit is None or _is_newer(message.version, unit.version):
                 yield _heard(unit, message, rules)
@@ -116,14 +131,18 @@ def _moves(
                 yield from _wait(unit.model_copy(update={"tick": message.version}), message, rules)
 
 
-def _subject(message: Indicator | LevelTold) -> str:
+def _subject(message: Indicator | LevelTold | LandingTold) -> str:
     return message.unit if isinstance(message, Indicator) else message.subject
 
 
-def _heard(unit: Unit | None, message: Indicator | LevelTold, rules: Rules) -> Move:
-    if isinstance(message, Indicator):
-        return _hear(unit, message, rules)
-    return _hear_level(unit, message, rules)
+def _heard(unit: Unit | None, message: Indicator | LevelTold | LandingTold, rules: Rules) -> Move:
+    match message:
+        case Indicator():
+            return _hear(unit, message, rules)
+        case LevelTold():
+            return _hear_level(unit, message, rules)
+        case LandingTold():
+            return _hear_landing(unit, message, rules)
 
 
 def _is_newer(version: Version, held: Version | None) -> bool:
@@ -174,6 +193,29 @@ def _hear_level(target: Unit | None, told: LevelTold, rules: Rules) -> Move:
     heard = Unit(unit=told.subject, version=told.version, history=False, alerts=remaining)
     # The level that was left is told before the one that was come to.
     return heard, (*elapsed, *transitions)
+
+
+def _hear_landing(before: Unit | None, told: LandingTold, rules: Rules) -> Move:
+    """Return what is remembered of a unit's landings after a newer midnight."""
+    alerts = {} if before is None else {alert.key: alert for alert in before.alerts}
+    place = _Place(told.as_of, told.version, told.history)
+    firing = {
+        key for key, one in alerts.items() if one.state == "firing" and one.cleared_at is None
+    }
+    transitions: list[Transition] = []
+    for finding in landing_findings(told, rules, firing):
+        alert = alerts.pop(finding.key, None)
+        after, made = _observe(alert, finding, told.cause, place)
+        transitions.extend(made)
+        if after is not None:
+            alerts[finding.key] = after
+    if not told.history:
+        for key, alert in alerts.items():
+            alerts[key], made = _go_live(alert, rules, place)
+            transitions.extend(made)
+    remaining, elapsed = _elapse_all(alerts.values(), rules, place)
+    heard = Unit(unit=told.subject, version=told.version, history=told.history, alerts=remaining)
+    return heard, (*transitions, *elapsed)
 
 
 def _wait(unit: Unit, tick: Told, rules: Rules) -> Iterator[Move]:
@@ -237,6 +279,8 @@ def _window_of(evidence: Evidence) -> tuple[WindowKind | None, int | None]:
         return evidence.judged.window, evidence.judged.end
     if evidence.standing is not None:
         return "year", year_start(evidence.standing.year + 1)
+    if evidence.landed is not None:
+        return "year", year_start(evidence.landed.year + 1)
     return None, None
 
 

@@ -338,16 +338,17 @@ class Store:
             " SET partition = excluded.partition, body = excluded.body",
             (codes, [batch.partition] * len(codes), bodies),
         )
-        alerts = [alert for unit in batch.units for alert in unit.alerts]
+        # Where a unit's landings are remembered is not where it is: the row is found by the memory's name.
+        owned = [(unit.unit, alert) for unit in batch.units for alert in unit.alerts]
         link.execute("DELETE FROM alert_state WHERE unit = ANY (%s)", (codes,))
         link.execute(
             "INSERT INTO alert_state (unit, rule, window_start, body)"
             " SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[], %s::jsonb[])",
             (
-                [alert.key.unit for alert in alerts],
-                [alert.key.rule for alert in alerts],
-                [alert.key.window_start for alert in alerts],
-                [Jsonb(alert.model_dump()) for alert in alerts],
+                [name for name, _ in owned],
+                [alert.key.rule for _, alert in owned],
+                [alert.key.window_start for _, alert in owned],
+                [Jsonb(alert.model_dump()) for _, alert in owned],
             ),
         )
 

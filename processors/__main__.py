@@ -37,6 +37,7 @@ _EPILOG = """examples:
   python -m processors recompute --unit 91510100SYN0000001 --dry-run                 is what is kept what the readings say?
   python -m processors aggregator                                                    sum regions and industries, hour by hour
   python -m processors show --region 510400                                          where a city stands
+  python -m processors landing show 91510100SYN0000001                               will it keep its quota, and what can it still use?
   python -m processors dlq list                                                      records that nobody could digest
   python -m processors offsets show                                                  where the database is in the log
   python -m processors partitions resize 16 --check                                  another number of partitions
@@ -57,7 +58,7 @@ _WITH_VERBS = {
     "targets": "targets of regions and industries: check, diff, load",
     "barometer": "levels of regions and industries in double control, and what moved them",
     "packs": "coefficients, factors and limits: check, list, compare, examples",
-    "landing": "where a year lands: try the forecast on years that are over",
+    "landing": "where a unit's year lands, and its headroom: show; backtest",
 }
 """Modules with a command line of their own, loaded when they are named."""
 

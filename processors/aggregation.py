@@ -90,10 +90,15 @@ def scope_of(code: str) -> str:
 
 def tellings_in(payload: bytes) -> list[Telling]:
     """The months and years in a message of the outbox; none in a tick."""
-    told = orjson.loads(payload)
+    return tellings_of(orjson.loads(payload))
+
+
+def tellings_of(told: Mapping[str, object]) -> list[Telling]:
+    """The same of a message that is read already."""
     if told["kind"] != "unit":
         return []
-    return [_telling(told, window) for window in told["windows"] if window["window"] in KINDS]
+    windows = cast("Sequence[Mapping[str, object]]", told["windows"])
+    return [_telling(told, window) for window in windows if window["window"] in KINDS]
 
 
 def _telling(told: Mapping[str, object], window: Mapping[str, object]) -> Telling:

@@ -139,6 +139,9 @@ class Projection:
     year_end: Span
     """80 % interval: low and high are the ends, best the expected value."""
 
+    expected_high: int | None
+    """The expected value if all that is not measured was the most it can have been; never below best. None: unknown."""
+
     exhaustion: Exhaustion
 
 
@@ -186,7 +189,7 @@ def landing(
         _projection(days, at, limit, earlier, used),
         burn(days, limit, 7),
         burn(days, limit, 30),
-        _per_day(used, at, limit, _year(days)[1]),
+        per_day(used, at, limit, _year(days)[1]),
     )
 
 
@@ -202,8 +205,8 @@ def burn(days: Days, limit: int, last: int) -> Span | None:
     return Span(low // by, _nearest(best, by), -(-high // by))
 
 
-def _per_day(used: Span, at: int, limit: int, end: int) -> Span | None:
-    """The limit's rest over the time that remains, rounded down; never below 0."""
+def per_day(used: Span, at: int, limit: int, end: int) -> Span | None:
+    """What may be used a day: the limit's rest over the time from `at` to `end`, rounded down; never below 0. None: there is none."""
     if at >= end:
         return None
     low, best, high = (
@@ -281,7 +284,12 @@ def _projection(
     path = _path(days, profile, _weights(days.end, at, end), seasonal=seasonal)
     today = min(days.end, end - DAY_MS)
     basis: Basis = "seasonal" if seasonal else "calendar"
-    return Projection(basis, _landed(used, path), _exhaustion(used, path, limit, today))
+    return Projection(
+        basis,
+        _landed(used, path),
+        _expected_high(used, path),
+        _exhaustion(used, path, limit, today),
+    )
 
 
 def _weights(begun: int, at: int, end: int) -> Floats:
@@ -370,14 +378,22 @@ def student(freedom: int) -> float:
     return 1.2816 + 0.848 / freedom + 0.57 / freedom**2
 
 
-def _path(days: Days, profile: _Ends, weights: Floats, *, seasonal: bool) -> _Ends:
+@dataclass(frozen=True, slots=True)
+class _Path(_Ends):
     """What is used from now to the end of each day that remains, whole 10⁻⁶: expected, and both ends of the interval."""
+
+    most: Floats
+    """Expected, if what is not measured was the most it can have been."""
+
+
+def _path(days: Days, profile: _Ends, weights: Floats, *, seasonal: bool) -> _Path:
     used, gone = _floats(days), len(profile.low) - len(weights)
     beside, ahead = profile.of(slice(gone - len(days.low), gone)), profile.of(slice(gone, None))
     level = _level(used, beside, profile, seasonal=seasonal)
     best = np.rint(level.best * np.cumsum(weights * ahead.best))
     if level.high == inf:
-        return _Ends(np.zeros_like(best), best, np.full_like(best, inf))
+        unknown = np.full_like(best, inf)
+        return _Path(np.zeros_like(best), best, unknown, unknown)
     low = level.low * np.cumsum(weights * ahead.low)
     high = level.high * np.cumsum(weights * ahead.high)
     scale = _scale(used, beside, profile, level, seasonal=seasonal)
@@ -386,10 +402,11 @@ def _path(days: Days, profile: _Ends, weights: Floats, *, seasonal: bool) -> _En
     apart = np.sqrt(
         noise * noise + own * own
     )  # hypot is not monotone to the last bit, and the law needs it
-    return _Ends(
+    return _Path(
         np.floor(np.maximum.accumulate(np.maximum(low - apart, 0.0))),
         best,
         np.ceil(np.maximum.accumulate(high + apart)),
+        np.rint(high),
     )
 
 
@@ -418,6 +435,14 @@ def _landed(used: Span, path: _Ends) -> Span:
         used.best + int(best),
         None if unknown else (used.high or 0) + int(high),
     )
+
+
+def _expected_high(used: Span, path: _Path) -> int | None:
+    """Beside `best`, with the upper end of everything that is not exact; the spread of the future is not in it."""
+    if used.high is None or not path.most.size:
+        return used.high
+    most = float(path.most[-1])
+    return None if most == inf else used.high + int(most)
 
 
 def _exhaustion(used: Span, path: _Ends, limit: int, today: int) -> Exhaustion:

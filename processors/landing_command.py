@@ -1,4 +1,4 @@
-"""Where a unit's year lands: the forecast of the year-end amount, tried on years that are over.
+"""Where a unit's year lands: the forecast of the year-end amount, told each midnight, and tried on years that are over.
 
 A projection is no verdict: it says what the year comes to if it goes on as it did, within an 80 % interval.
 """
@@ -17,11 +17,17 @@ import numpy as np
 
 from processors.landing import Days, LandingError
 from processors.landing_backtest import Told, Tried, limits, monthly, tried
+from processors.landing_shown import headroom, landing_shown, render_landing
+from processors.landing_store import LandingAwayError, last_landing
 from processors.landing_years import Year, exact, resampled, simulated
+from processors.ports import OutsideError
+from processors.store import Store
 from schemas.calendar import BUSINESS, year_of, year_start
 from schemas.scale import OutOfRangeError, as_text, scaled
+from schemas.settings import Settings, SettingsError
 
 _EPILOG = """examples:
+  python -m processors landing show 91510100SYN0000001                   where a unit's year lands, and what it can still use
   python -m processors landing backtest steel_industry_2018.csv          how far the forecast can be trusted
   python -m processors landing backtest --help                           what is tried, and how to read it"""
 
@@ -50,6 +56,23 @@ examples:
 
 Exit codes: 0 printed; 1 the file cannot be used (says which row); 2 the words are wrong."""
 
+_SHOW = """Prints where a unit's year lands against its quota, as the aggregator told it at the last business midnight, and its headroom:
+what it can still use this year and this month, by the year as last told, and which limit binds first.
+
+How to read it:
+  year end     80 % interval around the expected value; a forecast is no verdict
+  WILL BREAK   even the low end is above the quota;   MAY BREAK: the expected year is
+  ON TRACK     the expected year keeps the quota, even if all that is not measured was the most it can have been
+  burn         1 uses the quota up on the last day of the year
+  a day that still lands, headroom: low (safe) holds whatever is missing
+  this month   the year's headroom at an even pace until the month's end
+
+examples:
+  python -m processors landing show 91510100SYN0000001
+  python -m processors landing show 91510100SYN0000001 --json | jq .headroom.this_month.low
+
+Exit codes: 0 printed; 1 nothing was told of the unit, or the database is away; 2 the words are wrong."""
+
 LABEL = "%d/%m/%Y %H:%M"
 ROWS_A_DAY = 96
 
@@ -67,7 +90,7 @@ def main(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (FileError, LandingError) as error:
+    except (FileError, LandingError, LandingAwayError, OutsideError, SettingsError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
 
@@ -118,6 +141,27 @@ def _whole_year(path: Path, days: dict[date, dict[str, int]]) -> Days:
         message = f"{path}: nothing was used in the whole year"
         raise FileError(message)
     return exact(year_start(year), np.array(sums, dtype=np.int64))
+
+
+def _show(options: argparse.Namespace) -> int:
+    secret = Settings.read().database_url
+    if secret is None:
+        message = "WEIR_DATABASE_URL (or WEIR_DATABASE_URL_FILE) is not set"
+        raise SettingsError(message)
+    url = secret.get_secret_value()
+    store = Store(url, patient=False)
+    try:
+        room = headroom(store.windows_of(options.unit))
+    finally:
+        store.close()
+    last = last_landing(url, options.unit)
+    if last is None and room is None:
+        sys.stderr.write(f"{options.unit}: nothing was told of such a unit yet\n")
+        return 1
+    told = landing_shown(options.unit, last, room)
+    text = json.dumps(told, ensure_ascii=False) if options.json else render_landing(told)
+    sys.stdout.write(f"{text}\n")
+    return 0
 
 
 def _backtest(options: argparse.Namespace) -> int:
@@ -187,6 +231,15 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    show = verbs.add_parser(
+        "show",
+        help="where a unit's year lands, and what it can still use",
+        description=_SHOW,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    show.add_argument("unit", help="the unit's 18-character code")
+    show.add_argument("--json", action="store_true", help="one line of JSON")
+    show.set_defaults(run=_show)
     backtest = verbs.add_parser(
         "backtest",
         help="how wrong the forecast would have been",

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import LiteralString, NamedTuple, cast
 
+import orjson
 import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
@@ -22,8 +23,10 @@ from processors.aggregation import (
     Telling,
     Told,
     first_hour,
-    tellings_in,
+    tellings_of,
 )
+from processors.landing_store import Inputs, begin, has_begun, tell
+from processors.landing_told import Json, Row, landing_messages
 from processors.region_rows import (
     HourRows,
     Judged,
@@ -35,8 +38,9 @@ from processors.region_rows import (
 )
 from processors.standings import Level
 from processors.store import passes
-from schemas.calendar import HOUR_MS
+from schemas.calendar import HOUR_MS, window_start
 from schemas.double_control import Amount
+from schemas.indicator import LandingTold, LevelTold
 from schemas.regions import Window
 from schemas.section import partition_of
 from schemas.targets import Targets, TargetVersion
@@ -318,15 +322,30 @@ class RegionStore:
         after = Scene(hour, self._members_at(link, cuts), told, targets)
         rows = rows_of(before, after, self._levels(link, targets))
         self._keep(link, gathering)
-        self._write(link, hour, cuts, rows)
+        midnight = window_start("day", hour) == hour
+        landed = tell(link, hour, after.members) if midnight else []
+        self._write(link, hour, cuts, rows, landed)
         return rows
 
     def _gather(
         self, link: Link, hour: int, earlier: Sequence[Cut], cuts: Sequence[Cut]
     ) -> Gathering:
         """All that was told between the cuts, and what was told for this hour ahead of it."""
-        gathering = Gathering(hour)
+        gathering, inputs = Gathering(hour), Inputs(link)
+        if not has_begun(link):
+            # A release that told no landings was here before: of its hours the days are taken up.
+            for told in self._told(link, (), earlier) if earlier else ():
+                inputs.add(told)
+            begin(link, hour)
         gathering.add(_telling(row) for row in link.execute(_DUE, (hour,)))
+        for told in self._told(link, earlier, cuts):
+            gathering.add(tellings_of(told))
+            inputs.add(told)
+        inputs.write()
+        return gathering
+
+    def _told(self, link: Link, earlier: Sequence[Cut], cuts: Sequence[Cut]) -> Iterator[Json]:
+        """The messages between the cuts, in the log's order."""
         begins = {cut[:2]: cut[2:] for cut in earlier}
         ends = {cut[:2]: cut[2:] for cut in cuts}
         since, until = (
@@ -336,12 +355,11 @@ class RegionStore:
             for partition in partitions if since <= generation <= until else ():
                 log = generation, partition
                 # An earlier generation's log was digested to its end before the next one began.
-                begin, end = begins.get(log, _BEFORE), ends.get(log, _BEYOND)
+                first, last = begins.get(log, _BEFORE), ends.get(log, _BEYOND)
                 with link.cursor(name="told", binary=True) as cursor:
                     cursor.itersize = _FETCH
-                    for (payload,) in cursor.execute(_OUTBOX, (*log, *begin, *end)):
-                        gathering.add(tellings_in(payload))
-        return gathering
+                    for (payload,) in cursor.execute(_OUTBOX, (*log, *first, *last)):
+                        yield orjson.loads(payload)
 
     def _counted(self, link: Link, span: Span) -> Told:
         rows = link.execute(_COUNTED, (span.kind, span.start))
@@ -408,7 +426,9 @@ class RegionStore:
             for telling in gathering.ahead.values():
                 copy.write_row((False, *_columns(telling)))
 
-    def _write(self, link: Link, hour: int, cuts: Sequence[Cut], rows: HourRows) -> None:
+    def _write(
+        self, link: Link, hour: int, cuts: Sequence[Cut], rows: HourRows, landed: Sequence[Row]
+    ) -> None:
         with link.cursor().copy(_COPY_HOURS) as copy:
             for span, by_scope in rows.windows.items():
                 for scope, window in by_scope.items():
@@ -416,9 +436,13 @@ class RegionStore:
         for judged in rows.judged:
             _write_standing(link, hour, judged)
         with link.cursor().copy(_COPY_OUTBOX) as copy:
-            levels = level_messages(rows, hour, generation=cuts[0].generation, partitions=len(cuts))
+            log = {"generation": cuts[0].generation, "partitions": len(cuts)}
+            alerts: list[LevelTold | LandingTold] = [
+                *level_messages(rows, hour, **log),
+                *landing_messages(landed, **log),
+            ]
             told = [(None, one.scope, one.model_dump_json()) for one in rows.messages] + [
-                (one.version.partition, one.subject, one.model_dump_json()) for one in levels
+                (one.version.partition, one.subject, one.model_dump_json()) for one in alerts
             ]
             for number, (partition, key, payload) in enumerate(told):
                 copy.write_row((hour, number, partition, key, payload.encode()))

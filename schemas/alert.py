@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from schemas.calendar import WindowKind
 from schemas.indicator import Judged, Silent, Version
+from schemas.landing import Landed
 from schemas.regions import Standing
 from schemas.rule import Kind, Severity
 
@@ -50,6 +51,8 @@ class Evidence(_Frozen):
     silent: tuple[Silent, ...]
     standing: Standing | None = None
     """Of a target's level; None for units."""
+    landed: Landed | None = None
+    """Of where a unit's year lands; None for all else."""
 
 
 class Alert(_Frozen):

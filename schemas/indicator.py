@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.calendar import WindowKind
+from schemas.landing import Landed
 from schemas.regions import Standing
 
 Verdict = Literal["PASS", "FAIL", "UNDECIDABLE"]
@@ -126,4 +127,24 @@ class LevelTold(_Told):
         return f"target:{self.target}"
 
 
-Message = Annotated[Indicator | Told | LevelTold, Field(discriminator="kind")]
+class LandingTold(_Told):
+    """Where a unit's year lands, at a business midnight. Key: `landing:` and the unit's code."""
+
+    kind: Literal["landing"] = "landing"
+    unit: str
+    version: Version
+    """`offset` is the midnight."""
+    as_of: int
+    cause: Literal["reading", "limit"]
+    """`limit`: another quota than at the midnight before."""
+    history: bool = False
+    """The unit was in history: its time is its own, and it is notified only on request."""
+    landed: Landed
+
+    @property
+    def subject(self) -> str:
+        """As it is remembered, apart from what the unit itself tells; no unit's code has a colon."""
+        return f"landing:{self.unit}"
+
+
+Message = Annotated[Indicator | Told | LevelTold | LandingTold, Field(discriminator="kind")]

@@ -27,7 +27,12 @@ from pydantic import (
 from schemas.calendar import DAY_MS, HOUR_MS, WindowKind
 
 Kind = Literal[
-    "confirmed breach", "suspected breach", "cannot be judged", "silent points", "level changed"
+    "confirmed breach",
+    "suspected breach",
+    "cannot be judged",
+    "silent points",
+    "level changed",
+    "will break",
 ]
 KINDS: tuple[Kind, ...] = (
     "confirmed breach",
@@ -35,6 +40,7 @@ KINDS: tuple[Kind, ...] = (
     "cannot be judged",
     "silent points",
     "level changed",
+    "will break",
 )
 BREACHES: frozenset[Kind] = frozenset({"confirmed breach", "suspected breach"})
 """Kinds that say something against a unit. The others are about data, not about guilt."""
@@ -73,6 +79,9 @@ PLACEHOLDERS = {
     "reason": "why it cannot be judged",
     "points": "the silent points",
     "factors": "a warning where a factor is unverified, else nothing",
+    "landing": "of a rule on landings: where the year lands, with its interval and its unit of measure",
+    "exhaustion": "of a rule on landings: the day that passes the quota, with its interval",
+    "daily": "of a rule on landings: what may be used a day so that the year still keeps the quota",
 }
 """What a text template may name in braces."""
 
@@ -159,6 +168,8 @@ class Rule(BaseModel):
     """Whom it leaves out, although `units` names them."""
     levels: Annotated[tuple[Annotated[int, Field(ge=1, le=2)], ...], Field(min_length=1)] = (1, 2)
     """Of a rule on levels: a target at one of these. 1 is very severe, 2 rather severe."""
+    certainty: Literal["certain", "likely"] = "certain"
+    """Of a rule on landings. `certain`: even the low end of the year's 80 % interval is over the quota; `likely`: the expected year is."""
     summary: Template | None = None
     """One line in place of the usual one; it may name PLACEHOLDERS."""
     description: Template | None = None
@@ -170,6 +181,12 @@ class Rule(BaseModel):
             raise ValueError(message)
         if self.kind != "level changed" and "levels" in self.model_fields_set:
             message = f"levels {list(self.levels)}: only a rule of kind level changed has them"
+            raise ValueError(message)
+        if self.kind != "will break" and "certainty" in self.model_fields_set:
+            message = f"certainty {self.certainty!r}: only a rule of kind will break has it"
+            raise ValueError(message)
+        if self.kind == "will break" and self.window != "year":
+            message = f"window {self.window!r}: a landing is that of a year"
             raise ValueError(message)
         if self.kind == "silent points" and "window" in self.model_fields_set:
             message = f"window {self.window!r}: silent points have no window"
@@ -197,7 +214,9 @@ class Rule(BaseModel):
 
     def version(self) -> str:
         """Short hash of what the rule says, so that a transition names the wording it came from."""
-        return sha256(self.model_dump_json().encode()).hexdigest()[:12]
+        # A field that came later, and that the rule does not have, leaves its version as it was.
+        later = set() if self.kind == "will break" else {"certainty"}
+        return sha256(self.model_dump_json(exclude=later).encode()).hexdigest()[:12]
 
 
 def _matches(unit: str, patterns: tuple[str, ...]) -> bool:
@@ -229,6 +248,23 @@ DEFAULT_RULES: Rules = (
     # Hysteresis is in the level rules: a level that trembles does not change.
     Rule(name="target-very-severe", kind="level changed", severity="critical", levels=(1,)),
     Rule(name="target-rather-severe", kind="level changed", severity="warning", levels=(2,)),
+    # Told once a midnight: held for P2D means so at three midnights in a row.
+    Rule(
+        name="quota-will-be-exceeded",
+        kind="will break",
+        severity="warning",
+        certainty="certain",
+        hold="P2D",
+        recover_hold="P2D",
+    ),
+    Rule(
+        name="quota-likely-exceeded-by-year-end",
+        kind="will break",
+        severity="info",
+        certainty="likely",
+        hold="P6D",
+        recover_hold="P6D",
+    ),
 )
 
 

@@ -18,7 +18,18 @@ from schemas.factors import default_pack
 from schemas.registry import CARRIERS, UNIT_OF_MEASURE, Point, Unit
 from schemas.section import Unreadable
 from tests.dashboards.shown import PROVINCE, REGIONAL, UNIT
-from tests.dashboards.world import END, NO_QUOTA, START, TARGETS, UNTOLD, Heard, Province
+from tests.dashboards.world import (
+    END,
+    LANDINGS,
+    NO_QUOTA,
+    START,
+    TARGETS,
+    UNTOLD,
+    Heard,
+    Province,
+    code,
+    landing,
+)
 
 Row = tuple[Any, ...]
 Rows = list[Row]
@@ -506,6 +517,35 @@ def transitions(one: Standing, expected: Expected) -> Rows:
     ]
 
 
+def landed(one: Standing, _: Expected) -> Rows:
+    """Of the last midnight in the time that is looked at."""
+    at_ = max((time for time in LANDINGS if time <= END), default=0)
+    told = landing(at_)
+    assert told.projected is not None
+    end = told.projected.year_end
+    row = (
+        *("will break", None, "seasonal", amount(told.quota)),
+        *(amount(end.low), amount(end.best), amount(end.high)),
+        *("2026-11-14", "2026-10-15", None, Decimal("1.152"), None, amount(820_765), True),
+        *(amount(told.share_measured), at(at_), one.watermark),
+    )
+    return [row] if one.code == code(1) else []
+
+
+def landings(one: Standing, _: Expected) -> Rows:
+    """Midnight by midnight, the band and the quota."""
+    assert one.code != code(1) or one.watermark is not None
+    found = []
+    for time in LANDINGS if one.code == code(1) else ():
+        told = landing(time)
+        if time <= END and told.projected is not None:
+            end = told.projected.year_end
+            ends = (amount(end.low), amount(end.best), amount(end.high), amount(told.quota))
+            mark = int((one.watermark or moment(0)).timestamp() * 1000)
+            found.append((at(time), *ends, amount(told.share_measured), mark))
+    return found
+
+
 # ---- Regions and industries
 
 
@@ -636,6 +676,8 @@ OF_UNIT: dict[str, Callable[[Standing, Expected], Rows]] = {
     "panel 9": account,
     "panel 10": rejections,
     "panel 11": refusals,
+    "panel 12": landed,
+    "panel 13": landings,
     "annotation Watermark (数据截至)": watermark,
     "annotation Alerts (告警)": transitions,
 }

@@ -17,6 +17,7 @@ from processors.standings import AMBIGUOUS, MISSING, REMAINDER_UNKNOWN
 from processors.validation import REASONS
 from schemas.calendar import moment
 from schemas.indicator import Reason
+from schemas.landing import Basis, State, Unsaid
 from schemas.regions import Verdict
 from schemas.registry import STATEMENTS, UNIT_OF_MEASURE
 from schemas.rule import Kind
@@ -264,6 +265,9 @@ def links_of(panel: Json) -> Iterator[Json]:
                                   "no level rule of the day"}),
         ("Level (预警等级)", {"1", "2", "3"}),
         ("Covers (口径)", {"key units", "whole society"}),
+        ("Landing (年底预测)", set(get_args(State))),
+        ("Why not (未定原因)", set(get_args(Unsaid))),
+        ("Basis (依据)", set(get_args(Basis))),
         ("Schedule (进度)", {"calendar", "seasonal"}),
     ],
 )  # fmt: skip

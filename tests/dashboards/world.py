@@ -31,6 +31,7 @@ from processors.worker import Worker
 from schemas.alert import Alert, Notice
 from schemas.calendar import DAY_MS, HOUR_MS, year_start
 from schemas.factors import default_pack
+from schemas.landing import Ends, Exhausted, Landed, Projected
 from schemas.registry import Configuration
 from schemas.rule import DEFAULT_RULES
 from schemas.section import ApplyConfiguration, Record, Refused, Section, Unreadable, partition_of
@@ -212,6 +213,46 @@ def write_regions(url: str) -> Iterator[tuple[int, HourRows]]:
         assert store.lead()
         while (told := store.tell_next()) is not None:
             yield told
+    write_landings(url)
+
+
+def landing(at: int) -> Landed:
+    """A year that will break its quota, by hand: a forecast needs more days than the province has."""
+    low, best, high = 310_250_000 + at % 1_000, 345_500_000, 380_750_000
+    return Landed(
+        year=2026,
+        quota=300_000_000,
+        state="will break",
+        reason=None,
+        used=Ends(low=1_000_000, best=1_100_000, high=1_200_000),
+        share_measured=912_345,
+        projected=Projected(
+            basis="seasonal",
+            year_end=Ends(low=low, best=best, high=high),
+            expected_high=best,
+            exhaustion=Exhausted(earliest="2026-10-15", best="2026-11-14", latest=None),
+        ),
+        fast=Ends(low=1_150, best=1_152, high=1_153),
+        slow=None,
+        per_day=Ends(low=820_765, best=821_000, high=822_000),
+        factors=(),
+        unverified=True,
+    )
+
+
+LANDINGS = (START + DAY_MS - 1, START + DAY_MS, START + 2 * DAY_MS, START + 3 * DAY_MS)
+"""Midnights of one unit, and one beyond the time that is looked at."""
+
+
+def write_landings(url: str) -> None:
+    """In place of what the aggregator told of two days."""
+    with psycopg.connect(url) as link:
+        link.execute("TRUNCATE landing")
+        for at in LANDINGS:
+            link.execute(
+                "INSERT INTO landing VALUES (%s, %s, %s, false, 'reading', %s)",
+                (code(1), at, START, landing(at).model_dump_json()),
+            )
 
 
 def write_alerts(store: Store, url: str, partition: int) -> Batch:

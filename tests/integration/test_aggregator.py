@@ -467,6 +467,18 @@ def test_what_was_told_is_not_changed(
     assert processors.main(["show", "--industry", "99"]) == 1
 
 
+def test_a_unit_of_one_day_has_no_landing(
+    late: str, world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It began on the last day of its year; and the year after has no quota that could be used up."""
+    monkeypatch.setenv("WEIR_DATABASE_URL", late)
+    assert processors.main(["landing", "show", world.members[0].unit, "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    landing, room = shown["landing"], shown["headroom"]
+    assert (landing["year"], landing["state"]) == (2025, "cannot be said")
+    assert (landing["reason"], room["year"], room["binds"]) == ("too few days", "2026", None)
+
+
 def test_units_are_shared_out_as_the_log_is(world: World) -> None:
     """Every partition has a live unit, else nothing would be waited for."""
     assert {partition_of(m.unit, PARTITIONS) for m in world.members[:LIVE]} == {0, 1, 2}

@@ -1,0 +1,113 @@
+"""Where a unit's year lands, in words: of alerts whose rule is of the kind `will break`.
+
+A forecast is told to five digits, its ends rounded outward; the evidence holds them to the last. What is a fact is told exactly elsewhere.
+"""
+
+from decimal import Decimal
+
+from schemas.landing import Ends, Landed
+from schemas.scale import as_text
+
+_DIGITS = 5
+_BASES = {
+    "seasonal": "the shape of the unit's year before (seasonal)",
+    "calendar": "the calendar, as no whole earlier year is known",
+}
+
+
+def lands_at(landed: Landed) -> str:
+    """The year's end with its interval: `between 380 and 421 tce with 80 % (expected 400)`."""
+    if landed.projected is None:
+        return ""
+    end = landed.projected.year_end
+    expected = f"(expected {_about(end.best, 0)})"
+    if end.high is None:
+        return f"at least {_about(end.low, -1)} tce, upper end unknown {expected}"
+    return f"between {_about(end.low, -1)} and {_about(end.high, 1)} tce with 80 % {expected}"
+
+
+def exhausted_on(landed: Landed) -> str:
+    """The day that passes the quota: `2026-10-04 (between 2026-09-11 and 2026-11-20)`."""
+    if landed.projected is None:
+        return ""
+    days = landed.projected.exhaustion
+    if days.best is None:
+        first = "" if days.earliest is None else f", {days.earliest} at the earliest"
+        return f"not within the year{first}"
+    last = "the next year" if days.latest is None else days.latest
+    return f"{days.best} (between {days.earliest} and {last})"
+
+
+def daily(landed: Landed) -> str:
+    """What may be used a day: `1.2 tce a day`, rounded down; safe whatever is missing."""
+    if landed.per_day is None:
+        return ""
+    return f"{_about(landed.per_day.low, -1)} tce a day"
+
+
+def landing_summary(landed: Landed, unit: str, state: str) -> str:
+    """One line. What is over must not read as if it were so."""
+    energy = f"energy of {landed.year}"
+    if state == "firing":
+        so = "will" if landed.state == "will break" else "is likely to"
+        return f"Unit {unit}: {energy} {so} be above its quota at the year's end"
+    came = landed.state == "broken"
+    rest = "was forecast to be above its quota, and is" if came else "forecast above its quota"
+    return f"{state.capitalize()}: unit {unit}: {energy} {rest}"
+
+
+def landing_figures(landed: Landed, quota: str, used: str) -> list[str]:
+    """Where it lands, when the quota is used up, what would still keep it, and what that rests on."""
+    return [
+        f"Used so far: {used}. Annual quota {quota}.",
+        *_forecast(landed),
+        _burn(landed),
+        _keeps(landed),
+        _unverified(landed),
+    ]
+
+
+def _forecast(landed: Landed) -> list[str]:
+    if landed.state == "broken" or landed.projected is None:
+        return []
+    return [
+        f"The year lands {lands_at(landed)}, by {_BASES[landed.projected.basis]}.",
+        f"Day that passes the quota: {exhausted_on(landed)}.",
+        "A forecast is no verdict.",
+    ]
+
+
+def _burn(landed: Landed) -> str:
+    told = [
+        f"in the last {days} days {_rate(burn)} times"
+        for days, burn in ((7, landed.fast), (30, landed.slow))
+        if burn is not None
+    ]
+    return f"Used {' and '.join(told)} the pace that the quota allows." if told else ""
+
+
+def _rate(burn: Ends) -> str:
+    return f"{Decimal(burn.best).scaleb(-3):.2f}"
+
+
+def _keeps(landed: Landed) -> str:
+    if landed.per_day is None or landed.state == "broken":
+        return ""
+    if landed.per_day.low == 0:
+        return "Whatever is used from now on may be over the quota."
+    return f"At most {daily(landed)} from now on still keep the quota, whatever is missing."
+
+
+def _unverified(landed: Landed) -> str:
+    if not landed.unverified:
+        return ""
+    named = ", ".join(landed.factors) or "not named"
+    return f"It rests on a factor that nobody has verified (factors: {named})."
+
+
+def _about(amount: int, towards: int) -> str:
+    """To five digits: down (-1), up (1) or to the nearest (0)."""
+    unit = 10 ** max(0, len(str(amount)) - _DIGITS)
+    up = {-1: 0, 0: unit // 2, 1: unit - 1}[towards]
+    whole, point, part = (as_text((amount + up) // unit * unit) or "").partition(".")
+    return f"{Decimal(whole):,}" + point + part
