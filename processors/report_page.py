@@ -38,7 +38,7 @@ h1 { font-size: 26px; line-height: 1.2; margin: 0 0 2px; overflow-wrap: anywhere
 h2 { font-size: 18px; margin: 0 0 4px; }
 p { margin: 0 0 10px; }
 .soft, .lead, footer { color: var(--soft); }
-.lead { font-size: 13.5px; max-width: 78ch; }
+.lead { font-size: 13.5px; max-width: 118ch; }
 header, section { background: var(--paper); border: 1px solid var(--line); border-radius: 8px; padding: 18px 20px; margin-bottom: 14px; }
 .mark { display: inline-block; white-space: nowrap; border-radius: 4px; padding: 1px 8px; font-weight: 600; border-left: 4px solid; }
 .breach { background: #fbe3da; border-color: #c8470e; color: #7d2a05; }
@@ -61,6 +61,7 @@ figcaption { font-size: 13px; font-weight: 600; }
 svg { display: block; width: 100%; height: auto; font-size: 12px; font-family: inherit; }
 svg.narrow { display: none; }
 .scroll { overflow-x: auto; }
+.scroll + .scroll { margin-top: 18px; }
 table { border-collapse: collapse; width: 100%; font-size: 13.5px; }
 th { text-align: left; font-size: 12.5px; color: var(--soft); font-weight: 600; vertical-align: bottom; border-bottom: 2px solid var(--line); }
 th, td { padding: 5px 14px 5px 0; }
@@ -72,7 +73,7 @@ td small { display: block; }
 td.first { min-width: 120px; }
 table:not(.cards) .interval { display: inline-flex; flex-direction: row-reverse; align-items: baseline; gap: 14px; }
 .none { color: var(--soft); font-style: italic; margin: 4px 0; }
-footer { font-size: 12.5px; padding: 4px 4px 24px; overflow-wrap: anywhere; }
+footer { font-size: 12.5px; max-width: 130ch; padding: 4px 4px 24px; overflow-wrap: anywhere; }
 footer p { margin: 0 0 4px; }
 @media (max-width: 640px) {
   main { padding: 8px; }
@@ -192,12 +193,27 @@ def _table(table: Table, say: Say) -> Node:
     if not table.shown:
         return None
     rows = table.rows[: table.shown]
-    cards = ["cards"] if len(_places(table)) >= _CARDS_FROM else []
+    columns, places, numeric = table.columns, _places(table), _numeric(table)
+    cards = ["cards"] if len(places) >= _CARDS_FROM else []
     return [
         h.div(".scroll")[
             h.table(class_=cards)[
-                h.thead[h.tr[[_title(table, place) for place in _places(table)]]],
-                h.tbody[[_row(row, table, say) for row in rows]],
+                h.thead[
+                    h.tr[[_title(columns[place], numeric=place in numeric) for place in places]]
+                ],
+                h.tbody[
+                    [
+                        h.tr[
+                            [
+                                _cell(
+                                    row[place], columns[place], place, say, numeric=place in numeric
+                                )
+                                for place in places
+                            ]
+                        ]
+                        for row in rows
+                    ]
+                ],
             ]
         ],
         len(rows) < len(table.rows) and h.p(".none")[_rest(len(rows), len(table.rows), say)],
@@ -219,31 +235,26 @@ def _heading(column: Column) -> str:
     return f"{column.title}, {column.unit}" if column.unit else column.title
 
 
-def _title(table: Table, place: int) -> Element:
-    numeric = any(isinstance(row[place], int | Decimal | Interval | Share) for row in table.rows)
-    return h.th(class_=["n"] if numeric else [], scope="col")[_heading(table.columns[place])]
+def _numeric(table: Table) -> frozenset[int]:
+    """Places of the columns that lie to the right."""
+    kinds = (int, Decimal, Interval, Share)
+    return frozenset(
+        place for row in table.rows for place, cell in enumerate(row) if isinstance(cell, kinds)
+    )
 
 
-def _row(row: tuple[Cell, ...], table: Table, say: Say) -> Element:
-    return h.tr[[_cell(row[place], table.columns[place], place, say) for place in _places(table)]]
+def _title(column: Column, *, numeric: bool) -> Element:
+    return h.th(class_=["n"] if numeric else [], scope="col")[_heading(column)]
 
 
-def _cell(cell: Cell, column: Column, place: int, say: Say) -> Element:
-    kinds = _kind(cell, first=place == 0)
+def _cell(cell: Cell, column: Column, place: int, say: Say, *, numeric: bool) -> Element:
+    kinds = {
+        "first": place == 0,
+        "n": numeric,
+        "t": isinstance(cell, date),
+        "empty": cell is None or cell == "",
+    }
     return h.td(class_=kinds, data_label=_heading(column))[_written(cell, column, say)]
-
-
-def _kind(cell: Cell, *, first: bool) -> list[str]:
-    kinds = ["first"] if first else []
-    match cell:
-        case None | "":
-            return [*kinds, "empty"]
-        case Decimal() | Interval() | Share() | int():
-            return [*kinds, "n"]
-        case datetime() | date():
-            return [*kinds, "t"]
-        case _:
-            return kinds
 
 
 def _written(cell: Cell, column: Column, say: Say) -> Node:

@@ -42,6 +42,7 @@ _LEVELS: dict[int | None, tuple[str, str, Tone]] = {
     3: ("level 3, basically smooth", "三级（基本顺利）", "well"),
 }
 _GAUGED = 12
+_SEVERITIES = {"critical": 0, "warning": 1, "info": 2}
 _WINDOWS = {"year": ("year", "年"), "month": ("month", "月")}
 
 
@@ -383,10 +384,13 @@ def _parts(rows: RegionRows, say: Say) -> Section:
 
 def _alerts(rows: RegionRows, say: Say) -> Section:
     names = {unit.unit: unit.name or unit.unit for unit in rows.units}
-    ordered = sorted(rows.alerts, key=lambda a: (a.state != "firing", -a.since.timestamp()))
+    ordered = sorted(
+        rows.alerts,
+        key=lambda a: (a.state != "firing", _SEVERITIES.get(a.severity, 1), -a.since.timestamp()),
+    )
     return Section(
         say("Alerts that stand", "当前告警"),
-        say("Firing first, then pending.", "先列已触发，再列待定。"),
+        say("Firing first, the most severe on top.", "已触发在前，按级别排列。"),
         (
             Table(
                 "alerts",

@@ -191,7 +191,7 @@ def region_rows(link: Link, code: str, span: Span) -> RegionRows:
         pending=frozenset(unit for unit, told in papers.items() if told.pending is not None),
         windows=rows_of(link, RegionTold, _WINDOWS, values),
         parts=rows_of(link, RegionTold, _PARTS, (_below(scope), *values[1:])),
-        targets=rows_of(link, Target, _TARGETS, (scope, *_below(scope))),
+        targets=rows_of(link, Target, _TARGETS, (scope, _below(scope))),
         alerts=rows_of(
             link, AlertNow, _ALERTS + " WHERE unit = ANY (%s)", ([unit.unit for unit in units],)
         ),
@@ -255,9 +255,9 @@ def _prefix(scope: str) -> str:
     return code[:digits] + "%"
 
 
-def _below(scope: str) -> tuple[str]:
+def _below(scope: str) -> str:
     """What the scopes one level down look like; of an industry or a joined scope none."""
     level, _, code = scope.partition(":")
     if "+" in scope:
-        return ("",)
-    return ({"province": f"city:{code[:2]}%", "city": f"county:{code[:4]}%"}.get(level, ""),)
+        return ""
+    return {"province": f"city:{code[:2]}%", "city": f"county:{code[:4]}%"}.get(level, "")

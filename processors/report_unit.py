@@ -13,6 +13,7 @@ from processors.report_document import (
     Interval,
     Language,
     Mark,
+    Noted,
     Report,
     Say,
     Section,
@@ -37,6 +38,7 @@ from processors.report_words import (
 _WEEK = timedelta(days=7)
 _DAYS_ON_PAGE = 31
 _GAPS_ON_PAGE = 40
+_ACCOUNT_ON_PAGE = 14
 
 
 def unit_report(rows: UnitRows, language: Language) -> Report:
@@ -407,6 +409,7 @@ def _account(rows: UnitRows, say: Say) -> Section:
                     for a in rows.account
                 ),
                 say("Nothing came yet.", "尚无数据到达。"),
+                _ACCOUNT_ON_PAGE,
             ),
         ),
     )  # fmt: skip
@@ -464,15 +467,15 @@ def _evidence(rows: UnitRows, say: Say) -> Section:
                 "evidence",
                 (
                     Column(say("Window", "窗口")),
-                    Column(say("From", "起")),
+                    Column(say("From", "起"), on_page=False),
                     Column(say("Quantity", "品种")),
                     Column(say("Amount", "数值"), exact=True),
                     Column(say("Unit of measure", "计量单位")),
                     Column(say("As of", "截至")),
                     Column(say("Configuration", "配置版本")),
-                    Column(say("Record: generation/partition/offset/position", "日志位置：代/分区/偏移/序")),
+                    Column(say("Log record", "日志位置")),
                     Column(say("Cause", "起因")),
-                    Column(say("Standing of the figure", "数值状态")),
+                    Column(say("Standing", "数值状态")),
                 ),
                 tuple(
                     _evidence_row(told, records.get((told.window_kind, told.starts)), rows, say)
@@ -492,7 +495,7 @@ def _kind_first(told: Told) -> tuple[int, float]:
 def _evidence_row(told: Told, record: Record | None, rows: UnitRows, say: Say) -> tuple[Cell, ...]:
     kinds = {"year": ("year", "年"), "month": ("month", "月"), "day": ("day", "日")}
     return (
-        word(say, kinds, told.window_kind),
+        Noted(word(say, kinds, told.window_kind), day(told.starts)),
         day(told.starts),
         word(say, QUANTITIES, told.quantity),
         _interval(told),
@@ -538,7 +541,7 @@ def _whole_span(rows: UnitRows, say: Say) -> Table:
             Column(say("Amount", "数值"), exact=True),
             Column(say("Unit of measure", "计量单位")),
             Column(say("Measured", "实测比例")),
-            Column(say("Standing of the figure", "数值状态")),
+            Column(say("Standing", "数值状态")),
         ),
         tuple(
             (

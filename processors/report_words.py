@@ -103,13 +103,13 @@ RULES_EN = (
     " said; best is an estimate and decides nothing but the word “suspected”. Amounts of each carrier are summed as whole"
     " numbers of 10⁻⁶ of the unit of measure and converted once by the factor named. FAIL: even low is above the quota."
     " PASS: not even high is. Else it cannot be judged. The arithmetic is schemas/RULES.md, sections 1 to 6; whoever has that page, the"
-    " registry, the factor pack and the readings can work every figure out again."
+    " registry, the factor pack and the readings can work every figure out again. A log record is generation/partition/offset/position."
 )
 RULES_ZH = (
     "每个数值都是区间：无论缺失读数为何，实际用量都在下限与上限之间；最佳估计仅用于“疑似”判断。"
     "各能源品种按计量单位的 10⁻⁶ 取整数累加，再按所列系数折算一次。下限超过指标为超标（FAIL），"
     "上限未超过指标为未超标（PASS），否则无法判定。算法见 schemas/RULES.md 第 1 至 6 节；"
-    "凭该文件、登记表、系数包与原始读数即可复算任一数值。"
+    "凭该文件、登记表、系数包与原始读数即可复算任一数值。日志位置：代/分区/偏移/序。"
 )
 REGION_RULES_EN = (
     "A region's figure is the sum of its key units, hour by hour, of what each had told by that hour; one whose own time is behind"

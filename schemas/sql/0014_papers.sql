@@ -25,12 +25,14 @@ RETURNS TABLE (id text, quantity text, target text, year integer, view text, val
 LANGUAGE sql STABLE SECURITY DEFINER
 SET search_path = public, pg_temp
 AS $$
-SELECT f.id, f.quantity::text, f.target, f.year, f.body ->> 'view', coalesce(f.body ->> 'value', f.body ->> 'fuel'),
+SELECT f.id, f.quantity::text, f.target, f.year, f.body ->> 'view',
+       coalesce(f.body ->> 'value', format('%s GJ/t · %s tC/TJ / 1000 · %s · 44/12', f.body #>> '{fuel,ncv_gj_per_t}',
+                                           f.body #>> '{fuel,carbon_tc_per_tj}', f.body #>> '{fuel,oxidation}')),
        f.body ->> 'unit', f.body ->> 'source', f.body ->> 'status'
 FROM unit u JOIN factor f ON f.pack = pack_of(u.id) WHERE u.code = $1
 ORDER BY f.target DESC, f.quantity, f.year
 $$;
-COMMENT ON FUNCTION unit_factors IS 'value: of a fuel its heat value, carbon content and oxidation.';
+COMMENT ON FUNCTION unit_factors IS 'value: of a fuel the product of its heat value, carbon content and oxidation.';
 
 -- The record of the log that told each window of a unit that [from_at, till) touches, found by its
 -- as-of among the records of one number: partitions of an older generation may have had it, too.
