@@ -190,8 +190,9 @@ def _bar(point: Bounded, unit: str, frame: Frame, x: float, width: float) -> Ele
 
 
 def _band(chart: Chart, frame: Frame) -> list[Element]:
-    """Steps, since each amount is of its whole quarter hour or day."""
-    highs = [float(_end(point)) for point in chart.points]
+    """Steps, since each amount is of its whole quarter hour or day; an unknown high reaches the top."""
+    ends = [point.amount.high for point in chart.points]
+    highs = [frame.top if end is None else float(end) for end in ends]
     lows = [float(point.amount.low) for point in chart.points]
     best = [float(point.amount.best) for point in chart.points]
     there, back = _steps(frame, highs), _steps(frame, lows)[::-1]

@@ -229,8 +229,8 @@ def _days(rows: UnitRows, say: Say) -> Section:
     return Section(
         title,
         say(
-            "Line: best estimate; band: low to high. Do not add up the bounds of days: a month's are narrower.",
-            "线：最佳估计；色带：下限至上限。各日上下限不可相加，月度区间更窄。",
+            "Line: best estimate; band: low to high, to the very top where high is unknown. Do not add up the bounds of days: a month's are narrower.",
+            "线：最佳估计；色带：下限至上限，上限不明时直至图顶。各日上下限不可相加，月度区间更窄。",
         ),
         (
             *chart,

@@ -266,6 +266,15 @@ def test_a_unit_without_quota_and_without_upper_end() -> None:
     assert values[0][1:4] == [Decimal("10.000001"), Decimal("20.25"), None]
 
 
+def test_a_band_whose_high_is_unknown_reaches_the_top() -> None:
+    """It must not look as if the best estimate were the most."""
+    report = unit_report(unit(), "en")
+    days = page(report).split("Energy by day", 1)[1].split("<table", 1)[0]
+    (corners, *_) = re.findall(r'<polygon points="([^"]+)"', days)
+    first, second = corners.split()[1], corners.split()[2]
+    assert float(second.split(",")[1]) == 20.0 < float(first.split(",")[1])
+
+
 def test_what_waits_and_what_is_gone_is_said() -> None:
     """A court reads it in the head and beside the figure."""
     gone = unit(
