@@ -131,6 +131,8 @@ class Report:
     """What one reader is told."""
 
     language: Language
+    read_at: datetime
+    """When the database was read, by its own clock."""
     title: str
     subtitle: str
     verdict: Mark

@@ -104,7 +104,7 @@ def workbook(report: Report) -> bytes:
     """
     out = BytesIO()
     book = xlsxwriter.Workbook(out, {"in_memory": True, "default_date_format": "yyyy-mm-dd hh:mm"})
-    book.set_properties({"title": report.title, "created": datetime(2000, 1, 1, tzinfo=BUSINESS)})
+    book.set_properties({"title": report.title, "created": report.read_at})
     bold = book.add_format({"bold": True, "text_wrap": True, "valign": "top"})
     _head(book.add_worksheet("report"), report, bold)
     amounts = book.add_format({"num_format": "#,##0.000000"})

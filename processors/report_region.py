@@ -53,6 +53,7 @@ def region_report(rows: RegionRows, language: Language) -> Report:
     counts = Counter(unit.standing for unit in units)
     return Report(
         language=language,
+        read_at=rows.asked.read_at,
         title=rows.name,
         subtitle=say(
             f"{rows.scope} · {count(len(units))} key energy-using units",

@@ -47,6 +47,7 @@ def unit_report(rows: UnitRows, language: Language) -> Report:
     unit = rows.standing
     return Report(
         language=language,
+        read_at=rows.asked.read_at,
         title=unit.name or unit.unit,
         subtitle=" · ".join(
             part for part in (unit.unit, unit.region_name, unit.industry_name) if part

@@ -13,7 +13,8 @@ from processors.report import main, report_of
 from processors.report_document import Interval, Report, Table
 from processors.report_files import tables
 from processors.report_rows import Span
-from processors.report_store import NothingError
+from processors.report_store import NothingError, unit_rows
+from processors.report_unit import unit_report
 from schemas.registry import UNIT_OF_MEASURE
 from tests.dashboards.conftest import Seeded
 from tests.dashboards.expected import amount
@@ -106,6 +107,30 @@ def test_a_region_lists_its_units_worst_first(seeded: Seeded) -> None:
     assert table(report, "sums").rows[0][1] == Interval(
         Decimal(told.low).scaleb(-6), Decimal(told.best).scaleb(-6), amount(told.high)
     )
+
+
+@pytest.mark.parametrize("kind", ["readings", "hours"])
+def test_what_retention_dropped_and_what_waits_is_said(seeded: Seeded, kind: str) -> None:
+    """In a transaction of the owner that never ends well: others read the same province."""
+    with psycopg.connect(seeded.url) as link:
+        link.execute(
+            "INSERT INTO dropped (kind, to_day, rows, bytes, settings) VALUES (%s, '2026-01-02', 1, 1, '')",
+            (kind,),
+        )
+        link.execute("UPDATE unit SET pending = 4 WHERE code = %s", (WELL,))
+        link.execute("SET LOCAL ROLE weir_reader")
+        rows = unit_rows(link, WELL, Span())
+        link.rollback()
+    assert rows.papers.pending == 4
+    if kind == "hours":
+        assert rows.figures is None
+    else:
+        assert rows.figures is not None
+        assert not any(figure.recomputable for figure in rows.figures)
+        days = [r.recomputable for r in rows.records if r.window_kind == "day"]
+        assert days == [False, True]
+    evidence = table(unit_report(rows, "en"), "evidence").rows
+    assert all(str(row[9]).startswith("pending restatement") for row in evidence)
 
 
 def test_an_industry_has_no_parts(seeded: Seeded) -> None:
