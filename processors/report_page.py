@@ -98,14 +98,26 @@ footer p { margin: 0 0 4px; }
   table.cards td.first::before { content: none; }
 }
 @media print {
-  @page { margin: 14mm; }
+  @page { margin: 12mm; }
   body { background: #fff; font-size: 11px; }
   main { padding: 0; max-width: none; }
-  header, section { border: 0; padding: 0 0 8px; }
-  h2 { break-after: avoid; }
+  header, section { border: 0; padding: 0 0 10px; margin: 0; }
+  h1 { font-size: 20px; }
+  h2 { font-size: 14px; break-after: avoid; }
+  .lead, .verdict p { font-size: 11px; }
+  .verdict .mark { font-size: 15px; }
+  dl { grid-template-columns: repeat(4, 1fr); }
+  dd { font-size: 13px; }
   tr, figure, .verdict { break-inside: avoid; }
   thead { display: table-header-group; }
-  table { font-size: 10px; }
+  .scroll { overflow: visible; }
+  table { font-size: 9px; }
+  th, small, .mark { font-size: 8.5px; }
+  th, td { padding: 3px 7px 3px 0; }
+  td.first { min-width: 58px; }
+  td.t, td .mark { white-space: normal; }
+  td.first { overflow-wrap: anywhere; }
+  .lead { break-after: avoid; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
 }
 """

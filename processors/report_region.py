@@ -24,6 +24,7 @@ from processors.report_document import (
 from processors.report_numbers import count, day, moment
 from processors.report_rows import RegionRows, RegionTold, Standing, Target
 from processors.report_words import (
+    KINDS,
     QUANTITIES,
     REASONS,
     REGION_RULES_EN,
@@ -403,7 +404,17 @@ def _alerts(rows: RegionRows, say: Say) -> Section:
                     Column(say("Since", "起")),
                     Column(say("Rule", "规则")),
                 ),
-                tuple((a.state, names[a.unit], a.kind, a.severity, a.since, a.rule) for a in ordered),
+                tuple(
+                    (
+                        word(say, KINDS, a.state),
+                        names[a.unit],
+                        word(say, KINDS, a.kind),
+                        word(say, KINDS, a.severity),
+                        a.since,
+                        a.rule,
+                    )
+                    for a in ordered
+                ),
                 say("None.", "无。"),
             ),
         ),

@@ -26,6 +26,7 @@ from processors.report_words import (
     GAPS,
     QUANTITIES,
     REASONS,
+    REJECTED,
     ROUNDED_EN,
     ROUNDED_ZH,
     RULES_EN,
@@ -377,7 +378,14 @@ def _rejections(rows: UnitRows, say: Say) -> Section:
                     Column(say("What to do", "处理办法")),
                 ),
                 tuple(
-                    (r.reason, r.point_name, r.count, r.first_at, r.last_at, remedy(say, r.reason))
+                    (
+                        word(say, REJECTED, r.reason),
+                        r.point_name,
+                        r.count,
+                        r.first_at,
+                        r.last_at,
+                        remedy(say, r.reason),
+                    )
                     for r in rows.rejections
                 ),
                 say("None.", "无。"),

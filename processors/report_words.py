@@ -71,6 +71,30 @@ REJECTIONS = {
         "核对倍率与额定上限，更正读数或登记。",
     ),
 }
+KINDS = {
+    "confirmed breach": ("confirmed breach", "确认超标"),
+    "suspected breach": ("suspected breach", "疑似超标"),
+    "cannot be judged": ("cannot be judged", "无法判定"),
+    "silent points": ("silent points", "计量点无数据"),
+    "firing": ("firing", "已触发"),
+    "pending": ("pending", "待定"),
+    "critical": ("critical", "严重"),
+    "warning": ("warning", "警告"),
+    "info": ("info", "提示"),
+}
+"""Of alerts: what, state and severity."""
+REJECTED = {
+    "unknown point": ("unknown point", "未登记的计量点"),
+    "unknown statement": ("unknown statement", "未登记的报数方式"),
+    "wrong unit of measure": ("wrong unit of measure", "计量单位不符"),
+    "outside validity": ("outside validity", "不在有效期内"),
+    "future": ("future", "时间在未来"),
+    "too old": ("too old", "超过补报期限"),
+    "off grid": ("off grid", "时段起点不符"),
+    "negative": ("negative", "负值"),
+    "beyond dial": ("beyond dial", "超出表码位数"),
+    "faster than rated": ("faster than rated", "超过额定上限"),
+}
 _OTHERWISE = (
     "Read the reason, correct the message, send it again.",
     "按原因更正报文后重新发送。",
