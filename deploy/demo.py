@@ -31,6 +31,8 @@ from ingest.topics_admin import create_topics
 from ingest.world import Plant, plant_of
 from processors import migrate, targets
 from processors.registry import publish, read_registry, store_news
+from processors.report import report_of, write
+from processors.report_rows import Span
 from processors.show import render, shown
 from processors.store import Store
 from schemas import topics
@@ -52,6 +54,7 @@ LIVE_SECONDS = 5
 WORKER_PORT, ALERTS_PORT, CLOCK_PORT, AGGREGATOR_PORT = 9465, 9466, 9467, 9468
 PATIENCE = 150.0
 NEARLY_NOTHING = 20
+REPORTS = CHECKOUT / "build" / "demo"
 
 Say = Callable[[str], None]
 
@@ -374,6 +377,7 @@ def _report(say: Say, settings: dict[str, str], registry: Registry) -> None:
         print()
     print("look at:")
     for what, where in (
+        *_pages(settings["WEIR_DATABASE_URL"]),
         ("alerts", settings["WEIR_ALERTMANAGER"] + "/#/alerts"),
         ("worker", f"{_page(WORKER_PORT)}/readyz and /metrics"),
         ("alerts worker", f"{_page(ALERTS_PORT)}/readyz and /metrics"),
@@ -387,7 +391,21 @@ def _report(say: Say, settings: dict[str, str], registry: Registry) -> None:
         ),
         ("dashboards", str(Path("dashboards")) + "/*.json, for a Grafana of yours"),
     ):
-        print(f"  {what:14} {where}")
+        print(f"  {what:15} {where}")
+
+
+def _pages(url: str) -> Iterator[tuple[str, str]]:
+    """Write the report of the unit in breach and of the province; what they are and where."""
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    for what, unit, region in (
+        ("unit report", "9151010000EXAMPLE1", None),
+        ("province report", None, "510000"),
+    ):
+        path = REPORTS / f"{what.replace(' ', '-')}.html"
+        write(
+            report_of(url, unit=unit, region=region, span=Span(), language="en"), path, None, None
+        )
+        yield what, path.as_uri()
 
 
 def _show(url: str, code: str) -> None:

@@ -38,6 +38,7 @@ _EPILOG = """examples:
   python -m processors aggregator                                                    sum regions and industries, hour by hour
   python -m processors show --region 510400                                          where a city stands
   python -m processors landing show 91510100SYN0000001                               will it keep its quota, and what can it still use?
+  python -m processors report --unit 91510100SYN0000001 --out unit.html              the same as a page to print or send
   python -m processors dlq list                                                      records that nobody could digest
   python -m processors offsets show                                                  where the database is in the log
   python -m processors partitions resize 16 --check                                  another number of partitions
@@ -56,6 +57,7 @@ _WITH_VERBS = {
     "retention": "what is old and not needed: plan, apply; hold, lift, holds",
     "aggregator": "sum regions and industries hour by hour from what units told",
     "targets": "targets of regions and industries: check, diff, load",
+    "report": "a page, a workbook or CSV of where a unit or region stands",
     "barometer": "levels of regions and industries in double control, and what moved them",
     "packs": "coefficients, factors and limits: check, list, compare, examples",
     "landing": "where a unit's year lands, and its headroom: show; backtest",

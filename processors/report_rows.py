@@ -1,0 +1,302 @@
+"""What a report is made of: rows as the database's views and functions give them to people.
+
+Amounts are Decimal in the unit of measure of their column, exact to 10⁻⁶; instants are aware.
+A high of None is unknown. Sources: schemas/sql/0005, 0007, 0008, 0012, 0013 and the papers.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Business days of a report, both included; None: by the data."""
+
+    first: date | None = None
+    last: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """When the database was read, by its own clock, and the instants that the report is about."""
+
+    read_at: datetime
+    starts: datetime | None
+    ends: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A registered unit (view unit_standing)."""
+
+    unit: str
+    name: str
+    region: str | None
+    region_name: str | None
+    industry_name: str | None
+    standing: str
+    year: int | None
+    as_of: datetime | None
+    reason: str | None
+    since: datetime | None
+    quota_tce: Decimal | None
+    energy_low: Decimal | None
+    energy_best: Decimal | None
+    energy_high: Decimal | None
+    best_of_quota: Decimal | None
+    share_measured: Decimal | None
+    watermark: datetime | None
+    silent_points: int
+
+
+@dataclass(frozen=True, slots=True)
+class Papers:
+    """By what a unit is told (function unit_papers)."""
+
+    configuration: int
+    loaded_at: datetime
+    author: str
+    reason: str
+    pending: int | None
+    factor_pack: str
+    quota_source: str | None
+    quota_status: str | None
+    opening: str | None
+    engine: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One figure of one window, as last told (view figure_told)."""
+
+    window_kind: str
+    starts: datetime
+    ends: datetime
+    as_of: datetime
+    quantity: str
+    unit_of_measure: str
+    low: Decimal
+    best: Decimal
+    high: Decimal | None
+    share_measured: Decimal
+    unverified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Where in the log a window was told (function windows_told)."""
+
+    window_kind: str
+    starts: datetime
+    ends: datetime
+    as_of: datetime
+    generation: int | None
+    partition: int | None
+    offset: int
+    position: int
+    configuration: int | None
+    cause: str | None
+    recomputable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One quantity over the report's span (function figures)."""
+
+    quantity: str
+    unit_of_measure: str
+    low: Decimal
+    best: Decimal
+    high: Decimal | None
+    share_measured: Decimal
+    recomputable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Electricity of a quarter hour, kWh (function quarter_hours, summed over the points)."""
+
+    starts: datetime
+    low: Decimal
+    best: Decimal
+    high: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A metering point (view point_standing)."""
+
+    point: str
+    quantity: str
+    unit_of_measure: str
+    statement: str
+    rated_per_hour: Decimal
+    valid_from: datetime
+    valid_to: datetime | None
+    heard_until: datetime | None
+    silent: bool
+    silent_since: datetime | None
+    missing_high: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Time whose amount is not exact (function gaps); ends None: until now."""
+
+    point_name: str
+    quantity: str
+    unit_of_measure: str
+    kind: str
+    starts: datetime
+    ends: datetime | None
+    low: Decimal
+    high: Decimal | None
+    from_register: Decimal | None
+    to_register: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Readings that were not taken, of one point for one reason (functions rejections, refusals)."""
+
+    kind: str
+    reason: str
+    point_name: str | None
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Factor:
+    """What a carrier's amount is converted by (function unit_factors)."""
+
+    id: str
+    quantity: str
+    target: str
+    year: int
+    view: str
+    value: str
+    unit_of_measure: str
+    source: str
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What came from a unit on a business day of arrival, in readings (view unit_account)."""
+
+    day: date
+    received: int
+    accepted: int
+    repeated: int
+    superseded: int
+    rejected: int
+    unreadable: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnitRows:
+    """Everything in the report of a unit."""
+
+    asked: Asked
+    standing: Standing
+    papers: Papers
+    told: tuple[Told, ...] = ()
+    records: tuple[Record, ...] = ()
+    figures: tuple[Figure, ...] | None = ()
+    """None: the hours of the span are gone, it is no longer recomputable."""
+    load: tuple[Load, ...] = ()
+    points: tuple[Point, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    rejections: tuple[Rejection, ...] = ()
+    factors: tuple[Factor, ...] = ()
+    used: frozenset[str] = frozenset()
+    """Ids of the factors that the windows of the report name."""
+    account: tuple[Account, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RegionTold:
+    """A window of a region or industry at a full hour (view region_told)."""
+
+    scope: str
+    name: str
+    window_kind: str
+    starts: datetime
+    ends: datetime
+    hour: datetime
+    energy_low: Decimal
+    energy_best: Decimal
+    energy_high: Decimal | None
+    co2_low: Decimal
+    co2_best: Decimal
+    co2_high: Decimal | None
+    share_measured: Decimal
+    units: int
+    told: int
+    pending: int
+    silent: int
+    broken: int
+    not_judged: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a target stands at its newest hour (view target_told)."""
+
+    target: str
+    scope: str
+    name: str
+    year: int
+    quantity: str
+    covers: str
+    hour: datetime
+    target_amount: Decimal
+    allowed: Decimal
+    basis: str
+    low: Decimal
+    best: Decimal
+    high: Decimal | None
+    verdict: str
+    reason: str
+    level: int | None
+    level_reason: str
+    rule: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertNow:
+    """An alert that is pending or firing (view alert_standing)."""
+
+    unit: str
+    rule: str
+    kind: str
+    severity: str
+    state: str
+    since: datetime
+    summary: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RegionRows:
+    """Everything in the report of a region or industry."""
+
+    asked: Asked
+    scope: str
+    name: str
+    units: tuple[Standing, ...]
+    pending: frozenset[str] = frozenset()
+    """Units that wait to be restated."""
+    windows: tuple[RegionTold, ...] = ()
+    """The scope's months and newest year, each as told last."""
+    parts: tuple[RegionTold, ...] = ()
+    """The newest year of the scopes one level down."""
+    targets: tuple[Target, ...] = ()
+    alerts: tuple[AlertNow, ...] = ()
+    configuration: int | None = None
+    factor_packs: tuple[str, ...] = ()
+    engine: str | None = None
+    generation: int | None = None
+    offsets: str = ""
