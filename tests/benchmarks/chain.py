@@ -247,6 +247,8 @@ def _publish(line: Connection, load: Load) -> None:
     at, counts = [time.time()], [0]
     number = 0
     for pair, messages in enumerate(pairs):
+        # As the clock would: these say two quarter hours when the second ends.
+        _tick(ticks, load, pair * PAIR)
         for topic, payload, readings in messages:
             told = client.publish(topic, payload, qos=1)
             number += 1
@@ -257,8 +259,7 @@ def _publish(line: Connection, load: Load) -> None:
             elif number % _IN_FLIGHT == 0:
                 told.wait_for_publish(_PATIENCE)
         told.wait_for_publish(_PATIENCE)
-        for i in range(PAIR):
-            _tick(ticks, load, pair * PAIR + i)
+        _tick(ticks, load, pair * PAIR + 1)
     ticks.flush()
     line.send(Sent(at, counts, number))
     client.disconnect()
@@ -306,8 +307,8 @@ def _mosquitto() -> Iterator[tuple[LocalParts, int]]:
         parts = LocalParts(Path(folder), programs=chosen_programs(chosen_folder()))
         port = parts.up(["mqtt"]).mqtt_port
         password = parts.state.secret(parts.state.part_folder("mqtt") / "load-password")
-        parts.set_mqtt_users({_USER: password}, _ACL)
         try:
+            parts.set_mqtt_users({_USER: password}, _ACL)
             yield parts, port
         finally:
             parts.down(["mqtt"])
