@@ -63,8 +63,11 @@ hostile: $(READY) ## [N=1000000] [SEED=...]: hostile messages through gateway an
 drill: $(READY) ## backup, loss, restore and a resize, with real workers and an Alertmanager
 	@$(with_services); $(PY) -m tests.chaos.drill
 
-bench: $(READY) ## rates against the yardstick; writes build/bench.json
-	@$(with_services); $(PY) tests/benchmarks/bench.py
+bench: $(READY) ## [ROWS=one,two] [QUICK=1] [RUNS=3] [DAYS=3] [AGAINST=COMMIT]: rates against the yardstick
+	@$(with_services); PYTHONPATH=. $(PY) tests/benchmarks/bench.py \
+	$(if $(ROWS),--rows "$(ROWS)") $(if $(QUICK),--quick) $(if $(RUNS),--runs "$(RUNS)") \
+	$(if $(DAYS),--prefill-days "$(DAYS)") $(if $(AGAINST),--against "$(AGAINST)") \
+	$(if $(ROWS)$(QUICK)$(AGAINST),,--document)
 
 plant-year: $(READY) ## FILE=... [QUOTA_TCE=...]: a plant's year, streamed as history
 	@test -n "$(FILE)" || { echo 'say which file: make plant-year FILE=... [QUOTA_TCE=...]' >&2; exit 2; }

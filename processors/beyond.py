@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from processors.claims import Identity, identities
-from processors.gaps import gaps_around
+from processors.gaps import by_point, gaps_around
 from processors.ports import Fetched, GapSpan, Ints, Needs, Span
 from processors.segments import Piece, lift_piece, period_lengths, register_chain, timeline
 from processors.state import FOREVER, State
@@ -48,16 +48,15 @@ def cut(state: State, points: Ints, at: dict[int, int]) -> Generator[Needs, Fetc
         GapSpan(span.unit, span.point, at[state.index[span.unit]], at[state.index[span.unit]])
         for span in spans.values()
     ]
-    gaps = yield from gaps_around(state, asked)
+    around = yield from gaps_around(state, asked)
+    gaps = by_point(around)
     taken: list[Piece] = []
     stand_in: list[Piece] = []
     for s, p in series.items():
         tick = at[int(state.p_unit[p])]
         if state.is_register[p]:
-            gap = next(
-                (g for g in gaps if (g.unit, g.point) == spans[s][:2] and g.start <= tick < g.end),
-                None,
-            )
+            mine = gaps.get(spans[s][:2], ())
+            gap = next((g for g in mine if g.start <= tick < g.end), None)
             left = (
                 [] if gap is None or gap.from_register is None else [(gap.start, gap.from_register)]
             )

@@ -3,13 +3,13 @@
 Rules: schemas/RULES.md, sections 2 and 3. One series at a time; the readings that come in order never get here (`segments.continued`).
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
-from processors.gaps import change_gaps, gaps_around
+from processors.gaps import by_point, change_gaps, gaps_around
 from processors.ports import Fetched, Gap, GapSpan, Needs, Span
 from processors.segments import (
     Piece,
@@ -121,7 +121,8 @@ class Group:
 def merge(state: State, groups: list[Group]) -> Generator[Needs, Fetched, list[Change]]:
     """Decide groups of claims, each of another series: classes, and the pieces that they change."""
     stored = yield from _stored(state, groups)
-    gaps = yield from _gaps(state, groups)
+    around = yield from _gaps(state, groups)
+    gaps = by_point(around)
     changes = []
     for group in groups:
         change = yield from _merge(state, group, stored[group.series], gaps)
@@ -244,7 +245,10 @@ def _gaps(state: State, groups: list[Group]) -> Generator[Needs, Fetched, list[G
 
 
 def _merge(
-    state: State, group: Group, known: dict[int, Identity], gaps: list[Gap]
+    state: State,
+    group: Group,
+    known: dict[int, Identity],
+    gaps: Mapping[tuple[str, int], list[Gap]],
 ) -> Generator[Needs, Fetched, Change]:
     change = Change()
     p = int(state.s_point[group.series])
@@ -265,7 +269,7 @@ def _merge(
         return change
     after = before | {at: known[at].winner() for at in touched}
     code = state.units[int(state.p_unit[p])].code
-    mine = [gap for gap in gaps if gap.unit == code and gap.point == state.p_number[p]]
+    mine = gaps.get((code, int(state.p_number[p])), [])
     if state.is_register[p]:
         _change_registers(state, group, (_values(before), _values(after)), mine, change)
     else:

@@ -20,10 +20,18 @@ def gaps_around(state: State, spans: Iterable[GapSpan]) -> Generator[Needs, Fetc
         (gap.unit, gap.point, gap.start): gap for gap in fetched.gaps
     }
     found |= state.step_gaps
-    by_point: dict[tuple[str, int], list[GapSpan]] = defaultdict(list)
+    asked: dict[tuple[str, int], list[GapSpan]] = defaultdict(list)
     for span in wanted:
-        by_point[span.unit, span.point].append(span)
-    return sorted(gap for gap in found.values() if gap is not None and _touched(gap, by_point))
+        asked[span.unit, span.point].append(span)
+    return sorted(gap for gap in found.values() if gap is not None and _touched(gap, asked))
+
+
+def by_point(gaps: Iterable[Gap]) -> dict[tuple[str, int], list[Gap]]:
+    """Gaps by unit and point, in their order: a step may hold tens of thousands."""
+    found: dict[tuple[str, int], list[Gap]] = defaultdict(list)
+    for gap in gaps:
+        found[gap.unit, gap.point].append(gap)
+    return found
 
 
 def _touched(gap: Gap, spans: dict[tuple[str, int], list[GapSpan]]) -> bool:

@@ -1,62 +1,29 @@
-"""`make bench`: rates as ratios to the yardstick of the same run, each with its correctness check; writes build/bench.json.
+"""`make bench`: rates as ratios to the yardstick of the same run, each with its correctness check.
 
-What is measured, and the targets: PERFORMANCE.md. The yardstick is psql COPY BINARY of the same readings, one row each.
+Writes build/bench.json, and BENCHMARKS.md if asked to. The yardstick is psql COPY BINARY of the same readings,
+one row each; it is measured whatever else is asked for.
 """
 
 import argparse
-import json
 import os
+import shlex
 import statistics
 import sys
-import time
-from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-import measured
-import psycopg
+import against
+import chain
+import held
+import late_month
+import reads
 import servers
+import tutorial_row
+import worker_rows
 import yardstick
-from reference import MEASURED, references
+from plan import FULL, QUICK, Bench
+from table import Table, at_least
 from workload import Workload
-
-from processors.store import Store
-
-QUARTERS_A_DAY = 96
-DERIVED_DAYS = 3
-"""The last days of the prefill are digested by the engine; those before are record rows alone, for the size of the tables."""
-OUTPUT = Path("build/bench.json")
-
-
-@dataclass(frozen=True)
-class Row:
-    """One line of the table."""
-
-    name: str
-    value: float
-    unit: str
-    target: str
-    met: bool | None
-    correct: bool
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much is measured."""
-
-    rows: int
-    """Quarter hours in the yardstick's file."""
-    prefill_days: int
-    quarters: int
-    """A run of the worker."""
-    runs: int
-    small_quarters: int
-    """The run with 5 points a unit."""
-
-
-FULL = Plan(rows=20, prefill_days=3, quarters=48, runs=3, small_quarters=48)
-QUICK = Plan(rows=8, prefill_days=0, quarters=12, runs=1, small_quarters=8)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,227 +31,107 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     plan = QUICK if chosen.quick else FULL
     if chosen.prefill_days is not None:
-        plan = Plan(**{**asdict(plan), "prefill_days": chosen.prefill_days})
+        plan = replace(plan, prefill_days=chosen.prefill_days)
     if chosen.runs is not None:
-        plan = Plan(**{**asdict(plan), "runs": chosen.runs})
-    bench = Bench(plan)
-    bench.all()
-    bench.write()
-    return 0 if all(row.correct for row in bench.rows) else 1
+        plan = replace(plan, runs=chosen.runs)
+    bench = Bench(plan, Table(), chosen.against)
+    bench.say(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; {plan}")
+    rows = _asked(chosen)
+    with bench.table.stage("yardstick"):
+        _yardstick(bench)
+    for name in rows:
+        with bench.table.stage(name):
+            ROWS[name][0](bench)
+        bench.table.write_json()
+    bench.table.print()
+    if chosen.document:
+        bench.table.write_document(shlex.join(["make", "bench", *_as_made(chosen)]))
+    return 0 if bench.table.is_correct() else 1
 
 
-class Bench:
-    """One run of everything."""
-
-    def __init__(self, plan: Plan) -> None:
-        """Nothing is measured yet."""
-        self.plan = plan
-        self.rows: list[Row] = []
-        self._started = time.monotonic()
-        self._yardstick = 0.0
-
-    def all(self) -> None:
-        """Every part, in order."""
-        self.say(
-            f"{self.plan}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; psql is {servers.which_psql()}"
-        )
-        self.stores()
-        self.worker(
-            "one worker",
-            Workload(begins=max(0, self.plan.prefill_days - DERIVED_DAYS) * QUARTERS_A_DAY),
-            self.plan.quarters,
-            self.plan.runs,
-        )
-        self.worker("one worker, 5 points a unit", Workload(points=5), self.plan.small_quarters, 1)
-
-    def stores(self) -> None:
-        """The yardstick and the store alone."""
-        workload = Workload()
-        with servers.database() as url:
-            rates, correct = yardstick.rates(url, workload, self.plan.rows, 3)
-            self._yardstick = statistics.median(rates)
-            self.add(
-                "yardstick: psql COPY BINARY, a row a reading",
-                self._yardstick,
-                "readings/s",
-                "",
-                None,
-                correct=correct,
-            )
-            self.add(
-                "  spread of its three runs",
-                max(rates) / min(rates),
-                "max/min",
-                "",
-                None,
-                correct=correct,
-            )
-            rates, correct = yardstick.store_rates(url, workload, self.plan.rows, 3)
-            ratio = statistics.median(rates) / self._yardstick
-            self.add(
-                "store alone, record rows",
-                ratio,
-                "of the yardstick",
-                ">= 5",
-                ratio >= 5,
-                correct=correct,
-            )
-
-    def worker(self, name: str, workload: Workload, quarters: int, runs: int) -> None:
-        """Runs of one worker, one after the other over one log."""
-        prefill = (
-            self.plan.prefill_days * QUARTERS_A_DAY if workload.points == Workload.points else 0
-        )
-        first = prefill
-        with (
-            servers.database() as url,
-            servers.topic_prefix(workload.partitions, MEASURED) as prefix,
-            references(workload) as reference,
-        ):
-            with closing(Store(url)) as store:
-                store.save_configuration(workload.configuration())
-            if prefill:
-                with psycopg.connect(url, autocommit=True) as link:
-                    count = yardstick.prefill(link, workload, 0, workload.begins)
-                self.say(
-                    f"{name}: prefilled {count:,} readings as rows; now {(prefill - workload.begins) // QUARTERS_A_DAY} days derived"
-                )
-                count = reference.prefill(url, prefill - workload.begins)
-                with psycopg.connect(url, autocommit=True) as link:
-                    link.execute("VACUUM ANALYZE")
-                self.say(f"{name}: derived {count:,} readings")
-            ends = dict.fromkeys(range(workload.partitions), 0)
-            found: list[measured.Run] = []
-            wrong: list[str] = []
-            for number in range(runs):
-                begin = number == 0 and not prefill
-                added = measured.fill(prefix, workload, first, quarters, begin=begin)
-                ends = {partition: end + added[partition] for partition, end in ends.items()}
-                self.say(f"{name}: {sum(added.values()):,} records in the topic, now the worker")
-                found.append(measured.measure(url, prefix, ends))
-                wrong += reference.compare(url, first, quarters, begin=begin)
-                first += quarters
-                self.say(
-                    f"{name}: {found[-1].rate:,.0f} readings/s in {found[-1].steps} steps; differs in {wrong or 'nothing'}"
-                )
-            with psycopg.connect(url, autocommit=True) as link:
-                said = workload.said(workload.begins, first - workload.begins)
-                before = yardstick.sums_before(link, workload)
-                stored = yardstick.sums(link)
-                if stored != (said[0] + before[0], said[1] + before[1]):
-                    wrong.append(f"readings: {stored} are stored, {said} were said after {before}")
-                    self.say(wrong[-1])
-        self._tell(name, found, workload, correct=not wrong)
-
-    def _tell(
-        self, name: str, runs: Sequence[measured.Run], workload: Workload, *, correct: bool
-    ) -> None:
-        run = sorted(runs, key=lambda one: one.rate)[len(runs) // 2]
-        ratio = run.rate / self._yardstick
-        main_run = workload.points == Workload.points
-        self.add(
-            name,
-            ratio,
-            "of the yardstick",
-            ">= 0.45" if main_run else "",
-            ratio >= 0.45 if main_run else None,
-            correct=correct,
-        )
-        self.add("  rate", run.rate, "readings/s", "", None, correct=correct)
-        for stage, seconds in run.stages.items():
-            self.add(f"  {stage}", seconds * 1e6, "us a reading", "", None, correct=correct)
-        self.add(
-            "  worker, processor time",
-            run.worker_seconds * 1e6,
-            "us a reading",
-            "",
-            None,
-            correct=correct,
-        )
-        self.add(
-            "  database, processor time",
-            run.database_seconds * 1e6,
-            "us a reading",
-            "",
-            None,
-            correct=correct,
-        )
-        self.add(
-            "  look-ups",
-            run.fetches,
-            f"({run.in_flight} in flight)",
-            "",
-            None,
-            correct=correct,
-        )
-        disk, wal = (
-            statistics.median(column)
-            for column in ([r.disk / r.readings for r in runs], [r.wal / r.readings for r in runs])
-        )
-        self.add(
-            "  on disk, everything kept",
-            disk,
-            "bytes a reading",
-            "<= 25" if main_run else "",
-            disk <= 25 if main_run else None,
-            correct=correct,
-        )
-        self.add(
-            "  WAL",
-            wal,
-            "bytes a reading",
-            "<= 70" if main_run else "",
-            wal <= 70 if main_run else None,
-            correct=correct,
-        )
-        others = sum(r.others for r in runs)
-        if others:
-            self.say(
-                f"other databases of the server wrote {others:,} rows meanwhile; their WAL counts above"
-            )
-
-    def add(
-        self, name: str, value: float, unit: str, target: str, met: bool | None, *, correct: bool
-    ) -> None:
-        """A line of the table, said at once."""
-        self.rows.append(Row(name, value, unit, target, met, correct))
-        self.say(_line(self.rows[-1]))
-
-    def say(self, text: str) -> None:
-        """A line of progress."""
-        print(f"[{time.monotonic() - self._started:5.0f} s] {text}", flush=True)
-
-    def write(self) -> None:
-        """The table, and build/bench.json."""
-        print(f"\n{'':46}{'value':>12}  {'unit':18}{'target':10}{'met':6}correct")
-        for row in self.rows:
-            print(_line(row))
-        OUTPUT.parent.mkdir(exist_ok=True)
-        OUTPUT.write_text(
-            json.dumps({"rows": [asdict(row) for row in self.rows]}, indent=1) + "\n",
-            encoding="utf-8",
-        )
-        print(f"\nwritten to {OUTPUT}")
+def _asked(chosen: argparse.Namespace) -> list[str]:
+    if chosen.rows:
+        return [name for name in ROWS if name in chosen.rows]
+    if chosen.against:
+        return [ON_REQUEST]
+    return [name for name in ROWS if name != ON_REQUEST]
 
 
-def _line(row: Row) -> str:
-    value = f"{row.value:,.0f}" if row.value >= 1000 else f"{row.value:.3g}"
-    met = {None: "", True: "yes", False: "NO"}[row.met]
-    return f"{row.name:46}{value:>12}  {row.unit:18}{row.target:10}{met:6}{'true' if row.correct else 'FALSE'}"
+def _as_made(chosen: argparse.Namespace) -> list[str]:
+    words = [f"ROWS={','.join(chosen.rows)}"] if chosen.rows else []
+    words += ["QUICK=1"] if chosen.quick else []
+    words += [f"AGAINST={chosen.against}"] if chosen.against else []
+    words += [f"RUNS={chosen.runs}"] if chosen.runs else []
+    words += [f"DAYS={chosen.prefill_days}"] if chosen.prefill_days is not None else []
+    return words
+
+
+def _yardstick(bench: Bench) -> None:
+    with servers.database() as url:
+        rates, correct = yardstick.rates(url, Workload(), bench.plan.rows, 3)
+    bench.yardstick = statistics.median(rates)
+    add = bench.table.add
+    name = "yardstick: psql COPY BINARY, a row a reading"
+    add(name, bench.yardstick, "readings/s", correct=correct)
+    add("  spread of its three runs", max(rates) / min(rates), "max/min", correct=correct)
+
+
+def _store(bench: Bench) -> None:
+    with servers.database() as url:
+        rates, correct = yardstick.store_rates(url, Workload(), bench.plan.rows, 3)
+    ratio = statistics.median(rates) / bench.yardstick
+    name = "store alone, record rows"
+    bench.table.add(name, ratio, "of the yardstick", at_least(5), correct=correct)
+
+
+ROWS: Mapping[str, tuple[Callable[[Bench], None], str]] = {
+    "store": (_store, "the store alone"),
+    "one": (worker_rows.one, "one worker; its memory with 100,000 points; disk and WAL"),
+    "two": (worker_rows.two, "two workers"),
+    "points5": (worker_rows.five_points, "one worker, units of 5 points"),
+    "points2000": (worker_rows.large_unit, "one unit of 2,000 points"),
+    "mqtt": (chain.chain, "the chain from MQTT to the database"),
+    "singles": (chain.singles, "each reading its own message, by MQTT"),
+    "reads": (reads.reads, "queries over a prefilled database"),
+    "restart": (held.restart, "restart of a worker with 100,000 points"),
+    "latency": (held.latency, "from published to visible, at a tenth of the peak"),
+    "late": (late_month.late_month, "a unit-month that arrives late"),
+    "tutorial": (tutorial_row.tutorial, "for comparison: a worker as tutorials write it"),
+    "against": (against.against, "an earlier commit, run by run beside this one"),
+}
+ON_REQUEST = "against"
+"""Only where it is named, or a commit is."""
+
+
+def _names(text: str) -> list[str]:
+    names = [name for name in text.replace(" ", ",").split(",") if name]
+    unknown = sorted(set(names) - set(ROWS))
+    if unknown:
+        message = f"no such rows: {', '.join(unknown)}; there are {', '.join(ROWS)}"
+        raise argparse.ArgumentTypeError(message)
+    return names
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a minute: no prefill, one short run")
+    told = "\n".join(f"  {name:12}{text}" for name, (_, text) in ROWS.items())
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=f"rows:\n{told}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--rows", type=_names, metavar="A,B", help="these alone (all but against)")
+    parser.add_argument("--quick", action="store_true", help="short runs, to see that all works")
+    parser.add_argument("--against", default="", metavar="COMMIT", help="compare with a commit")
     parser.add_argument(
         "--prefill-days",
         type=int,
         metavar="DAYS",
-        help="days of data before what is measured; 30 is PERFORMANCE.md's, 3 the default",
+        help="days of data before what is measured; 30 is the fixed workload's, 3 the default",
     )
     parser.add_argument(
-        "--runs", type=int, metavar="N", help="runs of the worker; the median counts"
+        "--runs", type=int, metavar="N", help="runs (3) or rounds (5); the median counts"
     )
+    parser.add_argument("--document", action="store_true", help="write BENCHMARKS.md")
     return parser
 
 

@@ -139,14 +139,17 @@ class Reference:
         self._offsets = dict.fromkeys(self._mine, 0)
         return count
 
-    def compare(self, url: str, first: int, quarters: int, *, begin: bool) -> list[str]:
-        """Digest what the worker digested, and name the tables in which they differ."""
+    def digest(self, first: int, quarters: int, *, begin: bool) -> None:
+        """Digest what the worker digested."""
         self._engine.state.generation = MEASURED
         for step in self._steps([*self._workload.beginning()] if begin else [], first, quarters):
             for row in step.outbox:
                 self._told[row.partition].update(
                     _said(row.partition, row.offset, row.position, row.number, row.key, row.payload)
                 )
+
+    def differences(self, url: str) -> list[str]:
+        """Names of the tables in which a database differs."""
         return self._tables().differences(stored(url, self._mine))
 
     def _steps(
@@ -245,8 +248,17 @@ class References:
         return sum(self._ask("prefill", url, quarters))  # type: ignore[arg-type]
 
     def compare(self, url: str, first: int, quarters: int, *, begin: bool) -> list[str]:
-        """See Reference; the differences of all partitions."""
-        found: list[list[str]] = self._ask("compare", url, first, quarters, begin)  # type: ignore[assignment]
+        """Digest what the worker digested, and name the tables in which they differ, of all partitions."""
+        self.digest(first, quarters, begin=begin)
+        return self.differences(url)
+
+    def digest(self, first: int, quarters: int, *, begin: bool) -> None:
+        """See Reference."""
+        self._ask("digest", first, quarters, begin)
+
+    def differences(self, url: str) -> list[str]:
+        """See Reference."""
+        found: list[list[str]] = self._ask("differences", url)  # type: ignore[assignment]
         return sorted({name for names in found for name in names})
 
     def _ask(self, *words: object) -> list[object]:
@@ -279,8 +291,15 @@ def _serve(line: Connection, workload: Workload, mine: frozenset[int]) -> None:
             word, *rest = line.recv()
         except EOFError:
             return
-        line.send(
-            reference.prefill(*rest)
-            if word == "prefill"
-            else reference.compare(*rest[:-1], begin=rest[-1])
-        )
+        line.send(_answer(reference, word, rest))
+
+
+def _answer(reference: Reference, word: str, rest: list[object]) -> object:
+    match word, rest:
+        case "prefill", [str(url), int(quarters)]:
+            return reference.prefill(url, quarters)
+        case "digest", [int(first), int(quarters), bool(begin)]:
+            return reference.digest(first, quarters, begin=begin)
+        case "differences", [str(url)]:
+            return reference.differences(url)
+    raise AssertionError(word)

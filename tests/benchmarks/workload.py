@@ -123,7 +123,7 @@ class Workload:
         """What a unit says of a pair of quarter hours, taken at the end of another."""
         ends = np.arange(pair * PAIR + 1, (pair + 1) * PAIR + 1)
         at = self.start + QUARTER_MS * ends
-        load = 10**6 * (20 + number % 37 + np.arange(self.points) % 11)
+        load = self.load(number)
         value = np.where(self._registers, load * ends[:, None] % 10**12, load)
         instants = np.where(self._registers, at[:, None], at[:, None] - QUARTER_MS)
         return Section(
@@ -141,6 +141,10 @@ class Workload:
             sent_at=int(at[-1]),
             flags=0,
         )
+
+    def load(self, number: int) -> np.typing.NDArray[np.int64]:
+        """What each point of a unit uses in every quarter hour, 10⁻⁶ kWh."""
+        return 10**6 * (20 + number % 37 + np.arange(self.points) % 11)
 
     def said(self, first: int, quarters: int) -> tuple[int, int]:
         """Of quarter hours [begins, first + quarters) what has come by their end: distinct readings, and the sum of their values."""

@@ -163,10 +163,9 @@ def prefill(link: psycopg.Connection, workload: Workload, first: int, quarters: 
     return count
 
 
-def sums_before(link: psycopg.Connection, workload: Workload) -> tuple[int, int]:
-    """The same of what was copied before the units begin."""
+def sums_before(link: psycopg.Connection) -> tuple[int, int]:
+    """The same of what was copied before the units begin, under generation 0."""
     row = link.execute(
         "SELECT sum(cardinality(value)), sum(s) FROM reading_record, LATERAL (SELECT sum(v) AS s FROM unnest(value) AS v) AS t WHERE generation = 0"
     ).fetchone()
-    del workload
     return (int(row[0] or 0), int(row[1] or 0)) if row else (0, 0)
