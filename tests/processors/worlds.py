@@ -295,13 +295,14 @@ def draw_revisions(
 
 
 def other_factors(rng: random.Random, version: int, units: Sequence[Unit]) -> Configuration:
-    """Electricity by another figure, of some year on."""
+    """Electricity by another figure, of all years that are drawn."""
+    target = rng.choice(["energy", "co2"])
     told = {
         "id": f"drawn.{version}",
         "quantity": "electricity",
-        "target": rng.choice(["energy", "co2"]),
+        "target": target,
         "view": "drawn",
-        "year": rng.choice([2000, 2026]),
+        "year": 2000 if target == "energy" else 2024,  # a window never spans two factors
         "unit": "kgce/kWh",
         "value": rng.choice(["0.2", "0.30001"]),
         "source": "drawn",
