@@ -267,6 +267,8 @@ class Frame:
     async def _stand_back(self, prepared: Prepared) -> None:
         """Nothing in memory holds any more: own nothing until the group says what is mine."""
         self.publisher.own(())
+        self.restater.want({})
+        self.audit.own(())
         self._stale_since = time.monotonic()
         prepared.written.set()
         await self._in(self._preparing, self.worker.release)

@@ -177,9 +177,11 @@ def identities(
     series_of = {span[:3]: series for series, span in spans.items()}
     for claim in fetched.claims:
         series = series_of[claim[:3]]
-        stored: Arrival | None = Arrival._make(claim[3:])
+        stored: Arrival | None = Arrival._make(claim[3:10])
         if state.revised[state.p_unit[state.s_point[series]]]:
-            stored = _as_admitted(state, series, Arrival._make(claim[3:]))
+            stored = _as_admitted(
+                state, series, Arrival._make(claim[3:10]), declared=claim.declared
+            )
         if stored is not None:
             _identity(known[series], claim.at).take(stored)
     for series, new in claims_of_step(state, spans):
@@ -187,13 +189,15 @@ def identities(
     return known
 
 
-def _as_admitted(state: State, series: int, stored: Arrival) -> Arrival | None:
+def _as_admitted(state: State, series: int, stored: Arrival, *, declared: bool) -> Arrival | None:
     """A claim stored under an earlier entry of its unit, as the present one admits it, if it does."""
     p, statement = int(state.s_point[series]), int(state.s_statement[series])
     at = np.array([stored.at], np.int64)
     end = int(period_ends(np.array([statement]), LENGTHS[[statement]], at)[0])
     if not state.p_begins[p] <= stored.at <= end <= state.p_ends[p]:
         return None
+    if stored.at == state.p_ends[p] and not declared and _is_followed(state, p):
+        return None  # what is said of the instant of an exchange is the new meter's
     if stored.withdrawn:
         return stored
     if statement == 0:
@@ -202,6 +206,14 @@ def _as_admitted(state: State, series: int, stored: Arrival) -> Arrival | None:
     if stored.too_fast and not too_fast:
         return None  # it is stored a second time, as admitted
     return stored._replace(too_fast=too_fast)
+
+
+def _is_followed(state: State, p: int) -> bool:
+    """Whether another point of its name begins where this one ends."""
+    u = int(state.p_unit[p])
+    name = state.units[u].points[int(state.p_number[p])].name
+    eras = state.eras[u].get(name)
+    return eras is not None and bool((eras[0] == state.p_ends[p]).any())
 
 
 def _identity(known: dict[int, Identity], at: int) -> Identity:

@@ -280,7 +280,8 @@ class Engine:
                 int(state.carrier_from[u]) : int(state.carrier_from[u + 1])
             ]
             stale = version <= max(int(state.configuration[u]), int(state.pending[u]))
-            if stale or not self._converts(u, pack, frozenset(quantities.tolist())):
+            waits = bool(state.pending[u])
+            if stale or not (waits or self._converts(u, pack, frozenset(quantities.tolist()))):
                 continue
             state.pending[u] = version
             outcome.entries.append(EntryRow(state.units[u], version, waits=True, restated=False))
@@ -313,11 +314,14 @@ class Engine:
     def _restate(self, place: tuple[int, int], u: int, outcome: _Outcome) -> Asking:
         """The unit's figures become those of all its readings so far; the record is alone in its step."""
         asked, new, cause = self._asked(u, place), u, FACTOR
-        if self.state.pending[u] and asked.entry.points == asked.before.points:
+        if self.state.pending[u] and not revision.counts_otherwise(asked.before, asked.entry):
             yield from restatement.convert_again(self.state, u, asked)
         else:
             cause = RESTATED
             new, rebuilt = yield from restatement.take(self.state, u, asked)
+            if rebuilt is None:
+                outcome.controls.append((*place, f"no longer recomputable {asked.entry.code}"))
+                return
             outcome.readings.extend(rebuilt.admitted)
             outcome.rejections.extend(rebuilt.too_fast)
         outcome.told.units.add(new)

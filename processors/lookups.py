@@ -8,7 +8,7 @@ import numpy as np
 
 from processors.ports import Claim, HourSpan, Ints, Span
 from schemas.calendar import DAY_MS, OFFSET_MS
-from schemas.section import WITHDRAWN
+from schemas.section import DECLARED, WITHDRAWN
 
 _AT_BITS = 43
 _AT_ZERO = 2**42
@@ -158,6 +158,7 @@ def _claim(
         value,
         bool(row.flags & WITHDRAWN),
         row.rejected,
+        bool(row.flags & DECLARED),
     )
 
 

@@ -23,7 +23,7 @@ from processors.ports import (
     UnitState,
     WindowRow,
 )
-from schemas.section import WITHDRAWN
+from schemas.section import DECLARED, WITHDRAWN
 
 Identity = tuple[str, int, int]
 TOO_FAST = "faster than rated"
@@ -138,6 +138,7 @@ class MemoryStore:
                 value,
                 withdrawn,
                 rejected,
+                bool(row.flags & DECLARED),
             )
             self.claims[claim[:3]][at].append(claim)
 

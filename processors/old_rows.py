@@ -32,7 +32,7 @@ CHUNKED = {"readings": "reading_record", "rejections": "rejection_record"}
 """Hypertables: a chunk goes whole, and its space with it."""
 BATCH = 20_000
 """Rows of the other tables that go in one transaction; their space is used again by new rows."""
-LOCK = 4_932_004_933
+LOCK = 4_932_004_936
 """Number of the advisory lock: whoever enters a hold waits for what is being dropped."""
 
 _CHUNKS = """

@@ -14,6 +14,8 @@ from processors.store import LostError, StoppedError, Store
 logger = logging.getLogger(__name__)
 
 BATCH = 2_000
+LARGEST_MESSAGE = 4 * 2**20
+"""As the topic allows: a restated unit tells all its days, some 800 bytes each."""
 _POLL_SECONDS = 1.0
 
 
@@ -67,6 +69,7 @@ class Publisher:
                         acks="all",
                         linger_ms=5,
                         batch_size=131_072,
+                        max_request_size=LARGEST_MESSAGE,
                     )
                 self._publish_all(producer)
             except StoppedError:

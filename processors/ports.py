@@ -117,6 +117,8 @@ class Claim(NamedTuple):
     value: int
     withdrawn: bool
     rejected: bool
+    declared: bool = False
+    """By the unit's entry: the register of a meter that begins or ends."""
 
 
 class Hour(NamedTuple):

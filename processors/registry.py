@@ -414,9 +414,25 @@ def store_news(link: Link, asked: Registry, *, author: str, reason: str) -> Conf
 
     def added(stored: Mapping[int, Configuration]) -> tuple[Registry, None] | None:
         found = news((one.registry for one in stored.values()), asked)
+        _refuse_gone(link, stored, found)
         return (found, None) if found.units or found.regions or found.industries else None
 
     return _store_next(link, added, author=author, reason=reason)
+
+
+def _refuse_gone(link: Link, stored: Mapping[int, Configuration], asked: Registry) -> None:
+    """Refuse what would have to be worked out again from records that are gone. Raises RegistryError."""
+    entries = revision.Entries(stored)
+    known = [(entries.at(unit.code, max(stored, default=0)), unit) for unit in asked.units]
+    codes = [unit.code for old, unit in known if old and revision.counts_otherwise(old, unit)]
+    rows = link.execute(
+        "SELECT code FROM unit WHERE code = ANY(%s) AND NOT is_recomputable(id, 0, 4102444800000)",
+        (codes,),
+    ).fetchall()
+    if rows:
+        gone = ", ".join(code for (code,) in rows)
+        message = f"unit {gone}: no longer recomputable: records of its time are gone, so its points cannot change any more"
+        raise RegistryError(message)
 
 
 def store_factors(

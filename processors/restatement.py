@@ -49,8 +49,10 @@ def section_of(entry: Unit, register: revision.Declared, version: int) -> Sectio
     )
 
 
-def take(state: State, u: int, asked: Rebuild) -> Generator[Needs, Fetched, tuple[int, Rebuilt]]:
-    """Swap a unit for what its readings make of it. Returns its new index, and what was worked out.
+def take(
+    state: State, u: int, asked: Rebuild
+) -> Generator[Needs, Fetched, tuple[int, Rebuilt | None]]:
+    """Swap a unit for what its readings make of it. Returns its new index, and what was worked out: nothing where its readings are gone.
 
     Its open windows are those of its last tick; nothing is told yet. No other record is in the step.
     """
@@ -61,8 +63,7 @@ def take(state: State, u: int, asked: Rebuild) -> Generator[Needs, Fetched, tupl
         rebuild=asked,
     )
     if fetched.rebuilt is None:
-        message = f"unit {code} was not worked out"
-        raise LookupError(message)
+        return u, None
     new = state.replace(u, asked.entry, asked.version)
     _fill(state, new, fetched.rebuilt)
     stored = {(row.hour, row.quantity): row.numbers for row in fetched.hours}

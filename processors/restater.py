@@ -7,6 +7,7 @@ the worker adds the last days, or everything, where a row of the days before cam
 import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -16,7 +17,9 @@ from kafka.errors import KafkaError
 from processors.metrics import WorkerMetrics
 from processors.ports import ReadingRow, Rebuild, Rebuilt
 from processors.rebuild import Rebuilding
+from processors.revision import counts_otherwise
 from processors.store import StoppedError, Store
+from schemas.calendar import DAY_MS, OFFSET_MS
 from schemas.factors import FactorPack
 from schemas.section import Record, Restated
 from schemas.wire import encode
@@ -27,8 +30,11 @@ DOOR = "restater"
 LAST_DAYS = 2
 """Days that are left to the worker: where readings still come."""
 _POLL_SECONDS = 0.5
-_AGAIN_SECONDS = 60.0
+_PAUSE_SECONDS = 5.0
+_AGAIN_SECONDS = 600.0
 """A record that nobody heeded by then is sent once more."""
+OUTSTANDING = 8
+"""Records of a partition that are sent and not heeded yet: readings stand in the same queue."""
 
 
 @dataclass(slots=True)
@@ -71,6 +77,8 @@ class Restater:
     def want(self, units: Mapping[str, Rebuild]) -> None:
         """These units wait, and no others."""
         self._wanted = units
+        for gone in self._aside.keys() - units.keys():
+            self._aside.pop(gone, None)
         self._metrics.pending.set(len(units))
 
     def finish(self, asked: Rebuild) -> Rebuilt:
@@ -112,20 +120,35 @@ class Restater:
         producer: KafkaProducer | None = None
         while not self._stopped.wait(_POLL_SECONDS):
             try:
-                for asked in list(self._wanted.values()):
-                    if self._is_due(asked) and self._may(asked):
-                        producer = producer or KafkaProducer(
-                            bootstrap_servers=self._bootstrap, acks="all"
-                        )
-                        self._begin(asked)
-                        self._send(producer, asked)
+                for asked in self._due():
+                    producer = producer or KafkaProducer(
+                        bootstrap_servers=self._bootstrap, acks="all"
+                    )
+                    self._begin(asked)
+                    self._send(producer, asked)
             except StoppedError:
                 return
             except KafkaError as error:
                 logger.warning("Kafka takes no word of a restatement", extra={"reason": str(error)})
+                if producer is not None:
+                    producer.close(timeout=1)
                 producer = None
+                self._stopped.wait(_PAUSE_SECONDS)
             except Exception as error:  # noqa: BLE001 - a thread's outermost loop: whatever it is, the process must not go on without it
                 self._fatal(error)
+
+    def _due(self) -> Iterator[Rebuild]:
+        """What is to be sent now, a few a partition at a time."""
+        wanted = list(self._wanted.values())
+        fresh = {id(asked) for asked in wanted if not self._is_due(asked)}
+        outstanding = Counter(asked.place[0] for asked in wanted if id(asked) in fresh)
+        for asked in wanted:
+            partition = asked.place[0]
+            if id(asked) in fresh or outstanding[partition] >= OUTSTANDING:
+                continue
+            if self._may(asked):
+                outstanding[partition] += 1
+                yield asked
 
     def _is_due(self, asked: Rebuild) -> bool:
         key = asked.entry.code, asked.version
@@ -134,7 +157,7 @@ class Restater:
     def _may(self, asked: Rebuild) -> bool:
         """Whether the records are there that the unit is to be worked out from; other factors need none."""
         unit = asked.entry.code
-        if asked.entry.points == asked.before.points or self._store.is_recomputable(unit):
+        if not counts_otherwise(asked.before, asked.entry) or self._store.is_recomputable(unit):
             return True
         logger.error(
             "a unit waits for ever: its records are gone, and it is no longer recomputable",
@@ -146,13 +169,14 @@ class Restater:
     def _begin(self, asked: Rebuild) -> None:
         """Digest everything but the last days; where only factors differ, there is nothing to digest."""
         unit = asked.entry.code
-        if asked.entry.points == asked.before.points:
+        if not counts_otherwise(asked.before, asked.entry):
             return
         started = time.monotonic()
+        today = int(time.time() * 1_000 + OFFSET_MS) // DAY_MS
+        before = min(max(self._store.days_of(unit), default=0), today) - LAST_DAYS + 1
+        rows = self._store.rows_before(unit, before)  # first: who comes meanwhile is one more
         days = self._store.days_of(unit)
-        before = max(days, default=0) - LAST_DAYS + 1
         old = [day for day in days if day < before]
-        rows = self._store.rows_before(unit, before)
         work = Rebuilding(asked, self._pack)
         work.take(days_of(self._store, unit, old))
         self._aside[unit] = _Aside(work, before, rows)

@@ -53,7 +53,7 @@ class Entries:
 
 def counts_otherwise(stored: Unit, asked: Unit) -> bool:
     """Whether readings count otherwise under the entry, so that the unit must be worked out again."""
-    return stored.points != asked.points
+    return stored.points != asked.points or stored.horizon_days != asked.horizon_days
 
 
 def limits_of_years(stored: Unit, asked: Unit) -> frozenset[int]:
@@ -72,7 +72,8 @@ def described(stored: Unit | None, asked: Unit) -> Iterator[str]:
     for name in ("name", "region", "industry", "horizon_days"):
         old, new = getattr(stored, name), getattr(asked, name)
         if old != new:
-            yield f"unit {asked.code}: {name} {old!r} becomes {new!r}, at once"
+            when = "once the unit is restated" if name == "horizon_days" else "at once"
+            yield f"unit {asked.code}: {name} {old!r} becomes {new!r}, {when}"
     for year in sorted(limits_of_years(stored, asked)):
         quotas = [_quota(entry, year) for entry in (stored, asked)]
         what = f"quota {quotas[0]} becomes {quotas[1]}" if quotas[0] != quotas[1] else "openings"

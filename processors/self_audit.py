@@ -12,6 +12,8 @@ from processors.store import StoppedError, Store
 logger = logging.getLogger(__name__)
 
 EVERY_SECONDS = 3_600.0
+MOST_ROWS = 20_000
+"""A unit of more is passed over: some two million readings are as much as a worker may hold beside its work."""
 UNITS = 10
 """Units a look, touched last in the past by late readings or a restatement; as many again in turn."""
 
@@ -54,6 +56,8 @@ class SelfAudit:
             self._compare(unit)
 
     def _compare(self, unit: str) -> None:
+        if not self._store.is_recomputable(unit) or self._store.row_count(unit) > MOST_ROWS:
+            return
         try:
             found = self._look_at(self._store, unit)
         except LookupError:
@@ -74,3 +78,6 @@ class SelfAudit:
                 return
             except OutsideError as error:
                 logger.warning("no audit this time", extra={"reason": str(error)})
+            except Exception:
+                self._metrics.differences.inc()
+                logger.exception("the audit failed: what it looked at may be kept wrongly")

@@ -308,6 +308,10 @@ class Store:
             lambda link: unit_rows.count_before(link, unit_rows.number_of(link, unit), day),
         )
 
+    def row_count(self, unit: str) -> int:
+        """How many rows of readings and rejections a unit has."""
+        return self.rows_before(unit, 73_000)
+
     def kept(self, unit: str) -> tuple[unit_rows.Kept, list[tuple[int, list[ReadingRow]]]]:
         """A unit as it is kept, and all that it said, by day: at one moment."""
         return self._surely(self._reader, lambda link: self._kept(link, unit))

@@ -21,7 +21,7 @@ from processors.ports import (
     Step,
 )
 from processors.validation import REASONS, TOO_FAST
-from schemas.section import WITHDRAWN
+from schemas.section import DECLARED, WITHDRAWN
 
 
 class Unwritten:
@@ -93,6 +93,7 @@ class Unwritten:
                     value,
                     bool(row.flags & WITHDRAWN),
                     bool(row.reason),
+                    bool(row.flags & DECLARED),
                 )
 
     def _hours_in(self, span: HourSpan) -> Iterator[Hour]:

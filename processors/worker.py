@@ -54,7 +54,7 @@ class Worker:
         partitions: int,
         generation: int = 1,
         published: Callable[[], Iterable[Configuration]] = tuple,
-        work_out: Callable[[Rebuild], Rebuilt] | None = None,
+        work_out: Callable[[Rebuild], Rebuilt | None] | None = None,
         at_point: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`published` reads the configurations of the log, `work_out` restates a unit; `at_point` is for tests: it hears where the worker is."""
@@ -167,7 +167,8 @@ class Worker:
         self.metrics.stage("engine", time.perf_counter() - decoded)
         self.metrics.holes.inc(holes)
         self._ticks = dict(self._engine.partition_ticks)
-        self.waiting = self._engine.waiting()
+        if step.controls:
+            self.waiting = self._engine.waiting()
         return prepared
 
     def _decoded(self, messages: Sequence[Message]) -> tuple[list[Placed], tuple[RefusedRow, ...]]:

@@ -83,13 +83,37 @@ DROP FUNCTION factors_of(bigint, bigint);
 
 -- ---- Readings that an entry no longer admits
 
--- Whether a point admits a claim (RULES.md, sections 2 and 8).
-CREATE FUNCTION admits(valid_from bigint, valid_to bigint, dial bigint, rated bigint,
+DROP FUNCTION claims_of(integer, smallint, bigint, bigint);
+CREATE FUNCTION claims_of(unit_id integer, point_number smallint, from_ms bigint, till_ms bigint)
+RETURNS TABLE (point smallint, statement smallint, at bigint, rank smallint, revision integer, sent_at bigint,
+               value bigint, withdraws boolean, received_at bigint, message text, declared boolean)
+LANGUAGE sql STABLE PARALLEL SAFE
+AS $$
+SELECT c.point, r.statement, r.first_at + c.at, r.rank, r.revision,
+       r.sent_at[least(c.place, cardinality(r.sent_at))], c.value, r.flags & 1 = 1, r.received_at, r.message, r.flags & 4 = 4
+FROM reading_record r
+CROSS JOIN LATERAL unnest(r.point, r.at, r.value) WITH ORDINALITY AS c (point, at, value, place)
+WHERE r.unit = unit_id
+  AND r.day BETWEEN business_day(from_ms) AND business_day(till_ms - 1)
+  AND r.first_at < till_ms AND r.last_at >= from_ms
+  AND r.first_at + c.at >= from_ms AND r.first_at + c.at < till_ms
+  AND (point_number IS NULL OR c.point = point_number)
+$$;
+COMMENT ON FUNCTION claims_of IS 'declared: by the unit''s entry, the register of a meter that begins or ends.';
+
+-- Whether another point of its name begins where this one ends: what others say of that instant is the new one's.
+CREATE FUNCTION is_followed(unit_id integer, point_name text, valid_to bigint) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+AS $$ SELECT EXISTS (SELECT FROM point p WHERE p.unit = unit_id AND p.name = point_name AND p.valid_from = $3) $$;
+
+-- Whether a point admits a claim (RULES.md, sections 2 and 8). closed: the point is followed, and the claim is not declared.
+CREATE FUNCTION admits(valid_from bigint, valid_to bigint, closed boolean, dial bigint, rated bigint,
                        statement smallint, at bigint, value bigint, withdraws boolean)
 RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
 SELECT at >= valid_from AND end_of_period(statement, at) <= coalesce(valid_to, 9223372036854775807)
+   AND NOT (closed AND at = valid_to)
    AND (withdraws OR CASE WHEN statement = 0 THEN value < dial
                           ELSE value <= allowed(rated, at, end_of_period(statement, at)) END)
 $$;
@@ -103,7 +127,7 @@ WITH first_of_rank AS (
     FROM claims_of(unit_id, point_number, from_ms, till_ms) c
     JOIN point p ON p.unit = unit_id AND p.number = c.point AND p.statement = c.statement
     JOIN unit u ON u.id = unit_id
-    WHERE NOT u.revised OR admits(p.valid_from, p.valid_to, (10::numeric ^ coalesce(p.digits, 0))::bigint * 1000000,
+    WHERE NOT u.revised OR admits(p.valid_from, p.valid_to, NOT c.declared AND is_followed(unit_id, p.name, p.valid_to), (10::numeric ^ coalesce(p.digits, 0))::bigint * 1000000,
                                   p.rated, c.statement, c.at, c.value, c.withdraws)
     ORDER BY c.point, c.at, c.rank DESC, c.revision DESC, c.sent_at DESC, c.withdraws DESC, c.value DESC
 )
@@ -129,7 +153,7 @@ DECLARE
 BEGIN
     RETURN QUERY
     WITH told AS (
-        SELECT c.*, NOT u.revised OR admits(p.valid_from, p.valid_to, (10::numeric ^ coalesce(p.digits, 0))::bigint * 1000000,
+        SELECT c.*, NOT u.revised OR admits(p.valid_from, p.valid_to, NOT c.declared AND is_followed(unit_id, p.name, p.valid_to), (10::numeric ^ coalesce(p.digits, 0))::bigint * 1000000,
                                             p.rated, c.statement, c.at, c.value, c.withdraws) AS admitted
         FROM claims_of(unit_id, NULL, from_ms, till_ms) c
         JOIN point p ON p.unit = unit_id AND p.number = c.point
@@ -185,6 +209,7 @@ DECLARE
     multipliers bigint[];
     begins bigint[];
     ends bigint[];
+    followed boolean[];
 BEGIN
     IF named IS NOT NULL AND numbers IS NULL THEN
         RETURN;
@@ -192,14 +217,15 @@ BEGIN
     SELECT array_agg(p.statement ORDER BY p.number), array_agg(p.rated ORDER BY p.number),
            array_agg((10::numeric ^ coalesce(p.digits, 0))::bigint * 1000000 ORDER BY p.number),
            array_agg(p.multiplier::bigint ORDER BY p.number),
-           array_agg(p.valid_from ORDER BY p.number), array_agg(p.valid_to ORDER BY p.number)
-    INTO statements, rates, dials, multipliers, begins, ends FROM point p WHERE p.unit = unit_id;
+           array_agg(p.valid_from ORDER BY p.number), array_agg(p.valid_to ORDER BY p.number),
+           array_agg(is_followed(unit_id, p.name, p.valid_to) ORDER BY p.number)
+    INTO statements, rates, dials, multipliers, begins, ends, followed FROM point p WHERE p.unit = unit_id;
     RETURN QUERY
     WITH first_of_rank AS (  -- of each identity and rank; where it withdraws, nothing of the rank is left
         SELECT DISTINCT ON (c.point, c.at, c.rank) c.point, c.at, c.rank, c.value, c.withdraws
         FROM claims_of(unit_id, point_number, near_ms, far_ms) c
         WHERE c.statement = statements[c.point + 1]
-          AND (NOT revised OR admits(begins[c.point + 1], ends[c.point + 1], dials[c.point + 1], rates[c.point + 1],
+          AND (NOT revised OR admits(begins[c.point + 1], ends[c.point + 1], followed[c.point + 1] AND NOT c.declared, dials[c.point + 1], rates[c.point + 1],
                                      c.statement, c.at, c.value, c.withdraws))
         ORDER BY c.point, c.at, c.rank DESC, c.revision DESC, c.sent_at DESC, c.withdraws DESC, c.value DESC
     ), winner AS MATERIALIZED (

@@ -357,7 +357,7 @@ def _convert(history: History, pack: FactorPack, version: int) -> bool:
         for target in TARGETS
         for year in range(1970, 2200)
     )
-    if version <= max(history.now.version, waits) or not differs:
+    if version <= max(history.now.version, waits) or not (waits or differs):
         return False
     history.waiting = version, history.waiting[1] if history.waiting else history.unit
     return True
@@ -368,7 +368,7 @@ def _change(history: History, unit: Unit, version: int) -> bool:
     waits = 0 if history.waiting is None else history.waiting[0]
     if version <= max(history.now.version, waits):
         return False
-    if waits or unit.points != history.unit.points:
+    if waits or counts_otherwise(history.unit, unit):
         history.waiting = version, unit
         return True
     if unit == history.unit:
@@ -377,12 +377,17 @@ def _change(history: History, unit: Unit, version: int) -> bool:
     return True
 
 
+def counts_otherwise(before: Unit, after: Unit) -> bool:
+    """Whether readings count otherwise under an entry."""
+    return (before.points, before.horizon_days) != (after.points, after.horizon_days)
+
+
 def _restate(outcome: Outcome, history: History) -> None:
     """Judge everything again that was ever said, under the newest entry."""
     before, waited = history.now, history.waiting
     version, unit = waited or (before.version, before.unit)
     history.waiting = None
-    if waited and unit.points == before.unit.points:
+    if waited and not counts_otherwise(before.unit, unit):
         pack = outcome.pack_at(version)
         history.epochs.append(replace(before, unit=unit, version=version, pack=pack))
         return

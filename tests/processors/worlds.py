@@ -295,13 +295,14 @@ def draw_revisions(
 
 
 def other_factors(rng: random.Random, version: int, units: Sequence[Unit]) -> Configuration:
-    """Electricity by another figure, of some year on."""
+    """Electricity by another figure, of all years that are drawn."""
+    target = rng.choice(["energy", "co2"])
     told = {
         "id": f"drawn.{version}",
         "quantity": "electricity",
-        "target": rng.choice(["energy", "co2"]),
+        "target": target,
         "view": "drawn",
-        "year": rng.choice([2000, 2026]),
+        "year": 2000 if target == "energy" else 2024,  # a window never spans two factors
         "unit": "kgce/kWh",
         "value": rng.choice(["0.2", "0.30001"]),
         "source": "drawn",
@@ -334,6 +335,8 @@ def other_limits(rng: random.Random, entry: Unit, start: int) -> Unit:
     del start
     if rng.random() < 0.3:
         return revised(entry, openings=(), name="renamed")
+    if rng.random() < 0.2:
+        return revised(entry, horizon_days=rng.choice([1, 3, 40, 400]))
     amount = rng.choice(["0.00001", "0.02", "5"])
     quota = {"year": rng.choice([2025, 2026, 2026]), "energy_tce": amount, "source": "revised"}
     return revised(entry, quotas=[quota])
@@ -355,7 +358,10 @@ def exchanged_meter(rng: random.Random, entry: Unit, start: int) -> Unit:
     before = entry.points[number]
     if any(p.name == before.name and p.begins > before.begins for p in entry.points):
         return corrected_meter(rng, entry, start)
+    cadence = LENGTH_MS.get(before.statement) or before.cadence_ms
+    on_a_reading = before.begins + rng.choice([1, 2, 3, 5]) * cadence
     at = max(before.begins + 1, start + rng.choice([HOUR_MS, 3 * HOUR_MS, 9 * HOUR_MS + 1]))
+    at = rng.choice([at, on_a_reading])
     if before.ends is not None and before.ends <= at:
         return other_limits(rng, entry, start)
     told = before.model_dump() | {"valid_from": moment(at), "opening": None, "closing": None}
