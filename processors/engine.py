@@ -37,6 +37,7 @@ from processors.state import (
     LIMIT,
     QUANTITIES,
     RESTATED,
+    WAITS,
     ClaimColumns,
     Factors,
     State,
@@ -260,7 +261,7 @@ class Engine:
         changes = [self._change(unit, version, outcome) for unit in known]
         changed = [u for u in changes if u is not None]
         outcome.told.units.update([*converted, *changed])
-        causes = dict.fromkeys(changed, LIMIT) | dict.fromkeys(converted, FACTOR)
+        causes = {u: WAITS if state.pending[u] else LIMIT for u in (*converted, *changed)}
         yield from self._tell(place, causes, outcome)
 
     def _learn_factors(self) -> None:
@@ -340,7 +341,9 @@ class Engine:
         """Tell units in full what changed and why, as of their last tick; who had none is told at the first."""
         state = self.state
         ticked = [u for u in causes if state.begins[u] < state.last_tick[u]]
-        state.changed[ticked] = [causes[u] for u in ticked]
+        state.changed[ticked] = [
+            causes[u] + (int(state.changed[u]) if causes[u] == WAITS else 0) for u in ticked
+        ]
         moments = [Moment(u, int(state.last_tick[u]), Stand(*place, 0)) for u in ticked]
         if moments:
             yield from judge(state, moments, outcome.told)

@@ -114,6 +114,8 @@ _SERIES = ("s_point", "s_statement", "s_anchor", "ahead", "last_at", "last_value
 
 LIMIT, RESTATED, FACTOR = 3, 4, 5
 """Codes of `changed` that are told at once, in full."""
+WAITS = 10
+"""Added to the code of a unit that begins to wait: told at once, in full, with the cause that it has anyway."""
 NO_VERDICT, PASS, FAIL, OPENING_UNKNOWN, MISSING_DATA, AMBIGUOUS_DATA = range(6)
 """Codes of verdict and reason together, as told."""
 

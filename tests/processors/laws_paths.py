@@ -146,9 +146,9 @@ def is_restated(shell: Shell) -> bool:
     return any(cause in row.payload for row in shell.store.outbox for cause in causes)
 
 
-def has_other_limits(shell: Shell) -> bool:
-    """A limit changed, or a unit began to wait."""
-    return any(b'"cause":"limit"' in row.payload for row in shell.store.outbox)
+def waited(shell: Shell) -> bool:
+    """A unit was told of while it waited to be restated."""
+    return any(b'"pending":' in row.payload for row in shell.store.outbox)
 
 
 PATHS: dict[str, Callable[[Shell], bool]] = {
@@ -163,7 +163,7 @@ PATHS: dict[str, Callable[[Shell], bool]] = {
     "gap over a window's edge": crosses_an_edge,
     "late against a step in flight": had_to_wait,
     "restated": is_restated,
-    "another limit": has_other_limits,
+    "waits": waited,
 }
 
 
