@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import psycopg
-from kafka.errors import KafkaError
 
 from processors import registry
 from processors.acts import remember
@@ -20,6 +19,7 @@ from processors.packs import UnreadableError, with_ours
 from processors.registry import RegistryError
 from schemas.factors import Entry, FactorError, FactorPack, stream_pack
 from schemas.pack_reading import PackError
+from schemas.registry import Configuration
 from schemas.settings import Settings, SettingsError
 
 
@@ -44,7 +44,6 @@ def main(arguments: Sequence[str]) -> int:
         SettingsError,
         UnreadableError,
         psycopg.Error,
-        KafkaError,
     ) as error:
         sys.stderr.write(f"factors: {str(error).strip()}\n")
         return 1
@@ -52,10 +51,9 @@ def main(arguments: Sequence[str]) -> int:
 
 def in_force(link: registry.Link) -> FactorPack | None:
     """The pack of the last configuration that brought one, else the first."""
-    stored = registry.stored_configurations(link)
-    brought = [one.factors for _, one in sorted(stored.items()) if one.factors is not None]
-    if brought:
-        return FactorPack(brought[-1].version, brought[-1].entries)
+    last = _last_brought(link)
+    if last is not None and last.factors is not None:
+        return FactorPack(last.factors.version, last.factors.entries)
     return registry.stored_factors(link)
 
 
@@ -96,22 +94,33 @@ def _apply(
 ) -> int:
     """Store first, then publish, as the registry does."""
     added = registry.store_factors(link, asked, author=chosen.author, reason=chosen.reason)
-    if added is None:
-        sys.stdout.write(f"{asked.version} is in force already\n")
+    if added is not None:
+        with link.transaction():
+            remember(link, "factors apply", {"version": asked.version}, reason=chosen.reason)
+    told = added or (_last_brought(link) if chosen.again else None)
+    if told is None:
+        sys.stdout.write(
+            f"{asked.version} is in force already; --again publishes once more what is stored\n"
+        )
         return 0
-    with link.transaction():
-        remember(link, "factors apply", {"version": asked.version}, reason=chosen.reason)
     registry.publish(
-        added,
+        told,
         settings.kafka,
         partitions=settings.partitions,
         prefix=settings.topic_prefix,
         generation=settings.generation,
     )
     sys.stdout.write(
-        f"configuration {added.version}: {asked.version} comes into force; units that it converts otherwise are restated by the worker\n"
+        f"configuration {told.version}: {asked.version} comes into force; units that it converts otherwise are restated by the worker\n"
     )
     return 0
+
+
+def _last_brought(link: registry.Link) -> Configuration | None:
+    """The last configuration that brought factors: a broker that was away did not get it."""
+    stored = registry.stored_configurations(link)
+    brought = [one for _, one in sorted(stored.items()) if one.factors is not None]
+    return brought[-1] if brought else None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -127,4 +136,5 @@ def _parser() -> argparse.ArgumentParser:
     applied = verbs.add_parser("apply", help="bring the packs' factors into force")
     applied.add_argument("--reason", required=True, help="why; kept with your login")
     applied.add_argument("--author", default=getpass.getuser())
+    applied.add_argument("--again", action="store_true", help="publish what is stored once more")
     return parser

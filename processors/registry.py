@@ -373,9 +373,23 @@ def publish(
     prefix: str = "",
     generation: int = 1,
 ) -> None:
-    """Put a configuration on its topic, then the control record that applies it into every partition."""
-    from kafka import KafkaProducer  # noqa: PLC0415 - the store needs no Kafka
+    """Put a configuration on its topic, then the control record that applies it into every partition.
 
+    Raises RegistryError with the way out where Kafka does not take it: it is stored by then.
+    """
+    from kafka.errors import KafkaError  # noqa: PLC0415 - the store needs no Kafka
+
+    try:
+        _publish(configuration, brokers, (prefix, partitions, generation))
+    except KafkaError as error:
+        message = f"configuration {configuration.version} is stored and not published ({error}): give the same command with --again once Kafka is at {brokers}"
+        raise RegistryError(message) from error
+
+
+def _publish(configuration: Configuration, brokers: str, log: tuple[str, int, int]) -> None:
+    from kafka import KafkaProducer  # noqa: PLC0415 - as above
+
+    prefix, partitions, generation = log
     producer = KafkaProducer(bootstrap_servers=brokers.split(","), acks="all")
     version = configuration.version
     readings = prefix + of_generation(READINGS, generation)
