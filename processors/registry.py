@@ -44,6 +44,7 @@ Place = TypeVar("Place", Region, Industry)
 
 DOOR = "registry"
 """Door of the control records; the incarnation is the configuration's version."""
+_BOOTSTRAP_MS = 5_000
 _LOCK = 4_932_004_933
 
 
@@ -390,7 +391,9 @@ def _publish(configuration: Configuration, brokers: str, log: tuple[str, int, in
     from kafka import KafkaProducer  # noqa: PLC0415 - as above
 
     prefix, partitions, generation = log
-    producer = KafkaProducer(bootstrap_servers=brokers.split(","), acks="all")
+    producer = KafkaProducer(
+        bootstrap_servers=brokers.split(","), acks="all", bootstrap_timeout_ms=_BOOTSTRAP_MS
+    )
     version = configuration.version
     readings = prefix + of_generation(READINGS, generation)
     try:

@@ -196,6 +196,9 @@ def changed(place: Place) -> Place:
         "SELECT count(DISTINCT version), bool_and(pending IS NULL) FROM unit WHERE version > 2"
     )
     place.wait(lambda: place.query(converted) == [(1, True)], "all units are converted anew")
+    assert b"in force already" in place.run("processors", "factors", "apply", "--reason", "twice")
+    again = place.run("processors", "factors", "apply", "--reason", "twice", "--again")
+    assert b"configuration 3" in again, "published once more, which changes nothing"
     put(place, [(unit, DAYS - 1) for unit in UNITS])
     place.wait_digested()
     return place

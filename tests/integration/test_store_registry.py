@@ -160,6 +160,25 @@ def test_what_of_a_stored_unit_cannot_change_is_refused(database: str) -> None:
         assert link.execute(multipliers).fetchone() == (50,)
 
 
+def test_what_kafka_does_not_take_is_stored_and_published_again(
+    database: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A broker that is away: exit 1, and the word that brings it into force later."""
+    file = tmp_path / "registry.toml"
+    file.write_text(TEXT % UNIT)
+    monkeypatch.setattr(registry, "_BOOTSTRAP_MS", 200)
+    monkeypatch.setenv("WEIR_DATABASE_URL", database)
+    monkeypatch.setenv("WEIR_KAFKA", "127.0.0.1:1")
+    assert registry.main(["load", str(file)]) == 1
+    told = capsys.readouterr()
+    assert "stored configuration 1" in told.out
+    assert "stored and not published" in told.err
+    assert "--again" in told.err
+
+
 def test_check_names_every_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Where, what, and the value; exit 1."""
     good = tmp_path / "good.toml"
