@@ -1,4 +1,4 @@
--- 0016: rows of readings as narrow as their numbers allow (processors/narrow.py); those that are there stay as they are.
+-- 0017: rows of readings as narrow as their numbers allow (processors/narrow.py); those that are there stay as they are.
 --
 -- at = first_at + narrow_at · at_times, value = value_from + narrow_value · value_times, sent_at = sent for all.
 -- What does not fit rests whole in at, value or sent_at; one form of each is NULL.
