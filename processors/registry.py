@@ -113,10 +113,12 @@ def _needed(
 # ---- The database
 
 
-def stored_configurations(link: Link) -> dict[int, Configuration]:
-    """All configurations, by version."""
+def stored_configurations(link: Link, known: Iterable[int] = ()) -> dict[int, Configuration]:
+    """All configurations but the known ones, by version: what is stored never changes."""
     rows = link.execute(
-        "SELECT version, author, reason, hash, body, factors FROM configuration ORDER BY version"
+        """SELECT version, author, reason, hash, body::text, factors::text FROM configuration
+        WHERE version <> ALL(%s::bigint[]) ORDER BY version""",
+        (sorted(known),),
     )
     return {
         version: Configuration(
@@ -124,8 +126,8 @@ def stored_configurations(link: Link) -> dict[int, Configuration]:
             author=author,
             reason=reason,
             hash=digest,
-            registry=Registry.model_validate(body),
-            factors=None if factors is None else FactorsInForce.model_validate(factors),
+            registry=Registry.model_validate_json(body),
+            factors=None if factors is None else FactorsInForce.model_validate_json(factors),
         )
         for version, author, reason, digest, body, factors in rows
     }

@@ -263,9 +263,12 @@ class Store:
             doors={door: (incarnation, sequence) for door, incarnation, sequence in doors},
         )
 
-    def configurations(self) -> dict[int, Configuration]:
-        """All stored configurations, by version."""
-        return self._surely(self._reader, registry.stored_configurations)
+    def configurations(self, known: Iterable[int] = ()) -> dict[int, Configuration]:
+        """All stored configurations but the known ones, by version."""
+        versions = sorted(known)
+        return self._surely(
+            self._reader, lambda link: registry.stored_configurations(link, versions)
+        )
 
     def save_configuration(self, configuration: Configuration) -> bool:
         """Store a configuration; False where it was already. Raises RegistryError for another content."""
