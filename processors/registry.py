@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from processors import revision
 from processors.ports import EntryRow
+from schemas.cells import named_cell
 from schemas.factors import Entry, FactorPack
 from schemas.registry import (
     STATEMENTS,
@@ -177,7 +178,7 @@ def save_entries(link: Link, entries: Sequence[EntryRow]) -> None:
                 "UPDATE unit SET pending = %s WHERE code = %s", (entry.version, entry.unit.code)
             )
             continue
-        for table in ("quota", "opening"):
+        for table in ("quota", "opening", "line"):
             link.execute(
                 f"DELETE FROM {table} USING unit u WHERE u.id = {table}.unit AND u.code = %s".encode(),  # noqa: S608 - two constants
                 (entry.unit.code,),
@@ -213,11 +214,18 @@ def _save_units(link: Link, units: Sequence[Unit], version: int) -> None:
         link,
         _POINTS,
         [
-            {"code": unit.code, "number": number, "version": version} | _point_row(point)
+            {
+                "code": unit.code,
+                "number": number,
+                "version": version,
+                "cell": named_cell(point.quantity, cell),
+            }
+            | _point_row(point)
             for unit in units
-            for number, point in enumerate(unit.points)
+            for number, (point, cell) in enumerate(zip(unit.points, unit.cells, strict=True))
         ],
     )
+    _save_lines(link, units, version)
     _insert(
         link,
         _QUOTAS,
@@ -241,6 +249,24 @@ def _save_units(link: Link, units: Sequence[Unit], version: int) -> None:
     )
 
 
+def _save_lines(link: Link, units: Sequence[Unit], version: int) -> None:
+    lines = [
+        {"code": unit.code, "number": number, "version": version, "begins": line.begins}
+        | line.model_dump(mode="json", include={"id", "name", "indicators", "evidence"})
+        | {"parameters": dict(line.parameters)}
+        for unit in units
+        for number, line in enumerate(unit.lines)
+    ]
+    _insert(link, _LINES, lines)
+    members = [
+        {"code": unit.code, "point": number, "line": line, "sign": sign}
+        for unit in units
+        for number, point in enumerate(unit.points)
+        for line, sign in point.lines
+    ]
+    _insert(link, _MEMBERS, members)
+
+
 def _unit_row(unit: Unit, version: int) -> dict[str, object]:
     return {
         **unit.model_dump(
@@ -255,7 +281,10 @@ def _point_row(point: Point) -> dict[str, object]:
     return {
         **point.model_dump(
             mode="json",
-            include={"name", "quantity", "unit_of_measure", "multiplier", "digits", "cadence_ms"},
+            include={
+                *("name", "quantity", "unit_of_measure", "multiplier", "digits", "cadence_ms"),
+                "sign",
+            },
         ),
         "statement": STATEMENTS.index(point.statement),
         "others": [STATEMENTS.index(other) for other in point.others],
@@ -276,18 +305,28 @@ ON CONFLICT (code) DO UPDATE SET name = excluded.name, region = excluded.region,
   begins = excluded.begins, version = excluded.version"""
 _POINTS = """
 INSERT INTO point (unit, number, name, quantity, unit_of_measure, statement, others, multiplier, digits,
-  rated, cadence_ms, tolerance_ms, anchor, valid_from, valid_to, version)
+  rated, cadence_ms, tolerance_ms, anchor, valid_from, valid_to, version, sign, cell)
 SELECT u.id, r.number, r.name, r.quantity, r.unit_of_measure, r.statement, r.others, r.multiplier, r.digits,
-  r.rated, r.cadence_ms, r.tolerance_ms, r.anchor, r.valid_from, r.valid_to, r.version
+  r.rated, r.cadence_ms, r.tolerance_ms, r.anchor, r.valid_from, r.valid_to, r.version, r.sign, r.cell
 FROM json_to_recordset(%s::json) AS r (code text, number smallint, name text, quantity quantity,
   unit_of_measure text, statement smallint, others smallint[], multiplier integer, digits smallint,
   rated bigint, cadence_ms bigint, tolerance_ms bigint, anchor bigint, valid_from bigint,
-  valid_to bigint, version integer) JOIN unit u USING (code)
+  valid_to bigint, version integer, sign smallint, cell quantity) JOIN unit u USING (code)
 ON CONFLICT (unit, number) DO UPDATE SET name = excluded.name, quantity = excluded.quantity,
   unit_of_measure = excluded.unit_of_measure, statement = excluded.statement, others = excluded.others,
   multiplier = excluded.multiplier, digits = excluded.digits, rated = excluded.rated,
   cadence_ms = excluded.cadence_ms, tolerance_ms = excluded.tolerance_ms, anchor = excluded.anchor,
-  valid_from = excluded.valid_from, valid_to = excluded.valid_to, version = excluded.version"""
+  valid_from = excluded.valid_from, valid_to = excluded.valid_to, version = excluded.version,
+  sign = excluded.sign, cell = excluded.cell"""
+_LINES = """
+INSERT INTO line (unit, id, number, name, indicators, parameters, evidence, begins, version)
+SELECT u.id, r.id, r.number, r.name, r.indicators, r.parameters, r.evidence, r.begins, r.version
+FROM json_to_recordset(%s::json) AS r (code text, id text, number smallint, name text, indicators text[],
+  parameters jsonb, evidence text, begins bigint, version integer) JOIN unit u USING (code)"""
+_MEMBERS = """
+INSERT INTO line_point (unit, line, point, sign)
+SELECT u.id, r.line, r.point, r.sign
+FROM json_to_recordset(%s::json) AS r (code text, line text, point smallint, sign smallint) JOIN unit u USING (code)"""
 _QUOTAS = """
 INSERT INTO quota (unit, year, amount, source, status, version)
 SELECT u.id, r.year, r.amount, r.source, r.status, r.version

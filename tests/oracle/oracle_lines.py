@@ -101,10 +101,9 @@ def intensity(energy: Range, output: Range) -> LineFigure:
         said = "energy without output" if energy.low > 0 else "not computable"
         return LineFigure(None, None, None, None, said)
     never_nothing = output.low > 0
-    if energy.low >= 0:
-        low = over(energy.low, output.high)
-    else:
-        low = over(energy.low, output.low) if never_nothing else -inf
+    low: Number = -inf
+    if energy.low >= 0 or never_nothing:
+        low = over(energy.low, output.high if energy.low >= 0 else output.low)
     high = inf
     if never_nothing:
         high = over(energy.high, output.low if energy.high > 0 else output.high)

@@ -142,7 +142,7 @@ def lines_told(
     return {
         line.id: {
             (kind, start): line_figures(
-                world, line, Span(start, told.end, at if told.end >= at else told.end)
+                world, line, Span(start, told.end, min(at, told.end))
             )
             for (kind, start), told in windows.items()
             if kind != "hour"

@@ -314,8 +314,9 @@ def draw_revisions(
     code = rng.choice(configurations[1].registry.units).code
     found: dict[int, Configuration] = {}
     entry = next(u for u in configurations[1].registry.units if u.code == code)
-    if len(entry.points) > 1 and not entry.lines and rng.random() < 0.4:
-        whole, entry = entry, revised(entry, points=entry.points[:-1])
+    shorter = entry.points[:-1]
+    if any(point.sign for point in shorter) and not entry.lines and rng.random() < 0.4:
+        whole, entry = entry, revised(entry, points=shorter)
         for version, one in configurations.items():
             units = [entry if u.code == code else u for u in one.registry.units]
             configurations[version] = configuration(version, units)
