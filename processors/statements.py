@@ -241,6 +241,9 @@ SELECT %s, * FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
 _OUTBOX = """
 INSERT INTO outbox (generation, partition, "offset", position, number, key, payload)
 SELECT %s, * FROM unnest(%s, %s, %s, %s, %s, %s)"""
+_FEEDBACK = """
+INSERT INTO feedback (generation, partition, "offset", number, unit, payload)
+SELECT %s, * FROM unnest(%s, %s, %s, %s, %s)"""
 _TICKS = """
 INSERT INTO tick (generation, partition, "offset", position, at, unit)
 SELECT %s, * FROM unnest(%s, %s, %s, %s, %s)"""
@@ -346,6 +349,8 @@ def _told(step: Step, ids: Mapping[str, int], generation: int) -> Iterator[State
         yield _refused(step, generation)
     if step.outbox:
         yield _outbox(step, generation)
+    if step.feedback:
+        yield _feedback(step, generation)
     if step.ticks:
         yield _ticks(step, ids, generation)
     if step.controls:
@@ -488,6 +493,18 @@ def _outbox(step: Step, generation: int) -> Statement:
         integers([row.number for row in rows]),
         texts([row.key for row in rows]),
         byteas([row.payload for row in rows]),
+    )
+
+
+def _feedback(step: Step, generation: int) -> Statement:
+    partition, offset, number, unit, payload = zip(*step.feedback, strict=True)
+    return _FEEDBACK, (
+        generation,
+        integers(partition),
+        bigints(offset),
+        integers(number),
+        texts(unit),
+        byteas(payload),
     )
 
 
