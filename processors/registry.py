@@ -20,10 +20,12 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 from pydantic import ValidationError
 
-from processors import revision
+from processors import line_entries, revision
+from processors.packs import UnreadableError, with_ours
 from processors.ports import EntryRow
 from schemas.cells import named_cell
 from schemas.factors import Entry, FactorPack
+from schemas.pack_reading import PackError
 from schemas.registry import (
     STATEMENTS,
     Configuration,
@@ -465,6 +467,19 @@ def check(path: Path) -> Registry:
         raise RegistryError(message) from error
 
 
+def _check_lines(asked: Registry) -> None:
+    """Refuse product lines of which the packs know too little. Raises RegistryError with a line for each mistake."""
+    if not any(unit.lines for unit in asked.units):
+        return
+    try:
+        paths = [Path(name) for name in Settings.read().packs.split(":") if name]
+        wrong = list(line_entries.complaints(asked.units, with_ours(paths)))
+    except (PackError, UnreadableError) as error:
+        raise RegistryError(str(error)) from error
+    if wrong:
+        raise RegistryError("\n".join(wrong))
+
+
 def store_news(link: Link, asked: Registry, *, author: str, reason: str) -> Configuration | None:
     """Store what is new in a registry as the next version; None where nothing is."""
 
@@ -544,6 +559,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = _parser().parse_args(arguments)
     try:
         asked = check(chosen.file)
+        _check_lines(asked)
         if chosen.verb == "load":
             return _load(asked, chosen)
         if chosen.verb == "diff":

@@ -141,9 +141,7 @@ def lines_told(
     """The same windows of each product line, but for hours."""
     return {
         line.id: {
-            (kind, start): line_figures(
-                world, line, Span(start, told.end, min(at, told.end))
-            )
+            (kind, start): line_figures(world, line, Span(start, told.end, min(at, told.end)))
             for (kind, start), told in windows.items()
             if kind != "hour"
         }
