@@ -59,7 +59,7 @@ def due(known: Accounts, registries: Iterable[Registry], *, now: int, remove: bo
 def planned(asked: Due, known: Accounts, places: Places, kafka: KafkaAccess) -> Plan:
     """What `apply` would change; nothing is written."""
     new = [Account(name=name, owner=name, since=0, mosquitto="new") for name in asked.new]
-    wanted = _without_gone(known, asked)
+    wanted = remaining(known, asked)
     for account in new:
         wanted = wanted.changed(account)
     return plan(wanted, there(places, kafka), prefix=places.prefix)
@@ -70,7 +70,7 @@ def apply(asked: Due, known: Accounts, places: Places, kafka: KafkaAccess, *, no
     for name in asked.new:
         known = known.changed(places.folder.new(name, name, since=now))
     places.folder.write(known)
-    wanted = _without_gone(known, asked)
+    wanted = remaining(known, asked)
     todo = plan(wanted, there(places, kafka), prefix=places.prefix)
     kafka.make_topics(todo.topics)
     kafka.set_passwords((name, places.folder.password(name)) for name in todo.users)
@@ -105,7 +105,7 @@ def there(places: Places, kafka: KafkaAccess) -> Brokers:
     )
 
 
-def _without_gone(known: Accounts, asked: Due) -> Accounts:
+def remaining(known: Accounts, asked: Due) -> Accounts:
     """The accounts that stay; a unit none of whose stay has left."""
     gone = {one.name for one in asked.gone}
     stay = {one.owner for one in known.accounts if one.name not in gone} | set(asked.new)
