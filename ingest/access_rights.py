@@ -74,6 +74,11 @@ SERVICES: Mapping[str, tuple[_Need, ...]] = {
         ("READ", "TOPIC", topics.REGIONS, "LITERAL"),
         ("READ", "GROUP", topics.ALERTS, "LITERAL"),
     ),
+    "feedback": (
+        ("WRITE", "TOPIC", topics.FEEDBACK, "LITERAL"),
+        ("READ", "TOPIC", topics.FEEDBACK, "LITERAL"),
+        ("READ", "GROUP", topics.FEEDBACK_GROUP, "LITERAL"),
+    ),
     "operator": (
         _LOG,
         ("READ", "TOPIC", topics.READINGS, "PREFIXED"),

@@ -20,6 +20,8 @@ ALERTS = "weir-alerts"
 """Consumer group of the alerts' workers."""
 KAFKA_GATEWAYS = "weir-kafka-gateways"
 """Consumer group of the Kafka door's gateways."""
+FEEDBACK_GROUP = "weir-feedback"
+"""Consumer group of those that pass feedback on to MQTT."""
 
 ENTERPRISES = "enterprise."
 """How the topics of the Kafka door begin: one a unit, and nobody else writes there."""
@@ -95,6 +97,11 @@ def enterprise_topic(name: str) -> Topic:
 def mqtt_readings(unit: str) -> str:
     """Where a unit publishes its readings."""
     return f"energy/v1/{unit}/readings"
+
+
+def mqtt_feedback(unit: str) -> str:
+    """Where a unit hears what was refused."""
+    return f"energy/v1/{unit}/feedback"
 
 
 def mqtt_receipt(unit: str) -> str:
