@@ -160,7 +160,9 @@ def _roles(held: Held, wanted: Memberships) -> Iterator[RoleChange]:
 
 def _grants(held: Held, wanted: Memberships, at: datetime) -> Iterator[GrantChange]:
     named = {
-        Grant(login.name, one.scope, _midnight(one.first)): one.until and _midnight(one.until)
+        Grant(login.name, one.scope, _midnight(one.first)): None
+        if one.until is None
+        else _midnight(one.until)
         for login in wanted.login
         for one in login.sees
     }

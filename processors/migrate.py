@@ -146,7 +146,9 @@ def make_member(link: Link, name: str, role: str) -> None:
     link.execute(sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(user, most))
     for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
         value = sql.Literal(_HABITS.get(role, {}).get(setting, "0"))
-        link.execute(sql.SQL("ALTER ROLE {} SET {} = {}").format(user, sql.Identifier(setting), value))
+        link.execute(
+            sql.SQL("ALTER ROLE {} SET {} = {}").format(user, sql.Identifier(setting), value)
+        )
 
 
 def _prepare(link: Link) -> None:

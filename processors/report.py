@@ -58,7 +58,14 @@ def main(arguments: Sequence[str]) -> int:
             "report: the database is older than this: run `python -m processors migrate up`\n"
         )
         return 1
-    except (NothingError, RefusedError, MigrationError, SettingsError, psycopg.Error, OSError) as error:
+    except (
+        NothingError,
+        RefusedError,
+        MigrationError,
+        SettingsError,
+        psycopg.Error,
+        OSError,
+    ) as error:
         sys.stderr.write(f"report: {str(error).strip()}\n")
         return 1
     return 0

@@ -74,14 +74,9 @@ def open_export(url: str, what: str, scope: str, parameters: Mapping[str, object
     """
     link: Link = psycopg.connect(url, autocommit=True)
     try:
-        role = link.execute(_ROLE, (list(READERS), list(READERS))).fetchone()
-        if role is None:
-            message = f"{link.info.user} may read nothing: it must be a member of {', '.join(READERS[:-1])} or {READERS[-1]}"
-            raise RefusedError(message)
-        link.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role[0])))
+        _take_on_a_reading_role(link)
         noted = link.execute(_NOTED, (what, scope, json.dumps(parameters))).fetchone()
-        if noted is None or not noted[0]:
-            raise RefusedError(refusal(link.info.user, scope, noted[1] if noted else ()))
+        _refuse(link.info.user, scope, noted or (False, ()))
         link.autocommit = False
         link.isolation_level = IsolationLevel.REPEATABLE_READ
         link.read_only = True
@@ -89,6 +84,20 @@ def open_export(url: str, what: str, scope: str, parameters: Mapping[str, object
         link.close()
         raise
     return link
+
+
+def _take_on_a_reading_role(link: Link) -> None:
+    role = link.execute(_ROLE, (list(READERS), list(READERS))).fetchone()
+    if role is None:
+        message = f"{link.info.user} may read nothing: it must be a member of {', '.join(READERS[:-1])} or {READERS[-1]}"
+        raise RefusedError(message)
+    link.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role[0])))
+
+
+def _refuse(login: str, scope: str, noted: TupleRow) -> None:
+    allowed, may_see = noted
+    if not allowed:
+        raise RefusedError(refusal(login, scope, may_see))
 
 
 def rows_of(

@@ -24,7 +24,7 @@ $$;
 -- Which login may see what, and when. Rows are added and ended, never removed.
 CREATE TABLE login_scope (
     login    text        NOT NULL,
-    scope    text        NOT NULL,
+    scope    text        NOT NULL CHECK (scope ~ '^(province|city|county|industry|unit):\w+(\+(province|city|county|industry|unit):\w+)*$'),
     from_at  timestamptz NOT NULL,
     until_at timestamptz CHECK (until_at >= from_at),
     PRIMARY KEY (login, scope, from_at)
@@ -38,7 +38,7 @@ CREATE FUNCTION seen.digits(part text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 SELECT CASE split_part(part, ':', 1) WHEN 'province' THEN 'region:' || substr(part, 10, 2) WHEN 'city' THEN 'region:' || substr(part, 6, 4)
-       WHEN 'county' THEN 'region:' || substr(part, 8) ELSE part END
+       WHEN 'county' THEN 'region:' || substr(part, 8) ELSE part || '.' END
 $$;
 
 CREATE FUNCTION seen.within(scope text, granted text) RETURNS boolean

@@ -200,7 +200,10 @@ def test_a_login_without_the_right_is_told_so(
     """Services read by their own rights, not by those of a person."""
     monkeypatch.setenv("WEIR_DATABASE_URL", seeded.logins["alerts"])
     assert main(["--unit", WELL, "--out", "/nonexistent/never.html"]) == 1
-    assert "must be a member of weir_reader, weir_regulator or weir_enterprise" in capsys.readouterr().err
+    assert (
+        "must be a member of weir_reader, weir_regulator or weir_enterprise"
+        in capsys.readouterr().err
+    )
 
 
 def test_nothing_is_registered_under_a_name_of_markup(seeded: Seeded) -> None:
