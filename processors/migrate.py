@@ -189,7 +189,7 @@ def _apply(link: Link, migration: Migration) -> bool:
 
 
 def _bind(link: Link) -> None:
-    """Let what people read show each login what it may see, whatever a migration replaced (0016)."""
+    """Let what people read show each login what it may see, whatever a migration replaced (0018)."""
     row = link.execute("SELECT to_regprocedure('seen.bind()') IS NOT NULL").fetchone()
     if row is not None and row[0]:
         link.execute("SELECT seen.bind()")

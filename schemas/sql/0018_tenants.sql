@@ -1,4 +1,4 @@
--- 0016: regulators see their region, enterprises themselves; exports and acts are written down.
+-- 0018: regulators see their region, enterprises themselves; exports and acts are written down.
 --
 -- In the schema `seen` each table that holds something of somebody stands again, as a view of the rows that the
 -- session's login may see. Views for people, and functions that run as their owner, look for a table there first
