@@ -1,4 +1,4 @@
--- 0018: dated hourly profiles: what is thought to pass while nothing is known (RULES.md, section 1).
+-- 0019: dated hourly profiles: what is thought to pass while nothing is known (RULES.md, section 1).
 
 CREATE TYPE profile AS (
     begins  bigint[],  -- first instants, in order
