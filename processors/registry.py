@@ -23,6 +23,7 @@ from pydantic import ValidationError
 from processors import line_entries, revision
 from processors.packs import UnreadableError, with_ours
 from processors.ports import EntryRow
+from processors.profiles import weights_of
 from schemas.cells import named_cell
 from schemas.factors import Entry, FactorPack
 from schemas.pack_reading import PackError
@@ -32,13 +33,14 @@ from schemas.registry import (
     FactorsInForce,
     Industry,
     Point,
+    Profile,
     Region,
     Registry,
     Unit,
 )
 from schemas.scale import scaled
 from schemas.section import ApplyConfiguration, Record
-from schemas.settings import Settings, SettingsError
+from schemas.settings import Settings, SettingsError, kafka_client
 from schemas.topics import CONFIG, PARTITIONS, READINGS, of_generation
 from schemas.wire import configuration_line, encode
 
@@ -295,6 +297,19 @@ def _point_row(point: Point) -> dict[str, object]:
         "anchor": point.anchor,
         "valid_from": point.begins,
         "valid_to": point.ends,
+        "profile": _profile_row(point.profiles),
+    }
+
+
+def _profile_row(profiles: Sequence[Profile]) -> dict[str, object] | None:
+    """Dated profiles as the type `profile` has them."""
+    if not profiles:
+        return None
+    weights = weights_of(profiles)
+    return {
+        "begins": weights.begins.tolist(),
+        "offsets": weights.offset[1:].tolist(),
+        "weeks": weights.week[1:].ravel().tolist(),
     }
 
 
@@ -307,19 +322,21 @@ ON CONFLICT (code) DO UPDATE SET name = excluded.name, region = excluded.region,
   begins = excluded.begins, version = excluded.version"""
 _POINTS = """
 INSERT INTO point (unit, number, name, quantity, unit_of_measure, statement, others, multiplier, digits,
-  rated, cadence_ms, tolerance_ms, anchor, valid_from, valid_to, version, sign, cell)
+  rated, cadence_ms, tolerance_ms, anchor, valid_from, valid_to, profile, version, sign, cell)
 SELECT u.id, r.number, r.name, r.quantity, r.unit_of_measure, r.statement, r.others, r.multiplier, r.digits,
-  r.rated, r.cadence_ms, r.tolerance_ms, r.anchor, r.valid_from, r.valid_to, r.version, r.sign, r.cell
+  r.rated, r.cadence_ms, r.tolerance_ms, r.anchor, r.valid_from, r.valid_to, r.profile, r.version,
+  r.sign, r.cell
 FROM json_to_recordset(%s::json) AS r (code text, number smallint, name text, quantity quantity,
   unit_of_measure text, statement smallint, others smallint[], multiplier integer, digits smallint,
   rated bigint, cadence_ms bigint, tolerance_ms bigint, anchor bigint, valid_from bigint,
-  valid_to bigint, version integer, sign smallint, cell quantity) JOIN unit u USING (code)
+  valid_to bigint, profile profile, version integer, sign smallint,
+  cell quantity) JOIN unit u USING (code)
 ON CONFLICT (unit, number) DO UPDATE SET name = excluded.name, quantity = excluded.quantity,
   unit_of_measure = excluded.unit_of_measure, statement = excluded.statement, others = excluded.others,
   multiplier = excluded.multiplier, digits = excluded.digits, rated = excluded.rated,
   cadence_ms = excluded.cadence_ms, tolerance_ms = excluded.tolerance_ms, anchor = excluded.anchor,
-  valid_from = excluded.valid_from, valid_to = excluded.valid_to, version = excluded.version,
-  sign = excluded.sign, cell = excluded.cell"""
+  valid_from = excluded.valid_from, valid_to = excluded.valid_to, profile = excluded.profile,
+  version = excluded.version, sign = excluded.sign, cell = excluded.cell"""
 _LINES = """
 INSERT INTO line (unit, id, number, name, indicators, parameters, evidence, begins, version)
 SELECT u.id, r.id, r.number, r.name, r.indicators, r.parameters, r.evidence, r.begins, r.version
@@ -433,7 +450,10 @@ def _publish(configuration: Configuration, brokers: str, log: tuple[str, int, in
 
     prefix, partitions, generation = log
     producer = KafkaProducer(
-        bootstrap_servers=brokers.split(","), acks="all", bootstrap_timeout_ms=_BOOTSTRAP_MS
+        bootstrap_servers=brokers.split(","),
+        **kafka_client(),
+        acks="all",
+        bootstrap_timeout_ms=_BOOTSTRAP_MS,
     )
     version = configuration.version
     readings = prefix + of_generation(READINGS, generation)

@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date, datetime, time
 from decimal import Decimal
 from hashlib import sha256
 from itertools import pairwise
@@ -24,7 +25,7 @@ from pydantic import (
 )
 
 from schemas import cells
-from schemas.calendar import DAY_MS, HOUR_MS, OFFSET_MS, instant
+from schemas.calendar import BUSINESS, DAY_MS, HOUR_MS, OFFSET_MS, instant
 from schemas.factor_entry import Entry
 from schemas.quantities import CARRIERS, UNIT_OF_MEASURE, Quantity
 from schemas.scale import LARGEST, scaled
@@ -66,6 +67,34 @@ class _Entity(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+Percents = Annotated[
+    tuple[Annotated[int, Field(ge=0, le=100)], ...], Field(min_length=24, max_length=24)
+]
+"""Of the rated maximum, in each hour of the business day from midnight on."""
+
+
+class Profile(_Entity):
+    """What a point is thought to use while nothing is known of it, from a day on until the next profile's."""
+
+    from_day: Annotated[date, Field(ge=date(1970, 1, 2))]
+    """First business day."""
+    workdays: Percents
+    """Monday to Friday."""
+    weekends: Percents | None = None
+    """Saturday and Sunday; as on workdays unless told."""
+
+    @property
+    def begins(self) -> int:
+        """First instant (ms): a business midnight."""
+        return instant(datetime.combine(self.from_day, time(), BUSINESS))
+
+    @property
+    def week(self) -> Percents:
+        """Percents of the 168 hours of a week, from Monday midnight on."""
+        weekends = self.workdays if self.weekends is None else self.weekends
+        return self.workdays * 5 + weekends * 2
+
+
 class Point(_Entity):
     """A metering point: one quantity of one unit.
 
@@ -105,6 +134,8 @@ class Point(_Entity):
     """How it counts for product lines: `{ kiln = 1, mill = -1 }`; as their energy, or (`output`) as what they make."""
     within: str | None = None
     """Name of the point that measures it already: in no boundary do both count with one sign."""
+    profiles: tuple[Profile, ...] = ()
+    """What `best` is while nothing is known, from a day on; half the rated maximum before the first, and without one."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -130,6 +161,15 @@ class Point(_Entity):
             message = f"point {self.name}: valid_to {self.valid_to} is not after valid_from {self.valid_from}"
             raise ValueError(message)
         return self
+
+    @field_validator("profiles")
+    @classmethod
+    def _in_order(cls, profiles: tuple[Profile, ...]) -> tuple[Profile, ...]:
+        for one, following in pairwise(profiles):
+            if one.from_day >= following.from_day:
+                message = f"the profile from {following.from_day} is not later than that from {one.from_day} before it"
+                raise ValueError(message)
+        return profiles
 
     @model_validator(mode="after")
     def _check_declared(self) -> Self:
@@ -419,6 +459,7 @@ _USUAL_OF_POINT: dict[str, object] = {
     "sign": 1,
     "lines": [],
     "within": None,
+    "profiles": [],
 }
 
 

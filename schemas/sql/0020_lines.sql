@@ -1,4 +1,4 @@
--- 0017: product lines. Points of a unit and quantity that count alike are a cell, named in `hour.quantity`: `electricity`
+-- 0020: product lines. Points of a unit and quantity that count alike are a cell, named in `hour.quantity`: `electricity`
 -- counts once, for the unit alone; `electricity.1` and so on otherwise (schemas/cells.py). Units without lines have the rows they had.
 
 DO $$
@@ -78,12 +78,12 @@ RETURNS TABLE (cell quantity, best numeric, high numeric, open_hour bigint)
 LANGUAGE sql STABLE PARALLEL SAFE
 AS $$
 SELECT e.cell,
-       coalesce(sum(half_allowed(e.rated, greatest(e.ends, from_ms), least(till_ms, e.valid_to)))
+       coalesce(sum(guessed(e.profile, e.rated, greatest(e.ends, from_ms), least(till_ms, e.valid_to)))
                 FILTER (WHERE greatest(e.ends, from_ms) < least(till_ms, e.valid_to)), 0),
        coalesce(sum(allowed(e.rated, greatest(e.ends, from_ms), least(till_ms, e.valid_to)))
                 FILTER (WHERE greatest(e.ends, from_ms) < least(till_ms, e.valid_to)), 0),
        min(floored(e.ends, 3600000) / 3600000) FILTER (WHERE e.ends < coalesce(e.valid_to, till_ms))
-FROM (SELECT p.cell, p.rated, p.valid_to, coalesce(s.ends[p.number + 1], p.valid_from) AS ends
+FROM (SELECT p.cell, p.profile, p.rated, p.valid_to, coalesce(s.ends[p.number + 1], p.valid_from) AS ends
       FROM point p LEFT JOIN unit_state s ON s.unit = p.unit WHERE p.unit = unit_id) e
 GROUP BY e.cell
 $$;
@@ -334,5 +334,5 @@ CROSS JOIN LATERAL jsonb_each(w.judged -> 'figures') f;
 COMMENT ON COLUMN line_figure_told.high IS 'NULL: not known. So may low be, of a line that gives energy away.';
 
 REVOKE EXECUTE ON FUNCTION figures(text, text, timestamptz, timestamptz) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION figures(text, text, timestamptz, timestamptz) TO weir_worker, weir_reader;
-GRANT SELECT ON line_figure_told TO weir_worker, weir_reader;
+GRANT EXECUTE ON FUNCTION figures(text, text, timestamptz, timestamptz) TO weir_worker, weir_reader, weir_regulator, weir_enterprise;
+GRANT SELECT ON line_figure_told TO weir_worker, weir_reader, weir_regulator, weir_enterprise;
