@@ -274,12 +274,13 @@ def unit_energy(
 ) -> Energy:
     """Energy of units in the year windows (start, until); `owner` is the position of each quantity's unit."""
     start, until = window
+    feeds = feeding(state, rows_of(state, units))
     low, best, high = (
-        _per_carrier(column[:, 0], owner, len(units))
+        _per_carrier(column[feeds, 0], owner[feeds], len(units))
         for column in (carried.target_low, carried.target_best, carried.target_high)
     )
     missing = np.zeros(len(units), np.bool_)
-    missing[owner[feeding(state, rows_of(state, units)) & (carried.unknown > 0)]] = True
+    missing[owner[feeds & (carried.unknown > 0)]] = True
     begins = state.begins[units]
     is_open = (start < begins) & (begins < until)
     for i in np.flatnonzero(is_open).tolist():

@@ -262,7 +262,7 @@ def _save_lines(link: Link, units: Sequence[Unit], version: int) -> None:
         for number, line in enumerate(unit.lines)
     ]
     _insert(link, _LINES, lines)
-    members = [
+    members: list[dict[str, object]] = [
         {"code": unit.code, "point": number, "line": line, "sign": sign}
         for unit in units
         for number, point in enumerate(unit.points)

@@ -104,7 +104,7 @@ def intensity(energy: Range, output: Range) -> LineFigure:
     low: Number = -inf
     if energy.low >= 0 or never_nothing:
         low = over(energy.low, output.high if energy.low >= 0 else output.low)
-    high = inf
+    high: Number = inf
     if never_nothing:
         high = over(energy.high, output.low if energy.high > 0 else output.high)
     told_low = None if low in {inf, -inf} else floor(low)
