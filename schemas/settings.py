@@ -86,6 +86,8 @@ class Settings(BaseSettings):
     """The MQTT broker: `broker:1883`."""
     mqtt_user: str | None = None
     mqtt_password: Secret | None = None
+    feedback_key: Secret | None = None
+    """The private key (Ed25519, PEM) that signs accounts, as a file: `WEIR_FEEDBACK_KEY_FILE=/etc/weir/feedback.pem`."""
     alertmanager: HttpUrl = "http://127.0.0.1:9093"
     """Alertmanager's address, without `/api/v2`."""
     alertmanager_webhook: HttpUrl | None = None

@@ -31,6 +31,7 @@ pattern read energy/v1/%u/receipt
 
 user {GATEWAY}
 topic read energy/v1/+/readings
+topic read energy/v1/+/try
 topic write energy/v1/+/feedback
 topic write energy/v1/+/receipt
 """
