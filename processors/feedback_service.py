@@ -106,6 +106,7 @@ class Sender:
         bootstrap: str,
         prefix: str = "",
         seal: Seal | None = None,
+        accounts_every_s: float = _ACCOUNTS_SECONDS,
     ) -> None:
         """Connects to nothing yet. Without a seal no account is sent."""
         self._store, self._metrics, self._seal = store, metrics, seal
@@ -113,7 +114,7 @@ class Sender:
         self._producer: KafkaProducer | None = None
         self._tries: KafkaConsumer | None = None
         self._pack = default_pack()
-        self._accounts_at = 0.0
+        self._accounts_at, self._accounts_every_s = 0.0, accounts_every_s
         self.stopped = threading.Event()
 
     def run(self) -> None:
@@ -171,7 +172,7 @@ class Sender:
             self._send("account", [(row.unit, row.payload) for row in rows])
             self._store.accounts_sent(rows)
         else:
-            self._accounts_at = time.monotonic() + _ACCOUNTS_SECONDS
+            self._accounts_at = time.monotonic() + self._accounts_every_s
         return bool(rows)
 
     def _pause(self) -> None:
@@ -270,6 +271,7 @@ def main(arguments: Sequence[str]) -> int:
         bootstrap=settings.kafka,
         prefix=settings.topic_prefix,
         seal=seal,
+        accounts_every_s=options.accounts_every,
     )
     try:
         return _once(sender) if options.once else _stay(sender, metrics, options)
@@ -334,6 +336,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--public-key", action="store_true", help="print the public key of the one set, and end"
+    )
+    parser.add_argument(
+        "--accounts-every",
+        type=float,
+        default=_ACCOUNTS_SECONDS,
+        metavar="SECONDS",
+        help="how often accounts that are due are looked for (60)",
     )
     parser.add_argument(
         "--metrics-port",
