@@ -27,7 +27,7 @@ from processors.trial import answer
 from schemas import topics
 from schemas.factors import default_pack
 from schemas.registry import is_unit
-from schemas.settings import Settings, SettingsError
+from schemas.settings import Settings, SettingsError, kafka_client
 from schemas.wire import LayoutError, decode
 
 logger = logging.getLogger(__name__)
@@ -207,7 +207,10 @@ class Sender:
     def _send(self, kind: str, messages: Sequence[tuple[str, bytes]]) -> None:
         if self._producer is None:
             self._producer = KafkaProducer(
-                bootstrap_servers=self._bootstrap.split(","), acks="all", linger_ms=5
+                bootstrap_servers=self._bootstrap.split(","),
+                **kafka_client(),
+                acks="all",
+                linger_ms=5,
             )
         topic = self._prefix + topics.FEEDBACK
         sent = [
@@ -231,6 +234,7 @@ def _consumer_of_tries(bootstrap: str, prefix: str) -> KafkaConsumer:
     """All partitions: one process answers, and the group only keeps how far it is."""
     consumer = KafkaConsumer(
         bootstrap_servers=bootstrap.split(","),
+        **kafka_client(),
         group_id=prefix + topics.TRIES_GROUP,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
