@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         _topics_verb,
         _mqtt_verb,
         _send_mqtt_verb,
+        _feedback_verb,
     ):
         add(verbs)
     return parser
@@ -543,6 +544,68 @@ def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOp
         messages_in_flight=told.in_flight,
         octets_in_flight=told.in_flight_mib << 20,
     )
+
+
+def _feedback_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "feedback",
+        "pass what units are told of what they sent on to their MQTT topic, until SIGTERM",
+        "python -m processors feedback    from the database to Kafka\n"
+        "  python -m ingest feedback        from Kafka to energy/v1/{unit}/feedback\n"
+        "  python -m ingest feedback --schema > feedback.schema.json",
+        _feedback,
+    )
+    parser.add_argument(
+        "--client-id", default="weir-feedback-1", help="one a process (weir-feedback-1)"
+    )
+    parser.add_argument(
+        "--metrics-port", type=int, default=9471, help="/metrics, /healthz, /readyz; 0: a free one"
+    )
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of feedback")
+
+
+def _feedback(told: argparse.Namespace) -> int:
+    from schemas.feedback import json_schema
+
+    if told.schema:
+        print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+        return 0
+    from prometheus_client import disable_created_metrics
+
+    from ingest import logs
+    from ingest.clock import stop_on_signals
+    from ingest.feedback import Options, Passer
+    from ingest.metrics import FeedbackMetrics, serve_pages
+    from schemas import topics
+
+    logs.set_up()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    settings = Settings.read()
+    host, port = _broker(settings)
+    password = settings.mqtt_password
+    options = Options(
+        bootstrap=settings.kafka,
+        topic=settings.topic_prefix + topics.FEEDBACK,
+        group=settings.topic_prefix + topics.FEEDBACK_GROUP,
+        host=host,
+        port=port,
+        user=settings.mqtt_user,
+        password=password.get_secret_value() if password else None,
+        client_id=told.client_id,
+    )
+    stop = stop_on_signals()
+    metrics = FeedbackMetrics()
+    passer = Passer(options, metrics)
+    pages = serve_pages(
+        metrics.registry,
+        address="127.0.0.1",
+        port=told.metrics_port,
+        readiness=passer.readiness,
+    )
+    _say(f"metrics on http://127.0.0.1:{pages.server_port}/metrics")
+    passer.run(stop)
+    return 0
 
 
 def _send_mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -11,7 +11,6 @@ door, of its own: a session without its gateway still gets its share, and keeps 
 
 import logging
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -37,6 +36,7 @@ from ingest.payload import decode, unreadable
 from ingest.publisher import key_of
 from schemas import topics
 from schemas.reading import Refusal
+from schemas.registry import is_unit
 from schemas.section import Record, Section, Unreadable
 from schemas.wire import encode
 
@@ -62,7 +62,6 @@ _DRAIN_S = 30.0
 _SETTLE_S = 5.0
 _RECEIPTS_AT_ONCE = 500
 
-is_unit = re.compile(r"[0-9A-Z]{18}").fullmatch
 Part = Section | Unreadable
 
 

@@ -61,11 +61,12 @@ _WITH_VERBS = {
     "report": "a page, a workbook or CSV of where a unit or region stands",
     "barometer": "levels of regions and industries in double control, and what moved them",
     "packs": "coefficients, factors and limits: check, list, compare, examples",
+    "feedback": "send units what was refused of what they sent, within seconds",
     "landing": "where a unit's year lands, and its headroom: show; backtest",
 }
 """Modules with a command line of their own, loaded when they are named."""
 
-_NAMED_OTHERWISE = {"landing": "landing_command"}
+_NAMED_OTHERWISE = {"landing": "landing_command", "feedback": "feedback_service"}
 """Where the verb's own name is that of the pure module."""
 
 

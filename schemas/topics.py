@@ -18,6 +18,8 @@ PROCESSORS = "weir-processors"
 """Consumer group of the workers."""
 ALERTS = "weir-alerts"
 """Consumer group of the alerts' workers."""
+FEEDBACK_GROUP = "weir-feedback"
+"""Consumer group of those that pass feedback on to MQTT."""
 
 PARTITIONS = 8
 
@@ -71,6 +73,11 @@ def logs(partitions: int, *, generation: int) -> tuple[Topic, Topic]:
 def mqtt_readings(unit: str) -> str:
     """Where a unit publishes its readings."""
     return f"energy/v1/{unit}/readings"
+
+
+def mqtt_feedback(unit: str) -> str:
+    """Where a unit hears what was refused."""
+    return f"energy/v1/{unit}/feedback"
 
 
 def mqtt_receipt(unit: str) -> str:
