@@ -9,6 +9,7 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 from pydantic import BaseModel
 
@@ -16,7 +17,7 @@ from processors import entries
 from processors.aggregation import Member, belongs, scope_of
 from processors.deduction_store import loads
 from processors.entries import EntriesError, Link, Stored, tell
-from processors.ledger import Decision, Net, decisions_of, netted, total
+from processors.ledger import Decision, Net, decisions_of, total
 from processors.migrate import database_url
 from processors.region_store import AwayError, RegionStore, TablesError
 from schemas.calendar import rfc3339
@@ -129,7 +130,7 @@ def _show_net(chosen: argparse.Namespace) -> int:
         raise EntriesError(message)
     store = RegionStore(database_url(), partitions=Settings.read().partitions)
     try:
-        found = store.netted(chosen.year)
+        found = store.netted(chosen.year, partial(_is_asked, chosen))
     except (AwayError, TablesError) as error:
         raise EntriesError(str(error)) from error
     finally:
@@ -137,13 +138,11 @@ def _show_net(chosen: argparse.Namespace) -> int:
     if found is None:
         message = "no hour was told yet: start `python -m processors aggregator`"
         raise EntriesError(message)
-    scene, span = found
-    members = [one for one in scene.members if _is_asked(one, chosen)]
-    rows = netted(members, scene.told[span], scene.hour, scene.ledger)
-    rows = [*rows, total(rows)]
+    hour, units = found
+    rows = [*units, total(units)]
     if chosen.json:
         told = {
-            "hour": rfc3339(scene.hour),
+            "hour": rfc3339(hour),
             "unit_of_measure": "tce",
             "rows": [_row(row) for row in rows],
         }
@@ -151,7 +150,7 @@ def _show_net(chosen: argparse.Namespace) -> int:
         return 0
     whose = chosen.unit or scope_of(chosen.region)
     tell(
-        f"{whose}, {chosen.year}, tce [low, best, high], as told for {rfc3339(scene.hour)}; what is deducted is below 0, end by end"
+        f"{whose}, {chosen.year}, tce [low, best, high], as told for {rfc3339(hour)}; what is deducted is below 0, end by end"
     )
     for row in rows:
         amounts = {
@@ -167,7 +166,7 @@ def _show_net(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _is_asked(member: Member, chosen: argparse.Namespace) -> bool:
+def _is_asked(chosen: argparse.Namespace, member: Member) -> bool:
     if chosen.unit:
         return bool(member.unit == chosen.unit)
     return belongs(member, scope_of(chosen.region))

@@ -29,6 +29,7 @@ from processors.deduction_store import DeductionStore
 from processors.entries import HOUR_LOCK
 from processors.landing_store import Inputs, begin, has_begun, tell
 from processors.landing_told import Json, Row, landing_messages
+from processors.ledger import Net, netted
 from processors.region_rows import (
     HourRows,
     Judged,
@@ -469,17 +470,17 @@ class RegionStore:
 
     # ---- Showing
 
-    def netted(self, year: int) -> tuple[Scene, Span] | None:
-        """Who there was at the hour told last, what each had told of a year by then, and the ledger; None before the first."""
+    def netted(self, year: int, asked: Callable[[Member], bool]) -> tuple[int, list[Net]] | None:
+        """The hour told last, and the energy of a year, gross and net, of the units asked for by then; None before the first."""
         with self._linked() as link, link.transaction():
             row = link.execute(_LAST).fetchone()
             if row is None:
                 return None
             hour = int(row[0])
-            span = Span("year", year_start(year), year_start(year + 1))
             cuts = [Cut(*cut) for cut in link.execute(_CUTS, (hour,))]
-            members, told = self._members_at(link, cuts), {span: self._counted(link, span)}
-            return Scene(hour, members, told, None, self._deductions.at(link, hour)), span
+            told = self._counted(link, Span("year", year_start(year), year_start(year + 1)))
+            members = [one for one in self._members_at(link, cuts) if asked(one)]
+            return hour, netted(members, told, hour, self._deductions.at(link, hour))
 
     def shown(self, scope: str) -> Shown:
         """What was told of a scope last."""
