@@ -34,6 +34,7 @@ from ingest.coalesce import Coalescer, Limits, Numbering, Ready, octets_of
 from ingest.metrics import GatewayMetrics
 from ingest.payload import decode, unreadable
 from ingest.publisher import key_of
+from ingest.tls import Tls
 from schemas import topics
 from schemas.reading import Refusal
 from schemas.registry import is_unit
@@ -73,6 +74,7 @@ class Options:
     port: int
     user: str | None = None
     password: str | None = field(default=None, repr=False)
+    tls: Tls | None = None
     client_id: str = "weir-mqtt-1"
     """Stable: the broker keeps its session by it. Also the door of its records."""
     share: str = "weir"
@@ -277,6 +279,8 @@ class Gateway:
             manual_ack=True,
         )
         client.username_pw_set(self.options.user, self.options.password)
+        if self.options.tls:
+            client.tls_set_context(self.options.tls.context())
         client.reconnect_delay_set(1, 5)
         client.max_inflight_messages_set(_RECEIPTS_AT_ONCE)
         client.on_connect = self._on_connect

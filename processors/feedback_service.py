@@ -19,7 +19,7 @@ from processors.feedback_store import AwayError, FeedbackStore, Row, TablesError
 from processors.metrics import serve
 from processors.migrate import MigrationError, database_url
 from schemas import topics
-from schemas.settings import Settings, SettingsError
+from schemas.settings import Settings, SettingsError, kafka_client
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +135,10 @@ class Sender:
     def _send(self, rows: Sequence[Row]) -> None:
         if self._producer is None:
             self._producer = KafkaProducer(
-                bootstrap_servers=self._bootstrap.split(","), acks="all", linger_ms=5
+                bootstrap_servers=self._bootstrap.split(","),
+                **kafka_client(),
+                acks="all",
+                linger_ms=5,
             )
         sent = [
             self._producer.send(self._topic, value=row.payload, key=row.unit.encode())

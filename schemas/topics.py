@@ -18,8 +18,13 @@ PROCESSORS = "weir-processors"
 """Consumer group of the workers."""
 ALERTS = "weir-alerts"
 """Consumer group of the alerts' workers."""
+KAFKA_GATEWAYS = "weir-kafka-gateways"
+"""Consumer group of the Kafka door's gateways."""
 FEEDBACK_GROUP = "weir-feedback"
 """Consumer group of those that pass feedback on to MQTT."""
+
+ENTERPRISES = "enterprise."
+"""How the topics of the Kafka door begin: one a unit, and nobody else writes there."""
 
 PARTITIONS = 8
 
@@ -67,6 +72,25 @@ def logs(partitions: int, *, generation: int) -> tuple[Topic, Topic]:
             large | {"message.timestamp.type": "LogAppendTime"},
         ),
         Topic(of_generation(INDICATORS, generation), partitions, large),
+    )
+
+
+def enterprise_readings(unit: str) -> str:
+    """Where a unit writes its readings by Kafka."""
+    return f"{ENTERPRISES}{unit}.readings"
+
+
+def enterprise_topic(name: str) -> Topic:
+    """A unit's own: one partition, so that its order is kept; a week for the gateways to read it."""
+    return Topic(
+        name,
+        1,
+        {
+            "retention.ms": str(7 * _DAY_MS),
+            "cleanup.policy": "delete",
+            "max.message.bytes": str(2 * _MIB),
+            "message.timestamp.type": "LogAppendTime",
+        },
     )
 
 
