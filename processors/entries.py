@@ -19,7 +19,6 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 from pydantic import BaseModel, ValidationError
 
-from processors.acts import remember
 from processors.migrate import MigrationError, database_url
 from schemas.calendar import HOUR_MS, instant, rfc3339
 from schemas.entered import Entered
@@ -145,7 +144,6 @@ def load(
             sql.SQL(_INSERT).format(sql.Identifier(kind.table)),
             (version, author, reason, added.content_hash(), hour, body),
         )
-        remember(link, f"{kind.verb} load", {"version": version}, reason=reason)
     return Stored(version, hour, added)
 
 

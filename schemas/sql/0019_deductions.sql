@@ -26,3 +26,15 @@ SELECT t.target, t.scope, coalesce(n.name, t.scope) AS name, t.year, t.quantity,
        t.net_of, scaled(t.gross_low) AS gross_low, scaled(t.gross_best) AS gross_best, scaled(t.gross_high) AS gross_high
 FROM target_hour t
 LEFT JOIN scope_name n USING (scope);
+
+CREATE OR REPLACE VIEW audit_log AS
+SELECT at, login, what, detail, reason, NULL::boolean AS allowed FROM act
+UNION ALL
+SELECT at, login, 'export: ' || what, jsonb_build_object('scope', scope) || parameters, '', allowed FROM export
+UNION ALL
+SELECT loaded_at, author, 'configuration', jsonb_build_object('version', version, 'hash', hash), reason, NULL FROM configuration
+UNION ALL
+SELECT loaded_at, coalesce(login, author), 'targets', jsonb_build_object('version', version, 'hash', hash, 'author', author), reason, NULL FROM target_version
+UNION ALL
+SELECT loaded_at, login, 'deductions', jsonb_build_object('version', version, 'hash', hash, 'author', author), reason, NULL FROM deduction_version;
+COMMENT ON VIEW audit_log IS 'login: of configurations, and of targets before it was kept, who they say they are of.';
