@@ -1,4 +1,4 @@
--- 0019: evidence of deductions, and targets that are net of them.
+-- 0020: evidence of deductions, and targets that are net of them.
 
 -- Evidence and withdrawals as people loaded them: what each file added, from an hour on. What becomes of it is derived
 -- (processors/ledger.py), and the same for everybody.
