@@ -86,6 +86,7 @@ class GatewayMetrics:
         for reason in Refusal:
             self.refused.labels(reason)
             self.unreadable.labels(reason)
+        self.tries = self._counter("tries", "Messages passed on to be checked, not stored.")
         self.redelivered = self._counter("redelivered", "Messages that the broker sent again.")
         self.receipts = self._counter("receipts", "Messages receipted to their senders.")
         self.receipts_failed = self._counter(
@@ -122,6 +123,26 @@ class GatewayMetrics:
                 continue
             for item in part.refused:
                 self.refused.labels(item.reason).inc()
+
+
+class FeedbackMetrics:
+    """Of `python -m ingest feedback`."""
+
+    def __init__(self) -> None:
+        """Every series exists from the start."""
+        self.registry = CollectorRegistry()
+        self.passed = self._counter("passed", "Messages that the broker acknowledged.")
+        self.unheard = self._counter(
+            "unheard",
+            "Of these, those that nobody listened to. A session (clean start false) keeps them.",
+        )
+        self.refused = self._counter(
+            "refused", "Messages that the broker refused. Rising: look at its access list."
+        )
+        self.nobodys = self._counter("nobodys", "Messages without a unit; passed over.")
+
+    def _counter(self, name: str, help_text: str) -> Counter:
+        return Counter(f"weir_feedback_mqtt_{name}", help_text, registry=self.registry)
 
 
 def serve_pages(

@@ -1,4 +1,4 @@
--- 0016: cases, and what people do about them: acknowledgements, silences, who was told what.
+-- 0021: cases, and what people do about them: acknowledgements, silences, who was told what.
 --
 -- A case is one fact as people hear of it: an alert alone, or many alerts with one cause. Alerts' own
 -- tables (0006) stay as they are: what fires, fires whether it is told alone, with others or not at all.
@@ -126,3 +126,8 @@ CROSS JOIN LATERAL (
 LEFT JOIN LATERAL (
     SELECT * FROM alert_ack WHERE case_id = c.id AND ended_at IS NULL AND until > now() ORDER BY id DESC LIMIT 1) a ON true;
 GRANT SELECT ON case_now TO weir_reader;
+
+GRANT SELECT, INSERT, DELETE ON alert_case_queue TO weir_alerts;
+GRANT SELECT, INSERT, UPDATE ON alert_case, alert_case_member, alert_ack, alert_silence, alert_word, alert_message TO weir_alerts;
+GRANT SELECT ON case_now, unit, region, configuration, factor_pack, step TO weir_alerts;
+GRANT INSERT ON act TO weir_alerts;
