@@ -119,6 +119,7 @@ class GatewayMetrics(DoorMetrics):
 
     def __init__(self) -> None:
         super().__init__()
+        self.tries = self._counter("tries", "Messages passed on to be checked, not stored.")
         self.redelivered = self._counter("redelivered", "Messages that the broker sent again.")
         self.receipts = self._counter("receipts", "Messages receipted to their senders.")
         self.receipts_failed = self._counter(
