@@ -39,7 +39,7 @@ from ingest.tls import Tls
 from schemas import topics
 from schemas.reading import Refusal
 from schemas.registry import is_unit
-from schemas.section import Section
+from schemas.section import Record, Section
 from schemas.wire import encode
 
 logger = logging.getLogger(__name__)
