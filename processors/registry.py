@@ -35,7 +35,7 @@ from schemas.registry import (
 )
 from schemas.scale import scaled
 from schemas.section import ApplyConfiguration, Record
-from schemas.settings import Settings, SettingsError
+from schemas.settings import Settings, SettingsError, kafka_client
 from schemas.topics import CONFIG, PARTITIONS, READINGS, of_generation
 from schemas.wire import configuration_line, encode
 
@@ -392,7 +392,10 @@ def _publish(configuration: Configuration, brokers: str, log: tuple[str, int, in
 
     prefix, partitions, generation = log
     producer = KafkaProducer(
-        bootstrap_servers=brokers.split(","), acks="all", bootstrap_timeout_ms=_BOOTSTRAP_MS
+        bootstrap_servers=brokers.split(","),
+        **kafka_client(),
+        acks="all",
+        bootstrap_timeout_ms=_BOOTSTRAP_MS,
     )
     version = configuration.version
     readings = prefix + of_generation(READINGS, generation)

@@ -4,6 +4,7 @@ A registry file is TOML (`deploy/example/registry.toml` is one). Loaded, it is o
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
@@ -28,8 +29,10 @@ from schemas.scale import LARGEST, scaled
 
 __all__ = ["CARRIERS", "UNIT_OF_MEASURE", "Quantity"]
 
-UnitCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{18}$")]
+UNIT_CODE = r"^[0-9A-Z]{18}$"
+UnitCode = Annotated[str, StringConstraints(pattern=UNIT_CODE)]
 """Unified social credit code (GB 32100): 18 characters. Examples in this repository are synthetic."""
+is_unit = re.compile(UNIT_CODE).fullmatch
 
 Statement = Literal["register", "PT15M", "PT30M", "PT1H", "P1D", "P1M"]
 STATEMENTS: tuple[Statement, ...] = ("register", "PT15M", "PT30M", "PT1H", "P1D", "P1M")
