@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         _mqtt_verb,
         _send_mqtt_verb,
         _feedback_verb,
+        _verify_verb,
     ):
         add(verbs)
     return parser
@@ -503,7 +504,10 @@ def _mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument(
         "--share", default="weir", help="gateways that share the work say the same (weir)"
     )
-    parser.add_argument("--filter", help="topics to take (energy/v1/+/readings)")
+    parser.add_argument(
+        "--filter",
+        help="topics to take (energy/v1/+/readings); tried is what comes beside, on .../try",
+    )
     parser.add_argument(
         "--session-expiry", type=_positive, default=604_800, help="seconds away (604800: a week)"
     )
@@ -550,6 +554,7 @@ def _mqtt(told: argparse.Namespace) -> int:
         producer.close()
         message = f"{options.topic} has {there} partitions: set WEIR_PARTITIONS={there}"
         raise ComplaintError(message)
+    partitions_in(producer, options.tries_topic)
     metrics = GatewayMetrics()
     gateway = Gateway(
         options,
@@ -579,6 +584,7 @@ def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOp
 
     host, port = _broker(settings)
     password = settings.mqtt_password
+    taken = told.filter or topics.mqtt_readings("+")
     return Options(
         host=host,
         port=port,
@@ -587,7 +593,9 @@ def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOp
         tls=of_settings(settings),
         client_id=told.client_id,
         share=told.share,
-        filter=told.filter or topics.mqtt_readings("+"),
+        filter=taken,
+        tries=f"{taken.removesuffix('/readings')}/try",
+        tries_topic=settings.topic_prefix + topics.TRIES,
         session_expiry_s=told.session_expiry,
         topic=settings.readings_topic,
         partitions=told.partitions or settings.partitions,
@@ -659,6 +667,46 @@ def _feedback(told: argparse.Namespace) -> int:
     _say(f"metrics on http://127.0.0.1:{pages.server_port}/metrics")
     passer.run(stop)
     return 0
+
+
+def _verify_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "verify",
+        "say of each account whether it is as it was signed",
+        "mosquitto_sub -t energy/v1/91510100SYN0000001/feedback ... > feedback.jsonl\n"
+        "  python -m ingest verify feedback.jsonl --key feedback-public.pem\n\n"
+        "The public key is published by whoever runs Weir (python -m processors feedback --public-key).\n"
+        "Exit code 1 where one is not, or where there is none.",
+        _verify,
+    )
+    parser.add_argument(
+        "file", nargs="?", default="-", help="feedback, one a line (- or nothing: stdin)"
+    )
+    parser.add_argument("--key", type=Path, required=True, help="the public key (PEM)")
+    parser.add_argument("--json", action="store_true", help="a line of JSON each")
+
+
+def _verify(told: argparse.Namespace) -> int:
+    from ingest.verify import public_key, verdicts
+
+    try:
+        key = public_key(told.key.read_bytes())
+    except OSError as error:
+        message = f"{told.key} cannot be read: {error}"
+        raise ComplaintError(message) from error
+    with _lines(told.file) as lines:
+        found = list(verdicts(lines, key))
+    for one in found:
+        if told.json:
+            print(json.dumps({"account": one.account, "ok": not one.why, "why": one.why}))
+        else:
+            print(
+                f"{'not ok' if one.why else 'ok'}  {one.account}{f': {one.why}' if one.why else ''}"
+            )
+    if not found:
+        _say("there is no account among these lines")
+    return 0 if found and not any(one.why for one in found) else 1
 
 
 def _send_mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
