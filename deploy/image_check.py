@@ -142,7 +142,11 @@ def _copy_all(words: Sequence[str], stage: Stage, stages: Mapping[str, Stage]) -
     place = stage.root / os.path.join(stage.folder, target).lstrip("/")
     for name in names:
         one = source / name.lstrip("/")
-        to = place / one.name if len(names) > 1 or (target.endswith("/") and one.is_file()) else place
+        to = (
+            place / one.name
+            if len(names) > 1 or (target.endswith("/") and one.is_file())
+            else place
+        )
         _copy(one, to)
 
 
@@ -179,8 +183,12 @@ def _checked(command: Sequence[str], environment: Mapping[str, str] | None = Non
         check=False,
     )
     if done.returncode != 0:
-        message = f"{' '.join(command[-3:])[:200]} ended with {done.returncode}:\n{done.stdout[-2000:]}"
-        raise ComplaintError(message, "mend the Dockerfile, or this machine's way to its registries")
+        message = (
+            f"{' '.join(command[-3:])[:200]} ended with {done.returncode}:\n{done.stdout[-2000:]}"
+        )
+        raise ComplaintError(
+            message, "mend the Dockerfile, or this machine's way to its registries"
+        )
 
 
 def _say(line: str) -> None:

@@ -29,7 +29,14 @@ _GO = {
 """By the name of what is built: where it comes from."""
 _VALIDATOR = "kubernetes-validate==1.37.0"
 _RULES = CHECKOUT / "deploy" / "example" / "rules.toml"
-_WHOLE = ("--set", "strimzi.cluster=kafka", "--set", "podMonitor=true", "--set-file", f"rules={_RULES}")
+_WHOLE = (
+    "--set",
+    "strimzi.cluster=kafka",
+    "--set",
+    "podMonitor=true",
+    "--set-file",
+    f"rules={_RULES}",
+)
 
 
 def main() -> int:
@@ -70,7 +77,10 @@ def _chart() -> None:
 def _topics() -> None:
     """KafkaTopic resources against what `python -m ingest topics create` makes."""
     made = {
-        one["spec"]["topicName"]: (one["spec"]["partitions"], _without_replicas(one["spec"]["config"]))
+        one["spec"]["topicName"]: (
+            one["spec"]["partitions"],
+            _without_replicas(one["spec"]["config"]),
+        )
         for one in yaml.safe_load_all(_rendered(_WHOLE))
         if one and one["kind"] == "KafkaTopic"
     }
@@ -86,7 +96,7 @@ def _without_replicas(config: Mapping[str, object]) -> dict[str, object]:
 
 
 def _compose() -> None:
-    told = json.loads(_run([str(TOOLS / "cmd"), "-format", "json", str(COMPOSE)]))
+    told = json.loads(_run([str(TOOLS / "cmd"), "-format", "json", COMPOSE.name]))
     _say(f"Compose's loader accepts {len(told['services'])} services: {', '.join(_names(told))}")
 
 
@@ -107,6 +117,7 @@ def _run(command: Sequence[str], **environment: str) -> str:
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | environment,
+        cwd=COMPOSE.parent,  # as `docker compose` does it: paths are the file's own
         check=False,
     )
     if done.returncode != 0:

@@ -238,9 +238,7 @@ def _add_worker(parser: argparse.ArgumentParser) -> None:
         default=9465,
         help="of /metrics, /healthz and /readyz; 0 takes a free one",
     )
-    parser.add_argument(
-        "--metrics-address", default="127.0.0.1", help="where they are (127.0.0.1)"
-    )
+    parser.add_argument("--metrics-address", default="127.0.0.1", help="where they are (127.0.0.1)")
     parser.add_argument(
         "--step-records",
         type=int,

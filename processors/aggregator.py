@@ -277,7 +277,5 @@ def _parser() -> argparse.ArgumentParser:
         default=9468,
         help="of /metrics, /healthz and /readyz; 0 takes a free one",
     )
-    parser.add_argument(
-        "--metrics-address", default="127.0.0.1", help="where they are (127.0.0.1)"
-    )
+    parser.add_argument("--metrics-address", default="127.0.0.1", help="where they are (127.0.0.1)")
     return parser
