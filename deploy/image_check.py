@@ -139,7 +139,7 @@ def _copy_all(words: Sequence[str], stage: Stage, stages: Mapping[str, Stage]) -
         source = stages[words[0].removeprefix("--from=")].root
         words = words[1:]
     *names, target = words
-    place = stage.root / os.path.join(stage.folder, target).lstrip("/")
+    place = stage.root / str(Path(stage.folder) / target).lstrip("/")
     for name in names:
         one = source / name.lstrip("/")
         to = (
@@ -163,7 +163,7 @@ def _of_machine() -> dict[str, str]:
 def _run(
     stage: Stage, command: Sequence[str], extra: Mapping[str, str], *, read_only: bool = False
 ) -> None:
-    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/tmp"}
+    environment = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/root"}
     told = [f"{name}={value}" for name, value in (environment | stage.environment | extra).items()]
     inside = ["/usr/bin/env", "-i", *told, *command]
     _checked(

@@ -113,8 +113,7 @@ def _run(command: Sequence[str], **environment: str) -> str:
     done = subprocess.run(
         command,
         stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         env=os.environ | environment,
         cwd=COMPOSE.parent,  # as `docker compose` does it: paths are the file's own
