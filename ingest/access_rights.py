@@ -51,7 +51,7 @@ _LOG: _Need = ("WRITE", "TOPIC", topics.READINGS, "PREFIXED")
 
 SERVICES: Mapping[str, tuple[_Need, ...]] = {
     ADMIN: (),
-    MQTT_GATEWAY: (_LOG,),
+    MQTT_GATEWAY: (_LOG, ("WRITE", "TOPIC", topics.TRIES, "LITERAL")),
     KAFKA_GATEWAY: (
         _LOG,
         ("READ", "TOPIC", topics.ENTERPRISES, "PREFIXED"),
@@ -78,6 +78,8 @@ SERVICES: Mapping[str, tuple[_Need, ...]] = {
         ("WRITE", "TOPIC", topics.FEEDBACK, "LITERAL"),
         ("READ", "TOPIC", topics.FEEDBACK, "LITERAL"),
         ("READ", "GROUP", topics.FEEDBACK_GROUP, "LITERAL"),
+        ("READ", "TOPIC", topics.TRIES, "LITERAL"),
+        ("READ", "GROUP", topics.TRIES_GROUP, "LITERAL"),
     ),
     "operator": (
         _LOG,

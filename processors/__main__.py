@@ -59,6 +59,7 @@ _WITH_VERBS = {
     "aggregator": "sum regions and industries hour by hour from what units told",
     "targets": "targets of regions and industries: check, diff, load",
     "roles": "who may see what in the database: plan, apply; log of exports and acts",
+    "deductions": "feedstock and non-fossil energy that is deducted, by evidence: check, diff, load, show",
     "report": "a page, a workbook or CSV of where a unit or region stands",
     "barometer": "levels of regions and industries in double control, and what moved them",
     "packs": "coefficients, factors and limits: check, list, compare, examples",
@@ -241,8 +242,9 @@ def _add_worker(parser: argparse.ArgumentParser) -> None:
         "--metrics-port",
         type=int,
         default=9465,
-        help="of /metrics, /healthz and /readyz on loopback; 0 takes a free one",
+        help="of /metrics, /healthz and /readyz; 0 takes a free one",
     )
+    parser.add_argument("--metrics-address", default="127.0.0.1", help="where they are (127.0.0.1)")
     parser.add_argument(
         "--step-records",
         type=int,
@@ -290,8 +292,9 @@ def _worker(options: argparse.Namespace) -> int:
         at_point=at_point,
     )
     points.watch(worker.is_ahead)
-    server = serve(metrics, options.metrics_port)
-    print(f"metrics on http://127.0.0.1:{server.server_port}/metrics", file=sys.stderr)
+    server = serve(metrics, options.metrics_port, options.metrics_address)
+    page = f"http://{options.metrics_address}:{server.server_port}/metrics"
+    print(f"metrics on {page}", file=sys.stderr)
     joined = Options(
         settings.kafka,
         options.session,

@@ -1,4 +1,4 @@
-"""Product lines as signed sums over the carriers of their unit. Rules: schemas/RULES.md, section 11."""
+"""Product lines as signed sums over the carriers of their unit. Rules: schemas/RULES.md, section 12."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Figures of product lines: energy, CO2 and output in their own boundary, and energy a unit of output. Rules: schemas/RULES.md, section 11.
+"""Figures of product lines: energy, CO2 and output in their own boundary, and energy a unit of output. Rules: schemas/RULES.md, section 12.
 
 Amounts are integers of 10⁻⁶; an end of an interval that is None is not known.
 """

@@ -421,6 +421,19 @@ def stored_factors(link: Link) -> FactorPack | None:
     return FactorPack(rows[0][0], tuple(Entry.model_validate(body) for _, body in rows))
 
 
+def factors_under(link: Link, version: int) -> FactorPack | None:
+    """The pack that a configuration converts by: of the last one up to it that brought one, else the first."""
+    row = link.execute(
+        """SELECT factors FROM configuration WHERE version <= %s AND factors IS NOT NULL
+        ORDER BY version DESC LIMIT 1""",
+        (version,),
+    ).fetchone()
+    if row is None:
+        return stored_factors(link)
+    brought = FactorsInForce.model_validate(row[0])
+    return FactorPack(brought.version, brought.entries)
+
+
 # ---- The log
 
 

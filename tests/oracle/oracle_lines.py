@@ -1,4 +1,4 @@
-"""The oracle, RULES section 11: product lines, in fractions and infinities."""
+"""The oracle, RULES section 12: product lines, in fractions and infinities."""
 
 from collections.abc import Iterable
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Energy a unit of output, signed boundaries, and what a registry's lines are refused for: RULES section 11."""
+"""Energy a unit of output, signed boundaries, and what a registry's lines are refused for: RULES section 12."""
 
 from itertools import product
 

@@ -1,4 +1,4 @@
--- 0020: product lines. Points of a unit and quantity that count alike are a cell, named in `hour.quantity`: `electricity`
+-- 0022: product lines. Points of a unit and quantity that count alike are a cell, named in `hour.quantity`: `electricity`
 -- counts once, for the unit alone; `electricity.1` and so on otherwise (schemas/cells.py). Units without lines have the rows they had.
 
 DO $$
@@ -241,7 +241,7 @@ BEGIN
 END
 $$;
 
--- ---- Figures of a product line (RULES.md, section 11)
+-- ---- Figures of a product line (RULES.md, section 12)
 
 CREATE FUNCTION figures(unit text, line text, from_at timestamptz, till timestamptz)
 RETURNS TABLE (quantity text, unit_of_measure text, low numeric, best numeric, high numeric, share_measured numeric)
