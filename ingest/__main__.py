@@ -68,9 +68,11 @@ def _parser() -> argparse.ArgumentParser:
         _import_verb,
         _clock_verb,
         _topics_verb,
+        _access_verb,
         _mqtt_verb,
         _send_mqtt_verb,
         _feedback_verb,
+        _verify_verb,
     ):
         add(verbs)
     return parser
@@ -436,6 +438,54 @@ def _topics(told: argparse.Namespace) -> int:
     return 0
 
 
+def _access_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "access",
+        "make the brokers know who may come in and do what, from the registry",
+        "python -m ingest access plan --folder access --mosquitto mosquitto\n"
+        "  python -m ingest access apply --folder access --mosquitto mosquitto"
+        " --reload 'systemctl reload mosquitto'\n"
+        "  python -m ingest access rotate --folder access 91510100SYN0000001 --overlap-days 7\n"
+        "  python -m ingest access show --folder access 91510100SYN0000001.2\n\n"
+        "plan   what apply would change; writes nothing\n"
+        "apply  users, passwords and rights at Kafka and Mosquitto; again changes nothing\n"
+        "rotate a second user with a new password; the first holds until the overlap is over.\n"
+        "       Then `apply`, once now and once after the overlap.\n"
+        "show   one user's password, to hand to the enterprise\n"
+        "status since when each password holds, and until when\n\n"
+        "As the administrator of Kafka: WEIR_KAFKA_USER=admin, or a broker that asks nobody.",
+        _access,
+    )
+    parser.add_argument("action", choices=["plan", "apply", "rotate", "show", "status"])
+    parser.add_argument("name", nargs="?", help="whose, for rotate and show")
+    parser.add_argument("--folder", type=Path, required=True, help="where passwords are kept")
+    parser.add_argument("--mosquitto", type=Path, help="folder of Mosquitto's passwords and acl")
+    parser.add_argument("--reload", default="", help="command that makes Mosquitto read them again")
+    parser.add_argument(
+        "--registry", type=Path, help="a registry file (else what was published to Kafka)"
+    )
+    parser.add_argument(
+        "--remove", action="store_true", help="also remove units that left (else they are named)"
+    )
+    parser.add_argument(
+        "--overlap-days", type=_positive, default=7, help="both passwords hold so long (7)"
+    )
+    parser.add_argument("--json", action="store_true", help="answer as JSON")
+
+
+def _access(told: argparse.Namespace) -> int:
+    from ingest import access_command
+
+    needs = {"rotate": "name", "show": "name", "plan": "mosquitto", "apply": "mosquitto"}
+    needed = needs.get(told.action)
+    if needed and getattr(told, needed) is None:
+        _say(f"access {told.action} needs {'a name' if needed == 'name' else '--mosquitto'}")
+        return USAGE
+    access_command.run(told)
+    return 0
+
+
 def _mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = _verb(
         verbs,
@@ -454,7 +504,10 @@ def _mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument(
         "--share", default="weir", help="gateways that share the work say the same (weir)"
     )
-    parser.add_argument("--filter", help="topics to take (energy/v1/+/readings)")
+    parser.add_argument(
+        "--filter",
+        help="topics to take (energy/v1/+/readings); tried is what comes beside, on .../try",
+    )
     parser.add_argument(
         "--session-expiry", type=_positive, default=604_800, help="seconds away (604800: a week)"
     )
@@ -501,6 +554,7 @@ def _mqtt(told: argparse.Namespace) -> int:
         producer.close()
         message = f"{options.topic} has {there} partitions: set WEIR_PARTITIONS={there}"
         raise ComplaintError(message)
+    partitions_in(producer, options.tries_topic)
     metrics = GatewayMetrics()
     gateway = Gateway(
         options,
@@ -525,18 +579,23 @@ def _mqtt(told: argparse.Namespace) -> int:
 def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOptions":
     from ingest.coalesce import Limits
     from ingest.mqtt_gateway import Options
+    from ingest.tls import of_settings
     from schemas import topics
 
     host, port = _broker(settings)
     password = settings.mqtt_password
+    taken = told.filter or topics.mqtt_readings("+")
     return Options(
         host=host,
         port=port,
         user=settings.mqtt_user,
         password=password.get_secret_value() if password else None,
+        tls=of_settings(settings),
         client_id=told.client_id,
         share=told.share,
-        filter=told.filter or topics.mqtt_readings("+"),
+        filter=taken,
+        tries=f"{taken.removesuffix('/readings')}/try",
+        tries_topic=settings.topic_prefix + topics.TRIES,
         session_expiry_s=told.session_expiry,
         topic=settings.readings_topic,
         partitions=told.partitions or settings.partitions,
@@ -577,6 +636,7 @@ def _feedback(told: argparse.Namespace) -> int:
     from ingest.clock import stop_on_signals
     from ingest.feedback import Options, Passer
     from ingest.metrics import FeedbackMetrics, serve_pages
+    from ingest.tls import of_settings
     from schemas import topics
 
     logs.set_up()
@@ -592,6 +652,7 @@ def _feedback(told: argparse.Namespace) -> int:
         port=port,
         user=settings.mqtt_user,
         password=password.get_secret_value() if password else None,
+        tls=of_settings(settings),
         client_id=told.client_id,
     )
     stop = stop_on_signals()
@@ -606,6 +667,46 @@ def _feedback(told: argparse.Namespace) -> int:
     _say(f"metrics on http://127.0.0.1:{pages.server_port}/metrics")
     passer.run(stop)
     return 0
+
+
+def _verify_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "verify",
+        "say of each account whether it is as it was signed",
+        "mosquitto_sub -t energy/v1/91510100SYN0000001/feedback ... > feedback.jsonl\n"
+        "  python -m ingest verify feedback.jsonl --key feedback-public.pem\n\n"
+        "The public key is published by whoever runs Weir (python -m processors feedback --public-key).\n"
+        "Exit code 1 where one is not, or where there is none.",
+        _verify,
+    )
+    parser.add_argument(
+        "file", nargs="?", default="-", help="feedback, one a line (- or nothing: stdin)"
+    )
+    parser.add_argument("--key", type=Path, required=True, help="the public key (PEM)")
+    parser.add_argument("--json", action="store_true", help="a line of JSON each")
+
+
+def _verify(told: argparse.Namespace) -> int:
+    from ingest.verify import public_key, verdicts
+
+    try:
+        key = public_key(told.key.read_bytes())
+    except OSError as error:
+        message = f"{told.key} cannot be read: {error}"
+        raise ComplaintError(message) from error
+    with _lines(told.file) as lines:
+        found = list(verdicts(lines, key))
+    for one in found:
+        if told.json:
+            print(json.dumps({"account": one.account, "ok": not one.why, "why": one.why}))
+        else:
+            print(
+                f"{'not ok' if one.why else 'ok'}  {one.account}{f': {one.why}' if one.why else ''}"
+            )
+    if not found:
+        _say("there is no account among these lines")
+    return 0 if found and not any(one.why for one in found) else 1
 
 
 def _send_mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -659,6 +760,7 @@ def _lines(name: str) -> Iterator[Iterable[str]]:
 
 def _sender_options() -> "SenderOptions":
     from ingest.mqtt_publisher import Options
+    from ingest.tls import of_settings
 
     settings = Settings.read()
     host, port = _broker(settings)
@@ -668,6 +770,7 @@ def _sender_options() -> "SenderOptions":
         port=port,
         user=settings.mqtt_user,
         password=password.get_secret_value() if password else None,
+        tls=of_settings(settings),
     )
 
 

@@ -86,6 +86,7 @@ class GatewayMetrics:
         for reason in Refusal:
             self.refused.labels(reason)
             self.unreadable.labels(reason)
+        self.tries = self._counter("tries", "Messages passed on to be checked, not stored.")
         self.redelivered = self._counter("redelivered", "Messages that the broker sent again.")
         self.receipts = self._counter("receipts", "Messages receipted to their senders.")
         self.receipts_failed = self._counter(

@@ -58,6 +58,7 @@ _WITH_VERBS = {
     "aggregator": "sum regions and industries hour by hour from what units told",
     "targets": "targets of regions and industries: check, diff, load",
     "roles": "who may see what in the database: plan, apply; log of exports and acts",
+    "deductions": "feedstock and non-fossil energy that is deducted, by evidence: check, diff, load, show",
     "report": "a page, a workbook or CSV of where a unit or region stands",
     "barometer": "levels of regions and industries in double control, and what moved them",
     "packs": "coefficients, factors and limits: check, list, compare, examples",

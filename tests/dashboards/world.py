@@ -23,11 +23,12 @@ from ingest.simulator import stream as simulated
 from ingest.world import Plant, default_world
 from oracle import Outcome, World, judge_log
 from oracle_figures import Judged
+from processors import entries
 from processors.metrics import WorkerMetrics
 from processors.region_rows import HourRows
 from processors.region_store import RegionStore
 from processors.store import Store
-from processors.targets import load
+from processors.targets import KIND
 from processors.worker import Worker
 from schemas.alert import Alert, Notice
 from schemas.calendar import DAY_MS, HOUR_MS, year_start
@@ -211,7 +212,7 @@ def write(told: Province, *, owner: str, worker: str, alerts: str) -> Heard:
 def write_regions(url: str) -> Iterator[tuple[int, HourRows]]:
     """Sum the regions hour by hour, with targets from the first hour on."""
     with psycopg.connect(url, autocommit=True) as link:
-        assert load(link, TARGETS, author="test", reason="test", from_hour=START)
+        assert entries.load(link, KIND, TARGETS, author="test", reason="test", from_hour=START)
     with closing(RegionStore(url, partitions=PARTITIONS)) as store:
         assert store.lead()
         while (told := store.tell_next()) is not None:
