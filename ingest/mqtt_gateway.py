@@ -31,15 +31,16 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest import sparkplug
 from ingest.clock import wall_ms
-from ingest.coalesce import Coalescer, Limits, Numbering, Ready, octets_of
+from ingest.coalesce import Coalescer, Limits, Numbering, Ready
 from ingest.metrics import GatewayMetrics
-from ingest.payload import Form, decode, unreadable
+from ingest.part import Part, part_of_unit
+from ingest.payload import Form, unreadable
 from ingest.publisher import key_of
 from ingest.tls import Tls
 from schemas import topics
 from schemas.reading import Refusal
 from schemas.registry import is_unit
-from schemas.section import Record, Section, Unreadable
+from schemas.section import Record, Section
 from schemas.wire import encode
 
 logger = logging.getLogger(__name__)
@@ -54,10 +55,6 @@ TAKEN_OVER = 0x8E
 _UNIT_AT, _LEVELS = 2, 4
 _SPARKPLUG_LEVELS = (4, 5)
 _TRY = "/try"
-_LARGEST_PART = 3 * 1_048_576
-"""Bytes of one message's part in a record; the topic takes records of 4 MiB."""
-_PERHAPS_TOO_LARGE = _LARGEST_PART // 6
-"""By the estimate, which counts two bytes a character where JSON's escapes take up to twelve."""
 _BEAT_S = 0.02
 _KEEPALIVE_S = 120
 """Longer than the producer's patience: a gateway that waits for Kafka is not cut off meanwhile."""
@@ -65,8 +62,6 @@ _STALLED_S = 30.0
 _DRAIN_S = 30.0
 _SETTLE_S = 5.0
 _RECEIPTS_AT_ONCE = 500
-
-Part = Section | Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,20 +172,13 @@ def part_of(topic: str, payload: bytes, *, received_at: int) -> Part:
     """What a message is in the log: its readings, or its bytes where they cannot be read.
 
     A message under a topic without a unit is kept as an unreadable one of NO_UNIT, its topic in the
-    reason. One that would not fit into a record is kept as too large: one sender must not stop all.
+    reason.
     """
     unit = unit_of(topic)
     if unit == NO_UNIT:
         reason = f"{Refusal.NO_UNIT_IN_TOPIC}: {topic[:200]!a}"
         return unreadable(payload, unit=unit, received_at=received_at, reason=reason)
-    part = decode(payload, unit=unit, received_at=received_at, form=form_of(topic))
-    if octets_of(part) > _PERHAPS_TOO_LARGE and _octets(part) > _LARGEST_PART:
-        return unreadable(payload, unit=unit, received_at=received_at, reason=Refusal.TOO_LARGE)
-    return part
-
-
-def _octets(part: Part) -> int:
-    return len(encode(Record("", 0, 0, (part,))))
+    return part_of_unit(unit, payload, received_at=received_at, form=form_of(topic))
 
 
 class Gateway:
