@@ -30,7 +30,7 @@ from schemas.calendar import HOUR_MS, QUARTER_MS, instant, moment, rfc3339, wind
 from schemas.factors import default_pack
 from schemas.section import NEVER, RANKS, Body, Record, Section, partition_of
 from schemas.wire import decode, encode
-from tests.integration.places import Place, place_of
+from tests.integration.places import Place, place_of, restate
 from tests.processors import laws_oracle
 from tests.processors.laws_oracle import Message
 from tests.processors.laws_stored import told as told_of
@@ -191,13 +191,14 @@ def changed(place: Place) -> Place:
     own = place.folder / "own.toml"
     own.write_text(OWN, encoding="utf-8")
     place.environment["WEIR_PACKS"] = str(own)
-    place.run("processors", "factors", "apply", "--reason", "published late")
+    assert "4 units are told anew" in restate(place)
     converted = (
         "SELECT count(DISTINCT version), bool_and(pending IS NULL) FROM unit WHERE version > 2"
     )
     place.wait(lambda: place.query(converted) == [(1, True)], "all units are converted anew")
-    assert b"in force already" in place.run("processors", "factors", "apply", "--reason", "twice")
-    again = place.run("processors", "factors", "apply", "--reason", "twice", "--again")
+    twice = place.run("processors", "restate", "--dry-run")
+    assert b"in force already: nothing changes" in twice
+    again = place.run("processors", "restate", "--publish")
     assert b"configuration 3" in again, "published once more, which changes nothing"
     put(place, [(unit, DAYS - 1) for unit in UNITS])
     place.wait_digested()
