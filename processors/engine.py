@@ -36,7 +36,6 @@ from processors.state import (
     FACTOR,
     KEY_BITS,
     LIMIT,
-    QUANTITIES,
     RESTATED,
     WAITS,
     ClaimColumns,
@@ -61,7 +60,8 @@ from processors.windows import (
 )
 from schemas.calendar import DAY_MS, HOUR_MS, OFFSET_MS, business_day
 from schemas.factors import FactorPack
-from schemas.feedback import UNKNOWN_UNIT
+from schemas.feedback import SHOWN, UNKNOWN_UNIT
+from schemas.quantities import QUANTITIES
 from schemas.registry import UNIT_OF_MEASURE, Configuration, Unit
 from schemas.section import (
     WITHDRAWN,
@@ -151,8 +151,13 @@ class Engine:
         partitions: int,
         *,
         generation: int = 1,
+        named: int = SHOWN,
     ) -> None:
-        """`configurations` may grow while the engine lives; `partitions` is the fixed count of the log, `generation` its number."""
+        """`configurations` may grow while the engine lives; `partitions` is the fixed count of the log, `generation` its number.
+
+        `named`: refused readings that feedback names, of a record and unit.
+        """
+        self._named = named
         self.state = State(factor_tables(pack), generation)
         self.partition_ticks: dict[int, int] = {}
         self.configurations = configurations
@@ -171,7 +176,7 @@ class Engine:
 
     def step(self, records: Sequence[Placed]) -> Stepping:
         """One step over records, in the order of their offsets within each partition."""
-        outcome = _Outcome()
+        outcome = _Outcome(feedback=Gathering(shown=self._named))
         chunk = _Chunk()
         counts: dict[int | str, int] = defaultdict(int)
         for placed in records:
@@ -211,6 +216,7 @@ class Engine:
         """Forget what the last step laid over the stored rows: it is handed over."""
         self.state.step_gaps.clear()
         self.state.step_claims.clear()
+        self.state.step_gone.clear()
 
     # Placing records into rounds.
 
@@ -686,15 +692,16 @@ class Engine:
             state.hot_keys[dirty] & ((1 << KEY_BITS) - 1),
         )
         names = [
-            (state.units[u].code, QUANTITIES[q], h)
-            for u, q, h in zip(
-                state.c_unit[carrier].tolist(),
-                state.c_quantity[carrier].tolist(),
-                hour.tolist(),
-                strict=True,
+            (state.units[u].code, state.c_name[c], h)
+            for u, c, h in zip(
+                state.c_unit[carrier].tolist(), carrier.tolist(), hour.tolist(), strict=True
             )
         ]
         numbers = state.hot_rows[dirty]
+        if state.step_gone:
+            names += state.step_gone
+            nothing = np.zeros((len(state.step_gone), numbers.shape[1]), np.int64)
+            numbers = np.concatenate([numbers, nothing])
         state.hot_dirty[:] = False
         evict(state)
         ended, begun = _gap_changes(state.step_gaps)
@@ -711,6 +718,11 @@ class Engine:
             gaps_ended=ended,
             gaps=begun,
             windows=tuple(_latest(outcome.told)),
+            lines=tuple(
+                {
+                    (row.unit, row.line, row.kind, row.start): row for row in outcome.told.lines
+                }.values()
+            ),
             states=tuple(state.export(sorted(outcome.told.units))),
             account={key: tuple(counts) for key, counts in outcome.account.items()},
             outbox=numbered(outcome.told.outbox),

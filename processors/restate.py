@@ -45,7 +45,9 @@ _NOTICES = """
 SELECT id, unit, rule, window_start, at FROM alert_transition
 WHERE kind = 'confirmed breach' AND state = 'firing' AND window_start IS NOT NULL AND unit = ANY(%s) ORDER BY seq"""
 _PROPOSE = "SELECT propose_restatement(%s, %s, %s, %s::jsonb, %s::jsonb, %s::jsonb)"
-_PROPOSAL = "SELECT reason, version, hash, factors, foreseen FROM proposal WHERE id = %s"
+_PROPOSAL = """
+SELECT p.reason, p.version, p.hash, p.factors, p.foreseen, a.approved_by
+FROM proposal p LEFT JOIN approval a ON a.proposal = p.id WHERE p.id = %s"""
 _APPROVE = "SELECT approve_restatement(%s, %s, %s, %s, %s::jsonb)"
 _LIST = """
 SELECT p.id, p.proposed_at, p.proposed_by, p.reason, p.version, p.hash, p.factors ->> 'version', a.approved_at, a.approved_by, a.reason
@@ -165,7 +167,10 @@ def _approve(link: Link, settings: Settings, chosen: argparse.Namespace) -> int:
     if row is None:
         message = f"there is no proposal {chosen.approve}; --list shows them"
         raise RestateError(message)
-    reason, version, digest, factors, body = row
+    reason, version, digest, factors, body, approved_by = row
+    if approved_by is not None:
+        message = f"proposal {chosen.approve} was approved already, by {approved_by}"
+        raise RestateError(message)
     configuration = Configuration(
         version=version,
         author="",

@@ -332,7 +332,11 @@ def test_two_logins_restate_the_past_and_the_dry_run_foretells_it_exactly(change
     asked = ["--pack", str(pack)]
     with stewards(changed.database) as (one, two):
         code, told = spoken(changed, one, *asked, "--dry-run")
-        assert (code, "FAIL since" in told, "would not have been sent" in told) == (1, True, True), told
+        assert (code, "FAIL since" in told, "would not have been sent" in told) == (
+            1,
+            True,
+            True,
+        ), told
         made = json.loads(spoken(changed, one, *asked, "--reason", "late", "--json")[1])
         foreseen = Foreseen.model_validate(made["foreseen"])
         assert [it.notice for it in foreseen.undone] == [f"notice {EXCHANGED}"]
@@ -346,10 +350,11 @@ def test_two_logins_restate_the_past_and_the_dry_run_foretells_it_exactly(change
         forged = "INSERT INTO approval (proposal, approved_by, reason, moved, foreseen) VALUES (%s, %s, 'x', 0, '{}') RETURNING 1"
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             changed.query(forged, number, "somebody")
-        with psycopg.connect(one) as link, pytest.raises(psycopg.errors.InsufficientPrivilege, match="another one"):
-            link.execute(
-                "SELECT approve_restatement(%s, %s, 9, 'x', '{}')", (number, made["hash"])
-            )
+        with (
+            psycopg.connect(one) as link,
+            pytest.raises(psycopg.errors.InsufficientPrivilege, match="another one"),
+        ):
+            link.execute("SELECT approve_restatement(%s, %s, 9, 'x', '{}')", (number, made["hash"]))
         with psycopg.connect(two) as link, pytest.raises(psycopg.errors.InsufficientPrivilege):
             link.execute(
                 "INSERT INTO approval (proposal, reason, moved, foreseen) VALUES (1, 'x', 0, '{}')"
@@ -372,7 +377,7 @@ def test_two_logins_restate_the_past_and_the_dry_run_foretells_it_exactly(change
         assert changed.query(
             "SELECT moved, foreseen -> 'told' FROM approval WHERE proposal = %s", number
         ) == [(1, anew)]
-        assert "another configuration" in refused(
+        assert "approved already" in refused(
             changed, two, *approve, made["hash"], "--tolerate", "99"
         )
         assert spoken(changed, one, *asked, "--dry-run") == (0, told_nothing(made["pack"]))

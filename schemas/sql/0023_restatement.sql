@@ -1,4 +1,4 @@
--- 0022: other factors come into force by two logins: one proposes what it foretold, another approves that very content.
+-- 0023: other factors come into force by two logins: one proposes what it foretold, another approves that very content.
 
 -- Roles belong to the server: another database of it may have made this one.
 DO $$
