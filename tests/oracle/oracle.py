@@ -358,8 +358,8 @@ def _apply(
             changed.append(history)
     if configuration.law is not None:
         for unit_code, history in outcome.histories.items():
-            mine = partition_of(unit_code, partitions) == partition
-            if mine and history.unit.lines and history.law < configuration.version:
+            here = partition_of(unit_code, partitions) == partition
+            if here and history.unit.lines and history.law < configuration.version:
                 history.law = configuration.version
                 if history not in changed:
                     changed.append(history)

@@ -70,12 +70,14 @@ def judged(limit: Limit, level: int, line: Line, law: LawInForce, used: Range) -
     for correction in limit.corrections:
         assert isinstance(correction, PerPoint)
         parameter = next(one for one in law.parameters if one.id == correction.parameter)
-        least, usual, most = parameter.least, Fraction(parameter.usual), parameter.greatest
+        least, usual, most = (
+            Fraction(one or 0) for one in (parameter.least, parameter.usual, parameter.greatest)
+        )
         declared = dict(line.parameters).get(correction.parameter)
         if declared is not None:
             least = usual = most = Fraction(declared)
         slope = Fraction(correction.per_point[0])
-        ends = sorted(slope * Fraction(point or 0) for point in (least, most))
+        ends = sorted((slope * least, slope * most))
         low, best, high = low + ends[0], best + slope * usual, high + ends[1]
     verdict = "UNDECIDABLE"
     if used.high <= low * 10**6:

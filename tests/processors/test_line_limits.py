@@ -57,9 +57,9 @@ NOTHING = exactly(0)
             id="13,300 kWh/t are exactly level 1, and no breach",
         ),
         pytest.param(
-            *("aluminium.ingot.comprehensive_ac_power", Fraction("13300000.000001"), 0, 1_000, {}),
+            *("aluminium.ingot.comprehensive_ac_power", Fraction("13300000.001"), 0, 1_000, {}),
             *(Fraction("13300.000001"), ("FAIL", "PASS", "PASS")),
-            id="a thousandth of a Wh more is a breach of level 1 alone",
+            id="a Wh more on a thousand tonnes is a breach of level 1 alone",
         ),
         pytest.param(
             *("aluminium.ingot.comprehensive", 13_300_000, 0, 1_000, {}),
