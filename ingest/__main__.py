@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         _schema_verb,
         _publish_verb,
         _import_verb,
+        _history_ends_verb,
         _clock_verb,
         _topics_verb,
         _mqtt_verb,
@@ -345,6 +346,29 @@ def _unit(option: str | None, mapped: str | None) -> str:
         message = f"unit {unit!r} is not an 18-character social credit code"
         raise ComplaintError(message) from error
     return unit
+
+
+def _history_ends_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "history-ends",
+        "write the lines that end units' histories: from there on they go by the clock, for good",
+        "python -m ingest history-ends 91510100SYN0000001 | python -m ingest publish",
+        _history_ends,
+    )
+    parser.add_argument("units", nargs="+", metavar="UNIT", help="a unit's code")
+    parser.add_argument("--partitions", type=_positive, help="partitions (WEIR_PARTITIONS, 8)")
+
+
+def _history_ends(told: argparse.Namespace) -> int:
+    from ingest.clock import wall_ms
+    from ingest.coalesce import ends_of_history
+    from schemas.wire import to_line
+
+    partitions = told.partitions or Settings.read().partitions
+    for partition, record in ends_of_history(told.units, partitions, incarnation=wall_ms()):
+        print(to_line(record, partition))
+    return 0
 
 
 def _clock_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
