@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TypeVar
 
 import psycopg
@@ -35,7 +34,7 @@ from ingest.simulator import Claim as Said
 from ingest.simulator import Faults, section_of, stream
 from ingest.topics_admin import create_topics
 from ingest.world import Plant, plant_of
-from processors import migrate, targets
+from processors import entries, migrate, targets
 from processors.registry import publish, read_registry, store_news
 from processors.report import report_of, write
 from processors.report_rows import Span
@@ -107,8 +106,9 @@ def _run(say: Say, units: int, days: int) -> None:
     registry = _registry(plants)
     with psycopg.connect(settings["WEIR_DATABASE_URL"], autocommit=True) as link:
         added = store_news(link, registry, author="demo", reason="the example province")
-        targets.load(
+        entries.load(
             link,
+            targets.KIND,
             _targets(plants),
             author="demo",
             reason="the example's targets",
@@ -186,7 +186,7 @@ def _own_units(registry: Registry) -> list[Unit]:
 def _targets(plants: list[Example]) -> Targets:
     """The plants' targets, and of the example file those that they do not have."""
     wide = province.targets(plants, year_of(_now()))
-    own = targets.read_targets(TARGETS)
+    own = entries.read(TARGETS, targets.KIND.model)
     known = {target.id for target in wide.targets}
     return wide.model_copy(
         update={
@@ -491,7 +491,7 @@ def _report(say: Say, settings: dict[str, str], registry: Registry) -> None:
             f"python -m processors show UNIT, with WEIR_DATABASE_URL of `python3 -m deploy.local env` and database {DATABASE}",
         ),
         ("regions", "python -m processors show --region 510000, or --industry 30"),
-        ("dashboards", str(Path("dashboards")) + "/*.json, for a Grafana of yours"),
+        ("dashboards", "python -m deploy.grafana build/grafana, for a Grafana of yours"),
     ):
         print(f"  {what:15} {where}")
 

@@ -57,14 +57,17 @@ _WITH_VERBS = {
     "retention": "what is old and not needed: plan, apply; hold, lift, holds",
     "aggregator": "sum regions and industries hour by hour from what units told",
     "targets": "targets of regions and industries: check, diff, load",
+    "roles": "who may see what in the database: plan, apply; log of exports and acts",
+    "deductions": "feedstock and non-fossil energy that is deducted, by evidence: check, diff, load, show",
     "report": "a page, a workbook or CSV of where a unit or region stands",
     "barometer": "levels of regions and industries in double control, and what moved them",
     "packs": "coefficients, factors and limits: check, list, compare, examples",
+    "feedback": "send units what was refused of what they sent, within seconds",
     "landing": "where a unit's year lands, and its headroom: show; backtest",
 }
 """Modules with a command line of their own, loaded when they are named."""
 
-_NAMED_OTHERWISE = {"landing": "landing_command"}
+_NAMED_OTHERWISE = {"landing": "landing_command", "feedback": "feedback_service"}
 """Where the verb's own name is that of the pure module."""
 
 
@@ -233,8 +236,9 @@ def _add_worker(parser: argparse.ArgumentParser) -> None:
         "--metrics-port",
         type=int,
         default=9465,
-        help="of /metrics, /healthz and /readyz on loopback; 0 takes a free one",
+        help="of /metrics, /healthz and /readyz; 0 takes a free one",
     )
+    parser.add_argument("--metrics-address", default="127.0.0.1", help="where they are (127.0.0.1)")
     parser.add_argument(
         "--step-records",
         type=int,
@@ -282,8 +286,9 @@ def _worker(options: argparse.Namespace) -> int:
         at_point=at_point,
     )
     points.watch(worker.is_ahead)
-    server = serve(metrics, options.metrics_port)
-    print(f"metrics on http://127.0.0.1:{server.server_port}/metrics", file=sys.stderr)
+    server = serve(metrics, options.metrics_port, options.metrics_address)
+    page = f"http://{options.metrics_address}:{server.server_port}/metrics"
+    print(f"metrics on {page}", file=sys.stderr)
     joined = Options(
         settings.kafka,
         options.session,

@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from processors import revision
 from processors.ports import EntryRow
+from processors.profiles import weights_of
 from schemas.factors import Entry, FactorPack
 from schemas.registry import (
     STATEMENTS,
@@ -29,13 +30,14 @@ from schemas.registry import (
     FactorsInForce,
     Industry,
     Point,
+    Profile,
     Region,
     Registry,
     Unit,
 )
 from schemas.scale import scaled
 from schemas.section import ApplyConfiguration, Record
-from schemas.settings import Settings, SettingsError
+from schemas.settings import Settings, SettingsError, kafka_client
 from schemas.topics import CONFIG, PARTITIONS, READINGS, of_generation
 from schemas.wire import configuration_line, encode
 
@@ -264,6 +266,19 @@ def _point_row(point: Point) -> dict[str, object]:
         "anchor": point.anchor,
         "valid_from": point.begins,
         "valid_to": point.ends,
+        "profile": _profile_row(point.profiles),
+    }
+
+
+def _profile_row(profiles: Sequence[Profile]) -> dict[str, object] | None:
+    """Dated profiles as the type `profile` has them."""
+    if not profiles:
+        return None
+    weights = weights_of(profiles)
+    return {
+        "begins": weights.begins.tolist(),
+        "offsets": weights.offset[1:].tolist(),
+        "weeks": weights.week[1:].ravel().tolist(),
     }
 
 
@@ -276,18 +291,19 @@ ON CONFLICT (code) DO UPDATE SET name = excluded.name, region = excluded.region,
   begins = excluded.begins, version = excluded.version"""
 _POINTS = """
 INSERT INTO point (unit, number, name, quantity, unit_of_measure, statement, others, multiplier, digits,
-  rated, cadence_ms, tolerance_ms, anchor, valid_from, valid_to, version)
+  rated, cadence_ms, tolerance_ms, anchor, valid_from, valid_to, profile, version)
 SELECT u.id, r.number, r.name, r.quantity, r.unit_of_measure, r.statement, r.others, r.multiplier, r.digits,
-  r.rated, r.cadence_ms, r.tolerance_ms, r.anchor, r.valid_from, r.valid_to, r.version
+  r.rated, r.cadence_ms, r.tolerance_ms, r.anchor, r.valid_from, r.valid_to, r.profile, r.version
 FROM json_to_recordset(%s::json) AS r (code text, number smallint, name text, quantity quantity,
   unit_of_measure text, statement smallint, others smallint[], multiplier integer, digits smallint,
   rated bigint, cadence_ms bigint, tolerance_ms bigint, anchor bigint, valid_from bigint,
-  valid_to bigint, version integer) JOIN unit u USING (code)
+  valid_to bigint, profile profile, version integer) JOIN unit u USING (code)
 ON CONFLICT (unit, number) DO UPDATE SET name = excluded.name, quantity = excluded.quantity,
   unit_of_measure = excluded.unit_of_measure, statement = excluded.statement, others = excluded.others,
   multiplier = excluded.multiplier, digits = excluded.digits, rated = excluded.rated,
   cadence_ms = excluded.cadence_ms, tolerance_ms = excluded.tolerance_ms, anchor = excluded.anchor,
-  valid_from = excluded.valid_from, valid_to = excluded.valid_to, version = excluded.version"""
+  valid_from = excluded.valid_from, valid_to = excluded.valid_to, profile = excluded.profile,
+  version = excluded.version"""
 _QUOTAS = """
 INSERT INTO quota (unit, year, amount, source, status, version)
 SELECT u.id, r.year, r.amount, r.source, r.status, r.version
@@ -363,6 +379,19 @@ def stored_factors(link: Link) -> FactorPack | None:
     return FactorPack(rows[0][0], tuple(Entry.model_validate(body) for _, body in rows))
 
 
+def factors_under(link: Link, version: int) -> FactorPack | None:
+    """The pack that a configuration converts by: of the last one up to it that brought one, else the first."""
+    row = link.execute(
+        """SELECT factors FROM configuration WHERE version <= %s AND factors IS NOT NULL
+        ORDER BY version DESC LIMIT 1""",
+        (version,),
+    ).fetchone()
+    if row is None:
+        return stored_factors(link)
+    brought = FactorsInForce.model_validate(row[0])
+    return FactorPack(brought.version, brought.entries)
+
+
 # ---- The log
 
 
@@ -392,7 +421,10 @@ def _publish(configuration: Configuration, brokers: str, log: tuple[str, int, in
 
     prefix, partitions, generation = log
     producer = KafkaProducer(
-        bootstrap_servers=brokers.split(","), acks="all", bootstrap_timeout_ms=_BOOTSTRAP_MS
+        bootstrap_servers=brokers.split(","),
+        **kafka_client(),
+        acks="all",
+        bootstrap_timeout_ms=_BOOTSTRAP_MS,
     )
     version = configuration.version
     readings = prefix + of_generation(READINGS, generation)

@@ -16,9 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.ports import HOUR_FIELDS, Gap, Ints, UnitState
+from processors.profiles import Weights, weights_of
 from schemas.calendar import HOUR_MS
 from schemas.factors import FactorPack
-from schemas.registry import CARRIERS, LENGTH_MS, STATEMENTS, UNIT_OF_MEASURE, Point, Unit
+from schemas.registry import CARRIERS, LENGTH_MS, STATEMENTS, UNIT_OF_MEASURE, Point, Profile, Unit
 from schemas.scale import SCALE, scaled
 from schemas.section import NEVER
 
@@ -106,6 +107,7 @@ _POINTS = (
     "cadence",
     "patience",
     "statement",
+    "p_profile",
     "end",
     "tick_end",
     "told_silent",
@@ -266,6 +268,8 @@ class State:
     cadence: Ints = field(default_factory=_empty)
     patience: Ints = field(default_factory=_empty)
     statement: Ints = field(default_factory=_empty)
+    p_profile: Ints = field(default_factory=_empty)
+    """Which of `profiles` weights the point's unknown time, −1: half the rated maximum always."""
     end: Ints = field(default_factory=_empty)
     tick_end: Ints = field(default_factory=_empty)
     """`end` at the unit's last tick: what changes before it is late."""
@@ -290,6 +294,9 @@ class State:
     """Per unit: by which of the packs it is converted."""
     pack_from: dict[int, int] = field(default_factory=dict)
     """Configuration that brought factors → their pack."""
+    profiles: list[Weights] = field(default_factory=list)
+    place_of: dict[tuple[Profile, ...], int] = field(default_factory=dict)
+    """Dated profiles → their place in `profiles`; points of the same ones share it."""
     series_of: Ints = field(default_factory=lambda: np.empty((0, len(STATEMENTS)), np.int64))
     point_of_number: list[Ints] = field(default_factory=list)
     names: list[dict[str, int]] = field(default_factory=list)
@@ -349,6 +356,7 @@ class State:
 
     def _extend_points(self, new: list[Unit], first: int) -> None:
         points: list[dict[str, int]] = []
+        profiles: list[int] = []
         carriers: list[tuple[int, int, int]] = []
         series: list[tuple[int, int, int]] = []
         at_point, at_carrier = len(self.p_unit), len(self.c_unit)
@@ -365,12 +373,14 @@ class State:
                     carriers.append((u, quantity, unit.begins // HOUR_MS))
                 carrier = at_carrier + len(carriers) - 1
                 points.append(_point_row(point, u, carrier, number))
+                profiles.append(self._place(point.profiles))
                 series.extend(
                     (at_point + len(points) - 1, STATEMENTS.index(name), point.anchor_of(name))
                     for name in (point.statement, *point.others)
                 )
         table = {name: np.array([row[name] for row in points], np.int64) for name in points[0]}
         columns: dict[str, npt.NDArray[np.generic]] = {**table}
+        columns["p_profile"] = np.array(profiles, np.int64)
         columns["is_register"] = table["statement"] == 0
         columns["end"] = table["p_begins"].copy()
         columns["tick_end"] = table["p_begins"].copy()
@@ -394,6 +404,15 @@ class State:
             "last_value": np.zeros(len(s), np.int64),
         }
         self._append(columns)
+
+    def _place(self, profiles: tuple[Profile, ...]) -> int:
+        """Their place in `profiles`."""
+        if not profiles:
+            return -1
+        if profiles not in self.place_of:
+            self.place_of[profiles] = len(self.profiles)
+            self.profiles.append(weights_of(profiles))
+        return self.place_of[profiles]
 
     def _append(self, columns: dict[str, npt.NDArray[np.generic]]) -> None:
         for name, values in columns.items():

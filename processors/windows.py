@@ -3,13 +3,13 @@
 Rules: schemas/RULES.md, sections 3 to 5.
 """
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from processors.amounts import bounds_of_part, spread, staircase
+from processors.amounts import bounds_of_part, spread, staircase, weighted_staircase
 from processors.conversion import converted
 from processors.gaps import known_gaps
 from processors.ports import HOUR_FIELDS, Fetched, Gap, HourSpan, Ints, Needs
@@ -324,10 +324,33 @@ def _of_unknown(
     state: State, part: Pieces, index: Ints, between: tuple[Ints, Ints]
 ) -> dict[int, Ints]:
     x, y = between
-    rated = state.rated[part.point[index]]
+    best, high = unknown_amounts(state, part.point[index], (x, y))
+    return {H_BEST: best, H_UNKNOWN_BEST: best, H_UNKNOWN_HIGH: high, H_INEXACT: y - x}
+
+
+def unknown_amounts(state: State, points: Ints, between: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+    """Of time [x, y) of which nothing is known: best and high."""
+    x, y = between
+    rated = state.rated[points]
     before, after = staircase(rated, x), staircase(rated, y)
-    best = (after >> 1) - (before >> 1)
-    return {H_BEST: best, H_UNKNOWN_BEST: best, H_UNKNOWN_HIGH: after - before, H_INEXACT: y - x}
+    best = (after >> 1) - (before >> 1)  # half a staircase is the staircase's half
+    if state.profiles:
+        for number, mine in _by_profile(state.p_profile[points]):
+            weights = state.profiles[number]
+            first, last = (
+                weighted_staircase(rated[mine], weights.weighted(at[mine])) for at in (x, y)
+            )
+            best[mine] = last - first
+    return best, after - before
+
+
+def _by_profile(profiles: Ints) -> Iterator[tuple[int, Ints]]:
+    """Places of each of the profiles; those of none (−1) left out."""
+    some = np.flatnonzero(profiles >= 0)
+    if len(some):
+        some = some[np.argsort(profiles[some], kind="stable")]
+        known, first = np.unique(profiles[some], return_index=True)
+        yield from zip(known.tolist(), np.split(some, first[1:]), strict=True)
 
 
 def _of_lift(
@@ -700,6 +723,4 @@ def open_ends(state: State, points: Ints, start: Ints, at: Ints) -> tuple[Ints, 
     """Of points with an open end (`open_points`) its part within [start, at): best and high, per point."""
     y = np.minimum(state.p_ends[points], at)
     x = np.minimum(np.maximum(state.end[points], start), y)
-    rated = state.rated[points]
-    before, after = staircase(rated, x), staircase(rated, y)
-    return (after >> 1) - (before >> 1), after - before  # half a staircase is the staircase's half
+    return unknown_amounts(state, points, (x, y))

@@ -4,8 +4,10 @@ A registry file is TOML (`deploy/example/registry.toml` is one). Loaded, it is o
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date, datetime, time
 from decimal import Decimal
 from hashlib import sha256
 from itertools import pairwise
@@ -21,15 +23,17 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.calendar import DAY_MS, HOUR_MS, OFFSET_MS, instant
+from schemas.calendar import BUSINESS, DAY_MS, HOUR_MS, OFFSET_MS, instant
 from schemas.factor_entry import Entry
 from schemas.quantities import CARRIERS, UNIT_OF_MEASURE, Quantity
 from schemas.scale import LARGEST, scaled
 
 __all__ = ["CARRIERS", "UNIT_OF_MEASURE", "Quantity"]
 
-UnitCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{18}$")]
+UNIT_CODE = r"^[0-9A-Z]{18}$"
+UnitCode = Annotated[str, StringConstraints(pattern=UNIT_CODE)]
 """Unified social credit code (GB 32100): 18 characters. Examples in this repository are synthetic."""
+is_unit = re.compile(UNIT_CODE).fullmatch
 
 Statement = Literal["register", "PT15M", "PT30M", "PT1H", "P1D", "P1M"]
 STATEMENTS: tuple[Statement, ...] = ("register", "PT15M", "PT30M", "PT1H", "P1D", "P1M")
@@ -46,6 +50,34 @@ MAX_POINTS = 4_000
 
 class _Entity(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Percents = Annotated[
+    tuple[Annotated[int, Field(ge=0, le=100)], ...], Field(min_length=24, max_length=24)
+]
+"""Of the rated maximum, in each hour of the business day from midnight on."""
+
+
+class Profile(_Entity):
+    """What a point is thought to use while nothing is known of it, from a day on until the next profile's."""
+
+    from_day: Annotated[date, Field(ge=date(1970, 1, 2))]
+    """First business day."""
+    workdays: Percents
+    """Monday to Friday."""
+    weekends: Percents | None = None
+    """Saturday and Sunday; as on workdays unless told."""
+
+    @property
+    def begins(self) -> int:
+        """First instant (ms): a business midnight."""
+        return instant(datetime.combine(self.from_day, time(), BUSINESS))
+
+    @property
+    def week(self) -> Percents:
+        """Percents of the 168 hours of a week, from Monday midnight on."""
+        weekends = self.workdays if self.weekends is None else self.weekends
+        return self.workdays * 5 + weekends * 2
 
 
 class Point(_Entity):
@@ -81,6 +113,8 @@ class Point(_Entity):
     """The dial at valid_to, where a meter was taken away."""
     evidence: str = ""
     """What proves the opening and closing registers: the protocol of the exchange."""
+    profiles: tuple[Profile, ...] = ()
+    """What `best` is while nothing is known, from a day on; half the rated maximum before the first, and without one."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -106,6 +140,15 @@ class Point(_Entity):
             message = f"point {self.name}: valid_to {self.valid_to} is not after valid_from {self.valid_from}"
             raise ValueError(message)
         return self
+
+    @field_validator("profiles")
+    @classmethod
+    def _in_order(cls, profiles: tuple[Profile, ...]) -> tuple[Profile, ...]:
+        for one, following in pairwise(profiles):
+            if one.from_day >= following.from_day:
+                message = f"the profile from {following.from_day} is not later than that from {one.from_day} before it"
+                raise ValueError(message)
+        return profiles
 
     @model_validator(mode="after")
     def _check_declared(self) -> Self:
@@ -324,7 +367,7 @@ class Configuration(BaseModel):
         """SHA-256 over the canonical JSON of the registry, and of the factors if there are any."""
         told = self.registry.model_dump(mode="json")
         for point in (point for unit in told["units"] for point in unit["points"]):
-            for name in ("opening", "closing", "evidence"):  # hashes from before these stay
+            for name in ("opening", "closing", "evidence", "profiles"):  # earlier hashes stay
                 if not point[name]:
                     del point[name]
         if self.factors is not None:

@@ -8,13 +8,13 @@ The pieces of a point lie side by side from its validity's begin to its end; the
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import accumulate, pairwise
 from typing import Literal, NamedTuple
 
 from oracle_claims import Claim, allowed, dial, end_of
 from schemas.calendar import HOUR_MS
-from schemas.registry import Point
+from schemas.registry import Point, Profile
 
 FOR_EVER = 10**15
 """An instant after every other."""
@@ -67,9 +67,40 @@ class Lift(NamedTuple):
         return self.start - self.start % HOUR_MS
 
 
-def half(rated: int, start: int, end: int) -> int:
-    """The best guess of what is unknown: half the rated maximum, H(end) − H(start)."""
-    return rated * end // 7_200_000 - rated * start // 7_200_000
+def guessed(point: Point, start: int, end: int) -> int:
+    """The best guess of what is unknown: H(end) − H(start) of the rated maximum and weighted time."""
+    before, after = (point.rated * weighted(point.profiles, at) for at in (start, end))
+    return after // 360_000_000 - before // 360_000_000
+
+
+def weighted(profiles: tuple[Profile, ...], at: int) -> int:
+    """Q: the time until an instant, each hour by the percent of the profile that holds; 50 before the first."""
+    if not profiles or at < profiles[0].begins:
+        return 50 * at
+    last = max((one for one in profiles if one.begins <= at), key=lambda one: one.begins)
+    earlier = tuple(one for one in profiles if one.begins < last.begins)
+    return weighted_until(earlier, last) + of_profile(last, at - last.begins)
+
+
+@cache
+def weighted_until(earlier: tuple[Profile, ...], following: Profile) -> int:
+    """Q where the following profile begins."""
+    return weighted(earlier, following.begins)
+
+
+@cache
+def of_hours(profile: Profile, count: int) -> int:
+    """The weighted time of a profile's first hours."""
+    first = profile.from_day.weekday() * 24
+    return sum(profile.week[(first + hour) % 168] for hour in range(count)) * HOUR_MS
+
+
+def of_profile(profile: Profile, length: int) -> int:
+    """The weighted time of a profile's first milliseconds: whole weeks, whole hours, and the rest."""
+    weeks, rest = divmod(length, 168 * HOUR_MS)
+    hours, ms = divmod(rest, HOUR_MS)
+    percent = (of_hours(profile, hours + 1) - of_hours(profile, hours)) // HOUR_MS
+    return weeks * of_hours(profile, 168) + of_hours(profile, hours) + percent * ms
 
 
 def register_pieces(point: Point, winners: list[Claim]) -> Iterator[Piece]:
@@ -158,9 +189,9 @@ class Course:
         return Amount(max(0, piece.low - outside), best, min(piece.high, inside))
 
     def guess(self, piece: Piece, x: int, y: int) -> int:
-        """The best of the part [x, y) of one piece: low spread evenly, else half the rated."""
+        """The best of the part [x, y) of one piece: low spread evenly, else as the point's profile guesses."""
         if piece.kind != "known":
-            return half(self.rated, x, y)
+            return guessed(self.point, x, y)
         a, length = piece.start, piece.end - piece.start
         return piece.low * (y - a) // length - piece.low * (x - a) // length
 
@@ -185,7 +216,9 @@ class Course:
     def untold(self, x: int, y: int) -> Amount:
         """The amount of the open end in [x, y)."""
         x, y = max(x, self.end), min(y, self.ends)
-        return Amount(0, half(self.rated, x, y), allowed(self.rated, x, y)) if x < y else Amount()
+        return (
+            Amount(0, guessed(self.point, x, y), allowed(self.rated, x, y)) if x < y else Amount()
+        )
 
     def lifted(self, start: int, end: int, at: int) -> int:
         """What is added to high in hours that begin in [start, end), by periods before `at`."""

@@ -254,6 +254,8 @@ def draw_point(rng: random.Random, name: str, start: int) -> Point:
         "cadence_ms": LENGTH_MS.get(statement) or rng.choice([QUARTER_MS, 7 * MINUTE, 6_000_000]),
         "valid_from": moment(begins),
     }
+    if rng.random() < 0.3:
+        told["profiles"] = draw_profiles(rng, start)
     if rng.random() < 0.1 and statement != "P1M":
         told["valid_to"] = moment(begins + rng.choice([3 * HOUR_MS + 5 * MINUTE, 9 * HOUR_MS]))
     if statement == "register":
@@ -263,6 +265,19 @@ def draw_point(rng: random.Random, name: str, start: int) -> Point:
     elif statement in {"PT15M", "PT30M", "PT1H"} and rng.random() < 0.5:
         told["anchor_ms"] = rng.choice([7 * MINUTE, 1, 11 * MINUTE + 3])
     return Point.model_validate(told)
+
+
+def draw_profiles(rng: random.Random, start: int) -> list[dict[str, object]]:
+    """What a point is thought to use: from long ago, or the days at hand, and otherwise from one of them on."""
+    days = sorted({rng.choice([-400, -9, 0, 1, 2]), rng.choice([-2, 0, 1, 40])})
+    return [
+        {
+            "from_day": moment(start + day * DAY_MS + 8 * HOUR_MS).date(),
+            "workdays": [rng.choice([0, 7, 50, 99, 100]) for _ in range(24)],
+            "weekends": rng.choice([None, [rng.choice([0, 33, 100])] * 24]),
+        }
+        for day in days
+    ]
 
 
 # Entries that change.
@@ -343,10 +358,11 @@ def other_limits(rng: random.Random, entry: Unit, start: int) -> Unit:
 
 
 def corrected_meter(rng: random.Random, entry: Unit, start: int) -> Unit:
-    """Another multiplier, dial, or rated maximum, from the beginning."""
-    del start
+    """Another multiplier, dial, rated maximum or profile, from the beginning."""
     number = rng.randrange(len(entry.points))
     told: dict[str, object] = {"rated_per_hour": rng.choice(["50", "250", "2000"])}
+    if rng.random() < 0.3:
+        told = {"profiles": draw_profiles(rng, start)}
     if entry.points[number].digits is not None:
         told = rng.choice([told, {"multiplier": rng.choice([1, 3, 30])}, {"digits": 4}])
     return with_point(entry, number, **told)

@@ -71,6 +71,21 @@ def test_a_points_own_anchor_is_that_of_its_primary_statement() -> None:
         pytest.param({"valid_from": "2026-01-01T00:00:00"}, "timezone", id="no offset"),
         pytest.param({"name": "E 1"}, "match pattern", id="blank in a name"),
         pytest.param({"cadense_ms": 1}, "Extra inputs", id="misspelt"),
+        pytest.param(
+            {"profiles": [{"from_day": "2026-01-01", "workdays": [50] * 23}]},
+            "at least 24 items",
+            id="a profile of 23 hours",
+        ),
+        pytest.param(
+            {"profiles": [{"from_day": "2026-01-01", "workdays": [101] * 24}]},
+            "less than or equal to 100",
+            id="more than the rated maximum",
+        ),
+        pytest.param(
+            {"profiles": [{"from_day": "2026-01-01", "workdays": [1] * 24}] * 2},
+            "the profile from 2026-01-01 is not later",
+            id="two profiles from one day on",
+        ),
     ],
 )
 def test_a_point_that_cannot_be(change: dict[str, Any], said: str) -> None:
