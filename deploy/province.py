@@ -33,7 +33,7 @@ from schemas.calendar import (
     year_of,
     year_start,
 )
-from schemas.registry import Industry, Opening, Point, Quota, Region, Registry, Unit
+from schemas.registry import Industry, Line, Opening, Point, Quota, Region, Registry, Unit
 from schemas.targets import Targets
 
 FILE = CHECKOUT / "deploy" / "example" / "province.toml"
@@ -44,6 +44,8 @@ _TCO2 = {"electricity": 0.1564e-3, "raw_coal": 1.747}
 _SHARE = 0.55
 """Mean load of a meter over its rated maximum."""
 _PROVINCE = "510000"
+_GIVEN, _ASIDE = "E2", "E9"
+"""The meters of what is given back, and of what belongs to no line."""
 
 
 class Kind(BaseModel):
@@ -198,6 +200,7 @@ class _Design:
             region=self.city,
             industry=self.kind.industry,
             points=tuple(meter.point for meter in meters),
+            lines=tuple(self._lines()),
             quotas=(
                 Quota(year=year, energy_tce=_rounded(quota), source="invented", status="example"),
             ),
@@ -220,10 +223,22 @@ class _Design:
         if kind.recovered:
             # Worse plants give back less.
             given = kind.recovered * (2 - intensity)
-            yield self._meter("E2", "electricity", output * given, "register")
+            yield self._meter(_GIVEN, "electricity", output * given, "register")
         if kind.aside:
             aside = output * (kind.electricity + kind.recovered) * kind.aside
-            yield self._meter("E9", "electricity", aside, "PT1H")
+            yield self._meter(_ASIDE, "electricity", aside, "PT1H")
+
+    def _lines(self) -> Iterator[Line]:
+        kind = self.kind
+        if kind.line:
+            yield Line(
+                id=kind.line,
+                name=kind.line,
+                indicators=(kind.limit,) if kind.limit else (),
+                parameters=kind.parameters,
+                evidence="invented: statement of the plant",
+                valid_from=moment(self.start),
+            )
 
     def _meter(self, name: str, quantity: str, mean: float, statement: str) -> Meter:
         """A meter with this mean an hour; its dial has two weeks' room at least."""
@@ -242,6 +257,10 @@ class _Design:
                 "cadence_ms": DAY_MS if daily else HOUR_MS,
                 "tolerance_ms": DAY_MS // 2 if daily else 2 * HOUR_MS,
                 "valid_from": moment(self.start),
+                "sign": -1 if name == _GIVEN else 1,
+                "lines": {}
+                if name == _ASIDE or not self.kind.line
+                else {self.kind.line: -1 if name == _GIVEN else 1},
             }
         )
         return Meter(
@@ -255,7 +274,7 @@ class _Design:
     def _used(self, meters: Sequence[Meter], rates: dict[str, float]) -> float:
         """In the whole year, in the rates' unit; what is given away counts against it."""
         return sum(
-            (-1 if meter.point.name == "E2" else 1)
+            meter.point.sign
             * rates[meter.point.quantity]
             * float(meter.point.rated_per_hour)
             * meter.share

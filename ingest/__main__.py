@@ -603,6 +603,7 @@ def _mqtt(told: argparse.Namespace) -> int:
 
 
 def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOptions":
+    from ingest import sparkplug
     from ingest.coalesce import Limits
     from ingest.mqtt_gateway import Options
     from ingest.tls import of_settings
@@ -621,6 +622,7 @@ def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOp
         share=told.share,
         filter=taken,
         tries=f"{taken.removesuffix('/readings')}/try",
+        sparkplug=() if told.filter else sparkplug.TOPICS,
         tries_topic=settings.topic_prefix + topics.TRIES,
         session_expiry_s=told.session_expiry,
         topic=settings.readings_topic,
