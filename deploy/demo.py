@@ -44,13 +44,11 @@ from schemas import topics
 from schemas.calendar import DAY_MS, HOUR_MS, moment, window_start, year_of, year_start
 from schemas.registry import STATEMENTS, Registry, Unit
 from schemas.section import ApplyConfiguration, Record, partition_of
-from schemas.targets import Targets
 from schemas.wire import encode, to_line
 
 DATABASE = "weir_demo"
 REGISTRY = CHECKOUT / "deploy" / "example" / "registry.toml"
 RULES = CHECKOUT / "deploy" / "example" / "rules.toml"
-TARGETS = CHECKOUT / "deploy" / "example" / "targets.toml"
 HISTORY_DAYS = 82
 SILENT_COAL = "9151010000EXAMPLE2"
 """Its coal meter dies after forty days, so that its breach can only be suspected."""
@@ -109,7 +107,7 @@ def _run(say: Say, units: int, days: int) -> None:
         entries.load(
             link,
             targets.KIND,
-            _targets(plants),
+            province.targets(plants, year_of(_now())),
             author="demo",
             reason="the example's targets",
             from_hour=plants[0].plant.unit.begins,
@@ -173,7 +171,9 @@ def _registry(plants: list[Example]) -> Registry:
     """The example file's units and the province's plants; the file's live units begin now."""
     told = read_registry(REGISTRY.read_text(encoding="utf-8"))
     begins = _now() - _now() % 60_000
-    units = tuple(unit if unit.history else _live_from(unit, begins) for unit in told.units)
+    units = tuple(
+        _past_only(unit) if unit.history else _live_from(unit, begins) for unit in told.units
+    )
     wide = province.registry(plants)
     return wide.model_copy(update={"units": (*units, *wide.units)})
 
@@ -183,21 +183,15 @@ def _own_units(registry: Registry) -> list[Unit]:
     return [unit for unit in registry.units if "EXAMPLE" in unit.code]
 
 
-def _targets(plants: list[Example]) -> Targets:
-    """The plants' targets, and of the example file those that they do not have."""
-    wide = province.targets(plants, year_of(_now()))
-    own = entries.read(TARGETS, targets.KIND.model)
-    known = {target.id for target in wide.targets}
-    return wide.model_copy(
-        update={
-            "targets": (*wide.targets, *(one for one in own.targets if one.id not in known)),
-            "remainders": own.remainders,
-        }
-    )
-
-
 def _now() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _past_only(unit: Unit) -> Unit:
+    """Its meters end with its past, so that nothing is missing of it afterwards."""
+    end = moment(unit.begins + HISTORY_DAYS * DAY_MS)
+    points = tuple(point.model_copy(update={"valid_to": end}) for point in unit.points)
+    return unit.model_copy(update={"points": points})
 
 
 def _live_from(unit: Unit, begins: int) -> Unit:
@@ -324,7 +318,7 @@ def _stream_history(units: list[Unit], bootstrap: str) -> None:
             plants,
             seed=7,
             start=start,
-            end=start + HISTORY_DAYS * 24 * HOUR_MS,
+            end=start + HISTORY_DAYS * DAY_MS,
             faults=Faults.every(0.0005),
             partitions=topics.PARTITIONS,
             step_ms=HOUR_MS,
