@@ -7,6 +7,7 @@ acknowledged after the commit, nothing is raised out of the loop, what is fatal 
 import asyncio
 import logging
 import os
+import ssl
 import tempfile
 import threading
 import time
@@ -240,6 +241,18 @@ class FenceTransport(driver.Transport):
     Consumer = FenceConsumer
 
 
+def _credentials(told: Mapping[str, str]) -> faust.SASLCredentials | None:
+    """What Faust is given of `AlertSettings.kafka_client`."""
+    if not told:
+        return None
+    return faust.SASLCredentials(
+        username=told["sasl_plain_username"],
+        password=told["sasl_plain_password"],
+        mechanism=told["sasl_mechanism"],
+        ssl_context=ssl.create_default_context(cafile=told["ssl_cafile"]),
+    )
+
+
 class App(faust.App):
     """The frame: process, consumer group, timers."""
 
@@ -247,6 +260,7 @@ class App(faust.App):
         super().__init__(
             settings.group,
             broker=[f"kafka://{server}" for server in settings.kafka.split(",")],
+            broker_credentials=_credentials(settings.kafka_client()),
             store="memory://",
             autodiscover=False,
             datadir=tempfile.gettempdir(),

@@ -29,7 +29,7 @@ from ingest.simulator import Claim as Said
 from ingest.simulator import Faults, section_of, stream
 from ingest.topics_admin import create_topics
 from ingest.world import Plant, plant_of
-from processors import migrate, targets
+from processors import entries, migrate, targets
 from processors.registry import publish, read_registry, store_news
 from processors.report import report_of, write
 from processors.report_rows import Span
@@ -87,9 +87,8 @@ def _run(say: Say) -> None:
     registry = _registry()
     with psycopg.connect(settings["WEIR_DATABASE_URL"], autocommit=True) as link:
         added = store_news(link, registry, author="demo", reason="the example province")
-        targets.load(
-            link, targets.read_targets(TARGETS), author="demo", reason="the example's targets"
-        )
+        asked = entries.read(TARGETS, targets.KIND.model)
+        entries.load(link, targets.KIND, asked, author="demo", reason="the example's targets")
     if added is None:
         message = "the example registry was not taken"
         raise RuntimeError(message)

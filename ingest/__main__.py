@@ -68,8 +68,10 @@ def _parser() -> argparse.ArgumentParser:
         _import_verb,
         _clock_verb,
         _topics_verb,
+        _access_verb,
         _mqtt_verb,
         _send_mqtt_verb,
+        _feedback_verb,
     ):
         add(verbs)
     return parser
@@ -435,6 +437,54 @@ def _topics(told: argparse.Namespace) -> int:
     return 0
 
 
+def _access_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "access",
+        "make the brokers know who may come in and do what, from the registry",
+        "python -m ingest access plan --folder access --mosquitto mosquitto\n"
+        "  python -m ingest access apply --folder access --mosquitto mosquitto"
+        " --reload 'systemctl reload mosquitto'\n"
+        "  python -m ingest access rotate --folder access 91510100SYN0000001 --overlap-days 7\n"
+        "  python -m ingest access show --folder access 91510100SYN0000001.2\n\n"
+        "plan   what apply would change; writes nothing\n"
+        "apply  users, passwords and rights at Kafka and Mosquitto; again changes nothing\n"
+        "rotate a second user with a new password; the first holds until the overlap is over.\n"
+        "       Then `apply`, once now and once after the overlap.\n"
+        "show   one user's password, to hand to the enterprise\n"
+        "status since when each password holds, and until when\n\n"
+        "As the administrator of Kafka: WEIR_KAFKA_USER=admin, or a broker that asks nobody.",
+        _access,
+    )
+    parser.add_argument("action", choices=["plan", "apply", "rotate", "show", "status"])
+    parser.add_argument("name", nargs="?", help="whose, for rotate and show")
+    parser.add_argument("--folder", type=Path, required=True, help="where passwords are kept")
+    parser.add_argument("--mosquitto", type=Path, help="folder of Mosquitto's passwords and acl")
+    parser.add_argument("--reload", default="", help="command that makes Mosquitto read them again")
+    parser.add_argument(
+        "--registry", type=Path, help="a registry file (else what was published to Kafka)"
+    )
+    parser.add_argument(
+        "--remove", action="store_true", help="also remove units that left (else they are named)"
+    )
+    parser.add_argument(
+        "--overlap-days", type=_positive, default=7, help="both passwords hold so long (7)"
+    )
+    parser.add_argument("--json", action="store_true", help="answer as JSON")
+
+
+def _access(told: argparse.Namespace) -> int:
+    from ingest import access_command
+
+    needs = {"rotate": "name", "show": "name", "plan": "mosquitto", "apply": "mosquitto"}
+    needed = needs.get(told.action)
+    if needed and getattr(told, needed) is None:
+        _say(f"access {told.action} needs {'a name' if needed == 'name' else '--mosquitto'}")
+        return USAGE
+    access_command.run(told)
+    return 0
+
+
 def _mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = _verb(
         verbs,
@@ -524,6 +574,7 @@ def _mqtt(told: argparse.Namespace) -> int:
 def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOptions":
     from ingest.coalesce import Limits
     from ingest.mqtt_gateway import Options
+    from ingest.tls import of_settings
     from schemas import topics
 
     host, port = _broker(settings)
@@ -533,6 +584,7 @@ def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOp
         port=port,
         user=settings.mqtt_user,
         password=password.get_secret_value() if password else None,
+        tls=of_settings(settings),
         client_id=told.client_id,
         share=told.share,
         filter=told.filter or topics.mqtt_readings("+"),
@@ -543,6 +595,70 @@ def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOp
         messages_in_flight=told.in_flight,
         octets_in_flight=told.in_flight_mib << 20,
     )
+
+
+def _feedback_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "feedback",
+        "pass what units are told of what they sent on to their MQTT topic, until SIGTERM",
+        "python -m processors feedback    from the database to Kafka\n"
+        "  python -m ingest feedback        from Kafka to energy/v1/{unit}/feedback\n"
+        "  python -m ingest feedback --schema > feedback.schema.json",
+        _feedback,
+    )
+    parser.add_argument(
+        "--client-id", default="weir-feedback-1", help="one a process (weir-feedback-1)"
+    )
+    parser.add_argument(
+        "--metrics-port", type=int, default=9471, help="/metrics, /healthz, /readyz; 0: a free one"
+    )
+    parser.add_argument("--schema", action="store_true", help="print the JSON Schema of feedback")
+
+
+def _feedback(told: argparse.Namespace) -> int:
+    from schemas.feedback import json_schema
+
+    if told.schema:
+        print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+        return 0
+    from prometheus_client import disable_created_metrics
+
+    from ingest import logs
+    from ingest.clock import stop_on_signals
+    from ingest.feedback import Options, Passer
+    from ingest.metrics import FeedbackMetrics, serve_pages
+    from ingest.tls import of_settings
+    from schemas import topics
+
+    logs.set_up()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    settings = Settings.read()
+    host, port = _broker(settings)
+    password = settings.mqtt_password
+    options = Options(
+        bootstrap=settings.kafka,
+        topic=settings.topic_prefix + topics.FEEDBACK,
+        group=settings.topic_prefix + topics.FEEDBACK_GROUP,
+        host=host,
+        port=port,
+        user=settings.mqtt_user,
+        password=password.get_secret_value() if password else None,
+        tls=of_settings(settings),
+        client_id=told.client_id,
+    )
+    stop = stop_on_signals()
+    metrics = FeedbackMetrics()
+    passer = Passer(options, metrics)
+    pages = serve_pages(
+        metrics.registry,
+        address="127.0.0.1",
+        port=told.metrics_port,
+        readiness=passer.readiness,
+    )
+    _say(f"metrics on http://127.0.0.1:{pages.server_port}/metrics")
+    passer.run(stop)
+    return 0
 
 
 def _send_mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -596,6 +712,7 @@ def _lines(name: str) -> Iterator[Iterable[str]]:
 
 def _sender_options() -> "SenderOptions":
     from ingest.mqtt_publisher import Options
+    from ingest.tls import of_settings
 
     settings = Settings.read()
     host, port = _broker(settings)
@@ -605,6 +722,7 @@ def _sender_options() -> "SenderOptions":
         port=port,
         user=settings.mqtt_user,
         password=password.get_secret_value() if password else None,
+        tls=of_settings(settings),
     )
 
 

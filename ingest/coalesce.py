@@ -56,6 +56,9 @@ class _Gathered(Generic[Token]):
     runs: list[list[Section | Unreadable]] = field(default_factory=list)
     open: dict[str, int] = field(default_factory=dict)
     """Unit → its last run, while that can still grow."""
+    ids: set[tuple[str, str]] = field(default_factory=set)
+    """(unit, message id) of what is gathered: one that comes again begins another run, so that a
+    reading's place among those of its message is its place in what was sent."""
     tokens: list[Token] = field(default_factory=list)
     readings: int = 0
     octets: int = 0
@@ -139,11 +142,21 @@ def octets_of(part: Section | Unreadable) -> int:
 
 def _append(waiting: "_Gathered[Token]", part: Section | Unreadable) -> None:
     run = waiting.open.get(part.unit)
-    if run is not None and _continues(waiting.runs[run][-1], part):
+    again = _comes_again(waiting.ids, part)
+    if run is not None and not again and _continues(waiting.runs[run][-1], part):
         waiting.runs[run].append(part)
         return
     waiting.open[part.unit] = len(waiting.runs)
     waiting.runs.append([part])
+
+
+def _comes_again(ids: set[tuple[str, str]], part: Section | Unreadable) -> bool:
+    """Whether a message's id is among them already; from now on it is."""
+    told = part.messages if isinstance(part, Section) else ()
+    keys = {(part.unit, message) for message in told if message}
+    again = not keys.isdisjoint(ids)
+    ids |= keys
+    return again
 
 
 def _continues(last: Section | Unreadable, part: Section | Unreadable) -> bool:

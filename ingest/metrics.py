@@ -124,6 +124,26 @@ class GatewayMetrics:
                 self.refused.labels(item.reason).inc()
 
 
+class FeedbackMetrics:
+    """Of `python -m ingest feedback`."""
+
+    def __init__(self) -> None:
+        """Every series exists from the start."""
+        self.registry = CollectorRegistry()
+        self.passed = self._counter("passed", "Messages that the broker acknowledged.")
+        self.unheard = self._counter(
+            "unheard",
+            "Of these, those that nobody listened to. A session (clean start false) keeps them.",
+        )
+        self.refused = self._counter(
+            "refused", "Messages that the broker refused. Rising: look at its access list."
+        )
+        self.nobodys = self._counter("nobodys", "Messages without a unit; passed over.")
+
+    def _counter(self, name: str, help_text: str) -> Counter:
+        return Counter(f"weir_feedback_mqtt_{name}", help_text, registry=self.registry)
+
+
 def serve_pages(
     registry: CollectorRegistry,
     *,

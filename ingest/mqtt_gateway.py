@@ -11,7 +11,6 @@ door, of its own: a session without its gateway still gets its share, and keeps 
 
 import logging
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -35,8 +34,10 @@ from ingest.coalesce import Coalescer, Limits, Numbering, Ready, octets_of
 from ingest.metrics import GatewayMetrics
 from ingest.payload import decode, unreadable
 from ingest.publisher import key_of
+from ingest.tls import Tls
 from schemas import topics
 from schemas.reading import Refusal
+from schemas.registry import is_unit
 from schemas.section import Record, Section, Unreadable
 from schemas.wire import encode
 
@@ -62,7 +63,6 @@ _DRAIN_S = 30.0
 _SETTLE_S = 5.0
 _RECEIPTS_AT_ONCE = 500
 
-is_unit = re.compile(r"[0-9A-Z]{18}").fullmatch
 Part = Section | Unreadable
 
 
@@ -74,6 +74,7 @@ class Options:
     port: int
     user: str | None = None
     password: str | None = field(default=None, repr=False)
+    tls: Tls | None = None
     client_id: str = "weir-mqtt-1"
     """Stable: the broker keeps its session by it. Also the door of its records."""
     share: str = "weir"
@@ -278,6 +279,8 @@ class Gateway:
             manual_ack=True,
         )
         client.username_pw_set(self.options.user, self.options.password)
+        if self.options.tls:
+            client.tls_set_context(self.options.tls.context())
         client.reconnect_delay_set(1, 5)
         client.max_inflight_messages_set(_RECEIPTS_AT_ONCE)
         client.on_connect = self._on_connect

@@ -18,6 +18,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.complaint import ComplaintError
 from ingest.payload import decode
+from ingest.tls import Tls
 from schemas import topics
 from schemas.reading import Receipt
 from schemas.registry import STATEMENTS
@@ -57,6 +58,7 @@ class Options:
     port: int
     user: str | None = None
     password: str | None = field(default=None, repr=False)
+    tls: Tls | None = None
     client_id: str = ""
     in_flight: int = 1_000
     """Messages sent and not yet receipted."""
@@ -221,6 +223,8 @@ class Sender:
             CallbackAPIVersion.VERSION2, client_id=options.client_id, protocol=mqtt.MQTTv5
         )
         self._client.username_pw_set(options.user, options.password)
+        if options.tls:
+            self._client.tls_set_context(options.tls.context())
         self._client.max_inflight_messages_set(min(options.in_flight, 1_000))
         self._client.reconnect_delay_set(1, 5)
         self._client.on_connect = self._on_connect

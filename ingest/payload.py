@@ -385,7 +385,9 @@ def _section(table: _Table, unit: str, received_at: int, message_id: str) -> Sec
         sent_at=NEVER if empty else collapsed(sent_at),
         flags=0 if empty else collapsed(flags),
         messages=(message_id,),
-        refused=tuple(Refused(i, str(bad[i]), _original(table.original(i))) for i in sorted(bad)),
+        refused=tuple(
+            Refused(i, str(bad[i]), _original(table.original(i)), message_id) for i in sorted(bad)
+        ),
     )
 
 

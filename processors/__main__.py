@@ -57,14 +57,17 @@ _WITH_VERBS = {
     "retention": "what is old and not needed: plan, apply; hold, lift, holds",
     "aggregator": "sum regions and industries hour by hour from what units told",
     "targets": "targets of regions and industries: check, diff, load",
+    "roles": "who may see what in the database: plan, apply; log of exports and acts",
+    "deductions": "feedstock and non-fossil energy that is deducted, by evidence: check, diff, load, show",
     "report": "a page, a workbook or CSV of where a unit or region stands",
     "barometer": "levels of regions and industries in double control, and what moved them",
     "packs": "coefficients, factors and limits: check, list, compare, examples",
+    "feedback": "send units what was refused of what they sent, within seconds",
     "landing": "where a unit's year lands, and its headroom: show; backtest",
 }
 """Modules with a command line of their own, loaded when they are named."""
 
-_NAMED_OTHERWISE = {"landing": "landing_command"}
+_NAMED_OTHERWISE = {"landing": "landing_command", "feedback": "feedback_service"}
 """Where the verb's own name is that of the pure module."""
 
 

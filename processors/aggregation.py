@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple, cast
 import orjson
 
 from schemas.calendar import HOUR_MS, window_end, window_start
+from schemas.deductions import CARRIERS
 from schemas.double_control import NOTHING, Amount
 from schemas.regions import Counts, Sum, Window
 from schemas.scale import LARGEST
@@ -52,6 +53,10 @@ class Telling(NamedTuple):
     share: int
     energy: Amount
     co2: Amount
+    configuration: int = 0
+    """Under which it was told."""
+    natives: tuple[Amount, ...] = ()
+    """What can be deducted from, in its own unit of measure: electricity (kWh), raw coal (t); empty where it is not known."""
 
 
 Told = Mapping[str, Telling]
@@ -116,6 +121,8 @@ def _telling(told: Mapping[str, object], window: Mapping[str, object]) -> Tellin
         share=0 if energy is None else energy["share_measured"] or 0,
         energy=_amount(energy),
         co2=_amount(figures.get("co2")),
+        configuration=cast("int", told["configuration"]),
+        natives=tuple(_amount(figures.get(carrier)) for carrier in CARRIERS),
     )
 
 

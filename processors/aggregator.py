@@ -23,7 +23,7 @@ from processors.migrate import MigrationError, database_url
 from processors.region_store import AwayError, Message, RegionStore, TablesError
 from processors.stop_at import StopAt
 from schemas import topics
-from schemas.settings import Settings, SettingsError
+from schemas.settings import Settings, SettingsError, kafka_client
 
 logger = logging.getLogger(__name__)
 
@@ -188,7 +188,10 @@ class Aggregator:
     def _send(self, messages: Sequence[Message]) -> None:
         if self._producer is None:
             self._producer = KafkaProducer(
-                bootstrap_servers=self._bootstrap.split(","), acks="all", linger_ms=5
+                bootstrap_servers=self._bootstrap.split(","),
+                **kafka_client(),
+                acks="all",
+                linger_ms=5,
             )
         sent = []
         for one in messages:

@@ -15,6 +15,7 @@ import numpy as np
 from processors import restatement, revision, totals
 from processors import rows as row_making
 from processors.claims import ACCEPTED, REJECTED, Arrival, Group, merge
+from processors.feedback import Gathering
 from processors.gaps import change_gaps
 from processors.ports import (
     ACCOUNT_CLASSES,
@@ -60,6 +61,7 @@ from processors.windows import (
 )
 from schemas.calendar import DAY_MS, HOUR_MS, OFFSET_MS, business_day
 from schemas.factors import FactorPack
+from schemas.feedback import UNKNOWN_UNIT
 from schemas.registry import UNIT_OF_MEASURE, Configuration, Unit
 from schemas.section import (
     WITHDRAWN,
@@ -104,6 +106,7 @@ class _Outcome:
     ticks: list[tuple[int, int, int, int, str]] = field(default_factory=list)
     controls: list[tuple[int, int, str]] = field(default_factory=list)
     entries: list[EntryRow] = field(default_factory=list)
+    feedback: Gathering = field(default_factory=Gathering)
     parts: dict[tuple[int, int], int] = field(default_factory=dict)
 
 
@@ -412,6 +415,7 @@ class Engine:
             if u is None or self.state.partition[u] != place[0]:
                 position += len(part.ticks)
                 row_making.unknown_unit(place, part, outcome.refused, outcome.parts)
+                outcome.feedback.whole(place, part, UNKNOWN_UNIT)
                 outcome.account[part.unit, _received_on(part)][REJECTED] += len(part)
                 continue
             if self.state.live[u]:
@@ -460,10 +464,12 @@ class Engine:
     def _unreadable(self, place: tuple[int, int], part: Unreadable, outcome: _Outcome) -> None:
         row = row_making.unreadable(place, part, outcome.parts)
         outcome.refused.append(row)
+        outcome.feedback.unreadable(place, part)
         outcome.account[part.unit, _received_on(part)][ACCOUNT_CLASSES.index("unreadable")] += 1
 
     def _refused(self, place: tuple[int, int], part: Section, outcome: _Outcome) -> None:
         if part.refused:
+            outcome.feedback.at_the_door(place, part)
             outcome.refused.extend(row_making.refused(place, part, outcome.parts))
             outcome.account[part.unit, _received_on(part)][REJECTED] += len(part.refused)
 
@@ -503,6 +509,7 @@ class Engine:
             outcome.rejections,
             outcome.parts,
         )
+        outcome.feedback.rejected(chunk.sections, code, but=chunk.points)
         self._count(chunk, lengths, classes, outcome)
 
     def _columns(self, chunk: _Chunk) -> tuple[Readings, Ints]:
@@ -712,6 +719,7 @@ class Engine:
             states=tuple(state.export(sorted(outcome.told.units))),
             account={key: tuple(counts) for key, counts in outcome.account.items()},
             outbox=numbered(outcome.told.outbox),
+            feedback=outcome.feedback.rows(state.generation),
             ticks=tuple(outcome.ticks),
             controls=tuple(outcome.controls),
             entries=tuple(outcome.entries),

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from processors.narrow import NarrowForm
 from processors.ports import Claim, HourSpan, Ints, Span
 from schemas.calendar import DAY_MS, OFFSET_MS
 from schemas.section import DECLARED, WITHDRAWN
@@ -66,6 +67,14 @@ class RecordRow(NamedTuple):
     at: Ints
     value: Ints
     sent_at: Ints
+
+    @classmethod
+    def of(cls, columns: Sequence[Any]) -> "RecordRow":
+        """A row of statements.RECORDS or REJECTIONS."""
+        wide = cls._make(columns[: len(cls._fields)])
+        narrow = NarrowForm(*columns[len(cls._fields) :])
+        at, value, sent_at = narrow.widened(wide.at, wide.value, wide.sent_at)
+        return wide._replace(at=at, value=value, sent_at=sent_at)
 
     def key(self) -> tuple[int, ...]:
         """Primary key, and which of the two tables."""

@@ -7,6 +7,7 @@ from processors.engine import Engine
 from processors.ports import (
     ACCOUNT_CLASSES,
     Claim,
+    FeedbackRow,
     Fetched,
     Gap,
     GapSpan,
@@ -48,6 +49,7 @@ class MemoryStore:
         self.states: dict[str, UnitState] = {}
         self.account: dict[tuple[str, str], tuple[int, ...]] = {}
         self.outbox: list[OutboxRow] = []
+        self.feedback: list[FeedbackRow] = []
         self.readings: list[ReadingRow] = []
         self.rejections: list[ReadingRow] = []
         self.refused: list[RefusedRow] = []
@@ -109,6 +111,7 @@ class MemoryStore:
             old = self.account.get(key, (0,) * len(ACCOUNT_CLASSES))
             self.account[key] = tuple(a + b for a, b in zip(old, counts, strict=True))
         self.outbox.extend(step.outbox)
+        self.feedback.extend(step.feedback)
         self.ticks.extend(step.ticks)
 
     def _write_readings(self, step: Step) -> None:

@@ -110,6 +110,14 @@ _OLD: dict[str, tuple[tuple[str, sql.Composable], ...]] = {
                   AND (r."offset", r.position, r.number) <= (p.outbox_offset, p.outbox_position, p.outbox_number)
                 LIMIT %(limit)s)"""),
         ),
+        (
+            "feedback",
+            _OLD_HERE
+            + sql.SQL(""", gone AS (
+                SELECT r.ctid FROM feedback r JOIN old o USING (generation, partition) JOIN feedback_sent s USING (generation, partition)
+                WHERE r."offset" < o.below AND (r."offset", r.number) <= (s."offset", s.number)
+                LIMIT %(limit)s)"""),
+        ),
     ),
     "hours": (
         (

@@ -5,7 +5,7 @@ is laid out by one numpy call, and a row takes its slices of it.
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import accumulate, pairwise
 
@@ -14,14 +14,12 @@ import numpy.typing as npt
 
 from processors.ports import Ints, ReadingRow
 
-_BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_END = b"\xff\xff"
-EMPTY_COPY = len(_BEGIN + _END)
-"""Length of a COPY without rows."""
-_DATE_EPOCH = 10_957
+COPY_BEGIN = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+COPY_END = b"\xff\xff"
+DATE_EPOCH = 10_957
 """Days from 1970-01-01 to PostgreSQL's day 0, 2000-01-01."""
 
-_OIDS = {"bytea": 17, "bigint": 20, "smallint": 21, "integer": 23, "text": 25, "date": 1082}
+OIDS = {"bytea": 17, "bigint": 20, "smallint": 21, "integer": 23, "text": 25, "date": 1082}
 _ELEMENTS = {
     name: np.dtype([("size", ">i4"), ("value", kind)])
     for name, kind in (("smallint", ">i2"), ("integer", ">i4"), ("bigint", ">i8"), ("date", ">i4"))
@@ -32,7 +30,6 @@ _ARRAY = struct.Struct("!iiiii")
 """Dimensions, null flag, element's oid, length, lower bound."""
 _ARRAY_FIELD = struct.Struct("!i" + _ARRAY.format[1:])
 _SIZE = struct.Struct("!i")
-_READING_COLUMNS = 18
 _REJECTION_COLUMNS = 21
 _SCALARS = struct.Struct(
     "!h" + "ii" * 2 + "iq" + "ii" * 2 + "iq" + "ii" + "iq" * 2 + "ihihiiih" + "i"
@@ -116,7 +113,7 @@ def byteas(values: Sequence[bytes]) -> ByteaArray:
 
 def dates(days: Sequence[int]) -> DateArray:
     """A `date[]` parameter of days since 1970-01-01."""
-    return DateArray(_numbers([day - _DATE_EPOCH for day in days], "date"))
+    return DateArray(_numbers([day - DATE_EPOCH for day in days], "date"))
 
 
 def date_text(day: int) -> str:
@@ -131,24 +128,21 @@ def numbers_in(data: bytes, kind: str) -> Ints:
     return np.frombuffer(data, _ELEMENTS[kind], offset=_ARRAY.size)["value"].astype(np.int64)
 
 
-def copy_of_records(rows: Sequence[ReadingRow], ids: dict[str, int], generation: int) -> bytes:
-    """What `COPY reading_record FROM STDIN (FORMAT binary)` reads, columns in the table's order."""
-    return b"".join([_BEGIN, *_records(rows, ids, generation, _READING_COLUMNS), _END])
-
-
-def copy_of_rejections(rows: Sequence[ReadingRow], ids: dict[str, int], generation: int) -> bytes:
-    """The same for `rejection_record`: a reason, names and a unit of measure follow."""
-    pieces = [_BEGIN]
-    records = _records(rows, ids, generation, _REJECTION_COLUMNS)
+def copy_of_rejections(
+    rows: Sequence[ReadingRow], ids: Mapping[str, int], generation: int
+) -> bytes:
+    """What `COPY rejection_record FROM STDIN (FORMAT binary)` reads: those of whole columns, then a reason, names and a unit of measure."""
+    pieces = [COPY_BEGIN]
+    records = _records(rows, ids, generation)
     for row, record in zip(rows, records, strict=True):
         names = _array_of([name.encode() for name in row.names], "text")
         measure = _field(row.unit_of_measure.encode())
         pieces += [record, _field(row.reason.encode()), _field(names), measure]
-    return b"".join([*pieces, _END])
+    return b"".join([*pieces, COPY_END])
 
 
 def _records(
-    rows: Sequence[ReadingRow], ids: dict[str, int], generation: int, columns: int
+    rows: Sequence[ReadingRow], ids: Mapping[str, int], generation: int
 ) -> Iterable[bytes]:
     """Every row's fields up to `sent_at`."""
     if not rows:
@@ -162,8 +156,8 @@ def _records(
     for row, *arrays in zip(rows, point, at, value, _sent_at(rows), strict=True):
         message = row.message.encode()
         head = _SCALARS.pack(
-            columns,
-            *(4, ids[row.unit], 4, row.day - _DATE_EPOCH, 8, row.first_at),
+            _REJECTION_COLUMNS,
+            *(4, ids[row.unit], 4, row.day - DATE_EPOCH, 8, row.first_at),
             *(4, generation, 4, row.partition, 8, row.offset, 4, row.part),
             *(8, row.last_at, 8, row.received_at, 2, row.statement, 2, row.rank),
             *(4, row.revision, 2, row.flags, len(message)),
@@ -186,7 +180,7 @@ def _fields(
 ) -> list[bytes]:
     """The column cut into one array field a row, its size before it."""
     elements = _elements(column, kind)
-    oid, width = _OIDS[kind], _ELEMENTS[kind].itemsize
+    oid, width = OIDS[kind], _ELEMENTS[kind].itemsize
     return [
         _ARRAY_FIELD.pack(_ARRAY.size + (end - start) * width, 1, 0, oid, end - start, 1)
         + elements[start * width : end * width]
@@ -202,14 +196,14 @@ def _elements(column: Numbers, kind: str) -> bytes:
 
 
 def _numbers(values: Numbers, kind: str) -> bytes:
-    return _ARRAY.pack(1, 0, _OIDS[kind], len(values), 1) + _elements(values, kind)
+    return _ARRAY.pack(1, 0, OIDS[kind], len(values), 1) + _elements(values, kind)
 
 
 def _array_of(values: Sequence[bytes], kind: str) -> bytes:
     fields = [_field(value) for value in values]
     if not fields:
-        return _ARRAY.pack(0, 0, _OIDS[kind], 0, 0)[:12]
-    return b"".join([_ARRAY.pack(1, 0, _OIDS[kind], len(fields), 1), *fields])
+        return _ARRAY.pack(0, 0, OIDS[kind], 0, 0)[:12]
+    return b"".join([_ARRAY.pack(1, 0, OIDS[kind], len(fields), 1), *fields])
 
 
 def _field(value: bytes) -> bytes:

@@ -255,6 +255,16 @@ class OutboxRow(NamedTuple):
     payload: bytes
 
 
+class FeedbackRow(NamedTuple):
+    """What a unit hears of what was refused in a record: the JSON of `feedback.Refused`, in the order of (offset, number)."""
+
+    partition: int
+    offset: int
+    number: int
+    unit: str
+    payload: bytes
+
+
 class UnitState(NamedTuple):
     """A unit's state after the step. `ends` is per point (in order of point numbers) the end of what is covered."""
 
@@ -300,6 +310,7 @@ class Step:
     account: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
     """(unit, business day of received_at) → what to add to each of ACCOUNT_CLASSES."""
     outbox: tuple[OutboxRow, ...] = ()
+    feedback: tuple[FeedbackRow, ...] = ()
     ticks: tuple[tuple[int, int, int, int, str], ...] = ()
     """(partition, offset, position, instant, unit or empty)."""
     controls: tuple[tuple[int, int, str], ...] = ()

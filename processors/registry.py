@@ -37,7 +37,7 @@ from schemas.registry import (
 )
 from schemas.scale import scaled
 from schemas.section import ApplyConfiguration, Record
-from schemas.settings import Settings, SettingsError
+from schemas.settings import Settings, SettingsError, kafka_client
 from schemas.topics import CONFIG, PARTITIONS, READINGS, of_generation
 from schemas.wire import configuration_line, encode
 
@@ -379,6 +379,19 @@ def stored_factors(link: Link) -> FactorPack | None:
     return FactorPack(rows[0][0], tuple(Entry.model_validate(body) for _, body in rows))
 
 
+def factors_under(link: Link, version: int) -> FactorPack | None:
+    """The pack that a configuration converts by: of the last one up to it that brought one, else the first."""
+    row = link.execute(
+        """SELECT factors FROM configuration WHERE version <= %s AND factors IS NOT NULL
+        ORDER BY version DESC LIMIT 1""",
+        (version,),
+    ).fetchone()
+    if row is None:
+        return stored_factors(link)
+    brought = FactorsInForce.model_validate(row[0])
+    return FactorPack(brought.version, brought.entries)
+
+
 # ---- The log
 
 
@@ -408,7 +421,10 @@ def _publish(configuration: Configuration, brokers: str, log: tuple[str, int, in
 
     prefix, partitions, generation = log
     producer = KafkaProducer(
-        bootstrap_servers=brokers.split(","), acks="all", bootstrap_timeout_ms=_BOOTSTRAP_MS
+        bootstrap_servers=brokers.split(","),
+        **kafka_client(),
+        acks="all",
+        bootstrap_timeout_ms=_BOOTSTRAP_MS,
     )
     version = configuration.version
     readings = prefix + of_generation(READINGS, generation)

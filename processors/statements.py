@@ -73,7 +73,8 @@ WHERE u.code = %s ORDER BY w.kind, w.starts"""
 
 RECORDS = """
 SELECT r.unit, r.day - date '1970-01-01', r.first_at, r.generation, r.partition, r."offset", r.part,
-       r.statement, r.rank, r.revision, r.flags, false, r.point, r.at, r.value, r.sent_at
+       r.statement, r.rank, r.revision, r.flags, false, r.point, r.at, r.value, r.sent_at, r.sent,
+       r.at_times, r.value_from, r.value_times, r.narrow_at, r.narrow_value
 FROM unnest(%s, %s, %s, %s) AS s (unit, day, from_at, to_at)
 JOIN reading_record r ON r.unit = s.unit AND r.day = s.day
   AND r.first_at < s.to_at AND r.last_at >= s.from_at
@@ -87,7 +88,8 @@ JOIN rejection_record r ON r.unit = s.unit AND r.day = s.day
 WHERE r.day = ANY(%s) AND r.reason = 'faster than rated'"""
 LONG_RECORDS = """
 SELECT r.unit, r.day - date '1970-01-01', r.first_at, r.generation, r.partition, r."offset", r.part,
-       r.statement, r.rank, r.revision, r.flags, false, r.point, r.at, r.value, r.sent_at
+       r.statement, r.rank, r.revision, r.flags, false, r.point, r.at, r.value, r.sent_at, r.sent,
+       r.at_times, r.value_from, r.value_times, r.narrow_at, r.narrow_value
 FROM unnest(%s, %s, %s, %s, %s) AS s (unit, first_day, last_day, from_at, to_at)
 JOIN reading_record r ON r.unit = s.unit AND r.day BETWEEN s.first_day AND s.last_day
   AND r.first_at < s.to_at AND r.last_at >= s.from_at
@@ -105,7 +107,8 @@ SELECT DISTINCT day - date '1970-01-01' FROM (
 ORDER BY 1"""
 ROWS_OF_DAY = """
 SELECT %(code)s, day - date '1970-01-01', first_at, last_at, partition, "offset", part, received_at, statement, rank,
-       revision, flags, message, sent_at, point, at, value, '', '{}'::text[], ''
+       revision, flags, message, sent_at, point, at, value, '', '{}'::text[], '', sent, at_times, value_from,
+       value_times, narrow_at, narrow_value
 FROM reading_record WHERE unit = %(unit)s AND day = %(day)s::date ORDER BY generation, "offset", part"""
 REJECTED_OF_DAY = """
 SELECT %(code)s, day - date '1970-01-01', first_at, last_at, partition, "offset", part, received_at, statement, rank,
@@ -140,16 +143,20 @@ SELECT h.unit, h.quantity::text, h.hour, h.best, h.unknown_best, h.unknown_high,
 FROM unnest(%s, %s, %s) AS s (unit, from_hour, to_hour)
 JOIN hour h ON h.unit = s.unit AND h.hour >= s.from_hour AND h.hour < s.to_hour"""
 GAPS = """
-SELECT DISTINCT g.unit, g.point, g.starts, g.ends, g.kind::text, g.low, g.high, g.from_register, g.to_register
-FROM unnest(%s, %s, %s, %s) AS s (unit, point, from_at, to_at)
-JOIN point p ON p.unit = s.unit AND (p.number = s.point OR s.point = -1)
-JOIN gap g ON g.unit = p.unit AND g.point = p.number
+WITH s AS (SELECT * FROM unnest(%s, %s, %s, %s) AS s (unit, point, from_at, to_at))
+SELECT g.unit, g.point, g.starts, g.ends, g.kind::text, g.low, g.high, g.from_register, g.to_register, g.parts, g.total
+FROM s JOIN point p ON p.unit = s.unit AND (p.number = s.point OR s.point = -1)
+JOIN gap g ON g.unit = p.unit AND g.point = p.number AND g.parts IS NULL
   AND g.starts <= s.to_at AND g.ends >= s.from_at
   AND g.starts >= coalesce(
       (SELECT max(b.starts) FROM gap b
-       WHERE b.unit = p.unit AND b.point = p.number AND b.starts < s.from_at), s.from_at)
-ORDER BY g.unit, g.point, g.starts"""
-"""A point's gaps do not overlap: of those that begin before the span only the last can reach it."""
+       WHERE b.unit = p.unit AND b.point = p.number AND b.starts < s.from_at AND b.parts IS NULL), s.from_at)
+UNION
+SELECT g.unit, g.point, g.starts, g.ends, g.kind::text, g.low, g.high, g.from_register, g.to_register, g.parts, g.total
+FROM s JOIN gap g ON g.unit = s.unit AND (g.point = s.point OR s.point = -1) AND g.parts IS NOT NULL
+  AND g.starts <= s.to_at AND g.ends >= s.from_at
+ORDER BY unit, point, starts"""
+"""Of the gaps of a point that are not bounded none overlap: of those that begin before the span only the last can reach it."""
 
 # ---- The outbox
 
@@ -170,7 +177,8 @@ WHERE generation = %s AND partition = %s AND epoch = %s"""
 
 COPY_READINGS = """
 COPY reading_record (unit, day, first_at, generation, partition, "offset", part, last_at, received_at,
-  statement, rank, revision, flags, message, point, at, value, sent_at) FROM STDIN (FORMAT binary)"""
+  statement, rank, revision, flags, message, point, at, value, sent_at, sent, at_times, value_from,
+  value_times, narrow_at, narrow_value) FROM STDIN (FORMAT binary)"""
 COPY_REJECTIONS = """
 COPY rejection_record (unit, day, first_at, generation, partition, "offset", part, last_at, received_at,
   statement, rank, revision, flags, message, point, at, value, sent_at, reason, names, unit_of_measure)
@@ -178,58 +186,74 @@ FROM STDIN (FORMAT binary)"""
 _STEP = """
 INSERT INTO step (generation, partitions, firsts, nexts, readings, rejections, holes, engine)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"""
+# MERGE where rows change: unlike ON CONFLICT it locks no row before it updates it, which PostgreSQL would
+# log. Only the partition's owner writes these rows, so nobody inserts one in between.
 _STATES = """
-INSERT INTO unit_state (unit, partition, last_tick, live, ends, blob)
-SELECT s.unit, s.partition, nullif(s.last_tick, -4611686018427387904), s.live = 1, (%s)[s.first:s.last], s.blob
-FROM unnest(%s, %s, %s, %s, %s, %s, %s) AS s (unit, partition, last_tick, live, first, last, blob)
-ON CONFLICT (unit) DO UPDATE SET partition = excluded.partition, last_tick = excluded.last_tick,
-  live = excluded.live, ends = excluded.ends, blob = excluded.blob"""
+MERGE INTO unit_state t
+USING (SELECT s.unit, s.partition, nullif(s.last_tick, -4611686018427387904) AS last_tick, s.live = 1 AS live,
+              (%s)[s.first:s.last] AS ends, s.blob
+       FROM unnest(%s, %s, %s, %s, %s, %s, %s) AS s (unit, partition, last_tick, live, first, last, blob)) AS s
+ON t.unit = s.unit
+WHEN MATCHED THEN UPDATE SET partition = s.partition, last_tick = s.last_tick, live = s.live, ends = s.ends, blob = s.blob
+WHEN NOT MATCHED THEN INSERT (unit, partition, last_tick, live, ends, blob)
+  VALUES (s.unit, s.partition, s.last_tick, s.live, s.ends, s.blob)"""
 _HOURS = """
-INSERT INTO hour (unit, hour, quantity, best, unknown_best, unknown_high, measured_ms, inexact,
+MERGE INTO hour t
+USING (SELECT s.unit, s.hour, s.quantity::quantity AS quantity, best, unknown_best, unknown_high, measured_ms, inexact,
+              before_low, before_high, after_low, after_high, fingerprint
+       FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS s (unit, hour, quantity, best,
+         unknown_best, unknown_high, measured_ms, inexact, before_low, before_high, after_low, after_high,
+         fingerprint)) AS s
+ON t.unit = s.unit AND t.hour = s.hour AND t.quantity = s.quantity
+WHEN MATCHED THEN UPDATE SET best = s.best, unknown_best = s.unknown_best, unknown_high = s.unknown_high,
+  measured_ms = s.measured_ms, inexact = s.inexact, before_low = s.before_low, before_high = s.before_high,
+  after_low = s.after_low, after_high = s.after_high, fingerprint = s.fingerprint
+WHEN NOT MATCHED THEN INSERT (unit, hour, quantity, best, unknown_best, unknown_high, measured_ms, inexact,
   before_low, before_high, after_low, after_high, fingerprint)
-SELECT unit, hour, quantity::quantity, best, unknown_best, unknown_high, measured_ms, inexact,
-  before_low, before_high, after_low, after_high, fingerprint
-FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) AS s (unit, hour, quantity, best,
-  unknown_best, unknown_high, measured_ms, inexact, before_low, before_high, after_low, after_high,
-  fingerprint)
-ON CONFLICT (unit, hour, quantity) DO UPDATE SET best = excluded.best,
-  unknown_best = excluded.unknown_best, unknown_high = excluded.unknown_high,
-  measured_ms = excluded.measured_ms, inexact = excluded.inexact, before_low = excluded.before_low,
-  before_high = excluded.before_high, after_low = excluded.after_low, after_high = excluded.after_high,
-  fingerprint = excluded.fingerprint"""
+  VALUES (s.unit, s.hour, s.quantity, s.best, s.unknown_best, s.unknown_high, s.measured_ms, s.inexact,
+  s.before_low, s.before_high, s.after_low, s.after_high, s.fingerprint)"""
 _GAPS_ENDED = """
 DELETE FROM gap USING unnest(%s, %s, %s) AS s (unit, point, starts)
 WHERE gap.unit = s.unit AND gap.point = s.point AND gap.starts = s.starts"""
 _GAPS = """
-INSERT INTO gap (unit, point, starts, ends, kind, low, high, from_register, to_register)
+INSERT INTO gap (unit, point, starts, ends, kind, low, high, from_register, to_register, parts, total)
 SELECT unit, point, starts, ends, kind::gap_kind, low, high,
-  nullif(from_register, -4611686018427387904), nullif(to_register, -4611686018427387904)
-FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s)
-  AS s (unit, point, starts, ends, kind, low, high, from_register, to_register)
+  nullif(from_register, -4611686018427387904), nullif(to_register, -4611686018427387904),
+  nullif(parts, '')::bigint[], nullif(total, -4611686018427387904)
+FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+  AS s (unit, point, starts, ends, kind, low, high, from_register, to_register, parts, total)
 ON CONFLICT (unit, point, starts) DO UPDATE SET ends = excluded.ends, kind = excluded.kind,
   low = excluded.low, high = excluded.high, from_register = excluded.from_register,
-  to_register = excluded.to_register"""
+  to_register = excluded.to_register, parts = excluded.parts, total = excluded.total"""
 _WINDOWS = """
-INSERT INTO unit_window (unit, kind, starts, ends, as_of, "offset", position, judged)
-SELECT unit, kind, starts, ends, as_of, "offset", position, judged::jsonb
-FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s)
-  AS s (unit, kind, starts, ends, as_of, "offset", position, judged)
-ON CONFLICT (unit, kind, starts) DO UPDATE SET ends = excluded.ends, as_of = excluded.as_of,
-  "offset" = excluded."offset", position = excluded.position, judged = excluded.judged"""
+MERGE INTO unit_window t
+USING (SELECT unit, kind, starts, ends, as_of, "offset", position, judged::jsonb AS judged
+       FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s)
+         AS s (unit, kind, starts, ends, as_of, "offset", position, judged)) AS s
+ON t.unit = s.unit AND t.kind = s.kind AND t.starts = s.starts
+WHEN MATCHED THEN UPDATE SET ends = s.ends, as_of = s.as_of, "offset" = s."offset", position = s.position, judged = s.judged
+WHEN NOT MATCHED THEN INSERT (unit, kind, starts, ends, as_of, "offset", position, judged)
+  VALUES (s.unit, s.kind, s.starts, s.ends, s.as_of, s."offset", s.position, s.judged)"""
 _ACCOUNT = """
-INSERT INTO account AS a (unit, day, accepted, repeated, superseded, rejected, unreadable)
-SELECT unit, day::date, accepted, repeated, superseded, rejected, unreadable
-FROM unnest(%s, %s, %s, %s, %s, %s, %s)
-  AS s (unit, day, accepted, repeated, superseded, rejected, unreadable)
-ON CONFLICT (unit, day) DO UPDATE SET accepted = a.accepted + excluded.accepted,
-  repeated = a.repeated + excluded.repeated, superseded = a.superseded + excluded.superseded,
-  rejected = a.rejected + excluded.rejected, unreadable = a.unreadable + excluded.unreadable"""
+MERGE INTO account t
+USING (SELECT unit, day::date AS day, accepted, repeated, superseded, rejected, unreadable
+       FROM unnest(%s, %s, %s, %s, %s, %s, %s)
+         AS s (unit, day, accepted, repeated, superseded, rejected, unreadable)) AS s
+ON t.unit = s.unit AND t.day = s.day
+WHEN MATCHED THEN UPDATE SET accepted = t.accepted + s.accepted, repeated = t.repeated + s.repeated,
+  superseded = t.superseded + s.superseded, rejected = t.rejected + s.rejected,
+  unreadable = t.unreadable + s.unreadable
+WHEN NOT MATCHED THEN INSERT (unit, day, accepted, repeated, superseded, rejected, unreadable)
+  VALUES (s.unit, s.day, s.accepted, s.repeated, s.superseded, s.rejected, s.unreadable)"""
 _REFUSED = """
 INSERT INTO refused (generation, partition, "offset", part, unit, received_at, kind, reason, original, length, sha256)
 SELECT %s, * FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
 _OUTBOX = """
 INSERT INTO outbox (generation, partition, "offset", position, number, key, payload)
 SELECT %s, * FROM unnest(%s, %s, %s, %s, %s, %s)"""
+_FEEDBACK = """
+INSERT INTO feedback (generation, partition, "offset", number, unit, payload)
+SELECT %s, * FROM unnest(%s, %s, %s, %s, %s)"""
 _TICKS = """
 INSERT INTO tick (generation, partition, "offset", position, at, unit)
 SELECT %s, * FROM unnest(%s, %s, %s, %s, %s)"""
@@ -330,6 +354,8 @@ def _told(step: Step, ids: Mapping[str, int], generation: int) -> Iterator[State
         yield _refused(step, generation)
     if step.outbox:
         yield _outbox(step, generation)
+    if step.feedback:
+        yield _feedback(step, generation)
     if step.ticks:
         yield _ticks(step, ids, generation)
     if step.controls:
@@ -396,7 +422,15 @@ def _gaps(step: Step, ids: Mapping[str, int]) -> Statement:
         bigints([gap.high for gap in gaps]),
         bigints([NEVER if gap.from_register is None else gap.from_register for gap in gaps]),
         bigints([NEVER if gap.to_register is None else gap.to_register for gap in gaps]),
+        texts([f"{{{','.join(map(str, gap.parts))}}}" if gap.parts else "" for gap in gaps]),
+        bigints([NEVER if gap.total is None else gap.total for gap in gaps]),
     )
+
+
+def gap_of(unit: str, row: Sequence[object]) -> Gap:
+    """A gap from its row, without the unit's number."""
+    *rest, parts, total = row
+    return Gap(unit, *rest, tuple(parts or ()), total)  # type: ignore[arg-type,call-overload]
 
 
 def _gap_key(gaps: Sequence[Gap], ids: Mapping[str, int]) -> tuple[Param, ...]:
@@ -457,6 +491,18 @@ def _outbox(step: Step, generation: int) -> Statement:
         integers([row.number for row in rows]),
         texts([row.key for row in rows]),
         byteas([row.payload for row in rows]),
+    )
+
+
+def _feedback(step: Step, generation: int) -> Statement:
+    partition, offset, number, unit, payload = zip(*step.feedback, strict=True)
+    return _FEEDBACK, (
+        generation,
+        integers(partition),
+        bigints(offset),
+        integers(number),
+        texts(unit),
+        byteas(payload),
     )
 
 

@@ -19,7 +19,7 @@ from psycopg.abc import Buffer
 from psycopg.adapt import Dumper, Loader
 from psycopg.rows import TupleRow
 
-from processors import lookups, pg_binary, registry, statements, unit_rows
+from processors import lookups, narrow, pg_binary, registry, statements, unit_rows
 from processors.ports import (
     Claim,
     Fetched,
@@ -66,7 +66,7 @@ SET enable_hashjoin = off;
 SET enable_mergejoin = off;
 SET plan_cache_mode = force_custom_plan
 """
-"""The reader looks up few rows by their keys, planned for the days at hand: a misjudged number of
+"""Reader and writer find few rows by their keys, planned for those at hand: a misjudged number of
 spans must not become a scan of a week."""
 
 _PASSING = frozenset({"08", "40", "53", "55", "57", "58"})
@@ -154,7 +154,7 @@ class Store:
         self._progress = progress
         self._patient = patient
         self._stopped = threading.Event()
-        self._writer = _Line(url, f"{name} writer", _SESSION)
+        self._writer = _Line(url, f"{name} writer", _SESSION, _BY_KEY_ALONE)
         self._reader = _Line(url, f"{name} reader", _SESSION, _BY_KEY_ALONE)
         self._publisher = _Line(url, f"{name} publisher", _SESSION)
         self._units = _Units()
@@ -417,7 +417,7 @@ class Store:
             key = statements.by_span(by_span)
             asked += [(statements.LONG_RECORDS, key), (statements.LONG_REJECTIONS, key)]
         rows = [
-            lookups.RecordRow._make(row)
+            lookups.RecordRow.of(row)
             for query, key in asked
             for row in link.cursor(binary=True).execute(query, key)
         ]
@@ -436,7 +436,7 @@ class Store:
         key = statements.by_point(spans, self._units.ids)
         cursor = link.cursor(binary=True).execute(statements.GAPS, key)
         codes = self._units.codes
-        return tuple(Gap(codes[unit], *rest) for unit, *rest in cursor)
+        return tuple(statements.gap_of(codes[unit], rest) for unit, *rest in cursor)
 
     # ---- Writing
 
@@ -460,21 +460,17 @@ class Store:
     def _write_rows(self, link: Link, step: Step, *, fenced: bool = False) -> None:
         self._units.learn(link, statements.units_of(step), add=True)
         ids, generation = self._units.ids, self._generation
-        copies = [
-            (statements.COPY_READINGS, pg_binary.copy_of_records(step.readings, ids, generation)),
-            (
-                statements.COPY_REJECTIONS,
-                pg_binary.copy_of_rejections(step.rejections, ids, generation),
-            ),
-        ]
         if fenced:
             self._advance_and_upsert(link, step)
         else:
             self._upsert(link, step)
-        for copy, rows in copies:
-            if len(rows) > pg_binary.EMPTY_COPY:
-                with link.cursor().copy(copy) as stream:
-                    stream.write(rows)
+        if step.readings:
+            with link.cursor().copy(statements.COPY_READINGS) as stream:
+                for piece in narrow.copy_of_records(step.readings, ids, generation):
+                    stream.write(piece)
+        if step.rejections:
+            with link.cursor().copy(statements.COPY_REJECTIONS) as stream:
+                stream.write(pg_binary.copy_of_rejections(step.rejections, ids, generation))
 
     def _advance_and_upsert(self, link: Link, step: Step) -> None:
         """Everything but the records in one round trip; the partitions' rows first, in order."""

@@ -9,6 +9,7 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from processors import pg_binary, statements
+from processors.narrow import NarrowForm
 from processors.ports import Gap, Ints, ReadingRow, Rebuild
 from processors.revision import Entries
 from processors.state import configuration_of
@@ -49,12 +50,14 @@ def count_before(link: Link, number: int, day: int) -> int:
 
 
 def _reading_row(columns: TupleRow) -> ReadingRow:
-    row = ReadingRow._make(columns)
-    sent_at = cast("Ints", row.sent_at)
+    row = ReadingRow._make(columns[: len(ReadingRow._fields)])
+    narrow = NarrowForm(*columns[len(ReadingRow._fields) :])
+    at, value, sent_at = narrow.widened(row.at, row.value, cast("Ints", row.sent_at))
     return row._replace(
         sent_at=int(sent_at[0]) if len(sent_at) == 1 else sent_at,
         point=row.point.astype(np.int16),
-        at=row.at + row.first_at,
+        at=at + row.first_at,
+        value=value,
         names=tuple(row.names),
     )
 
@@ -88,15 +91,15 @@ def kept(link: Link, unit: str, configurations: dict[int, Configuration]) -> Kep
         )
         raise LookupError(message)
     gaps = link.execute(
-        """SELECT %s::text, point, starts, ends, kind::text, low, high, from_register, to_register
+        """SELECT point, starts, ends, kind::text, low, high, from_register, to_register, parts, total
         FROM gap WHERE unit = %s""",
-        (unit, number),
+        (number,),
     )
     return Kept(
         number=number,
         asked=Rebuild(entry, entry, version, (partition, -1), bool(live)),
         hours=dict(_hours(link, number)),
-        gaps=frozenset(Gap._make(gap) for gap in gaps),
+        gaps=frozenset(statements.gap_of(unit, gap) for gap in gaps),
         ends=tuple(ends.tolist() if hasattr(ends, "tolist") else ends),
     )
 

@@ -10,11 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain
 
 from processors import dead_letters
 from processors.dead_letters import DefectError
 from processors.doors import Doors
 from processors.engine import Engine, Placed
+from processors.feedback import of_dead_letter
 from processors.metrics import WorkerMetrics
 from processors.ports import Fetched, Needs, Rebuild, Rebuilt, RefusedRow, Step
 from processors.rebuild import worked_out
@@ -63,6 +65,7 @@ class Worker:
         self.metrics = metrics
         self._configurations: dict[int, Configuration] = {}
         pack = store.factor_pack() or default_pack()
+        self._generation = generation
         self._engine = Engine(pack, self._configurations, partitions, generation=generation)
         self._doors = Doors()
         self._in_flight: Prepared | None = None
@@ -250,7 +253,13 @@ class Worker:
                 old = counts.get(key, (0,) * len(more))
                 counts[key] = tuple(a + b for a, b in zip(old, more, strict=True))
         rows = [dead_letters.row(one, originals[one[:2]], error) for one, error in dead]
-        return replace(step, refused=(*step.refused, *rows), account=counts)
+        told = [of_dead_letter((p, o), record, self._generation) for (p, o, record), _ in dead]
+        return replace(
+            step,
+            refused=(*step.refused, *rows),
+            account=counts,
+            feedback=tuple(chain(step.feedback, *told)),
+        )
 
     def _failure(self, placed: Sequence[Placed]) -> Exception | None:
         """What these records fail with, each time from the state that is in the database."""

@@ -3,7 +3,7 @@
 Instants are integers of milliseconds since 1970-01-01 UTC. A window is [start, end).
 """
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Literal
 
 import numpy as np
@@ -63,6 +63,11 @@ def year_of(at: int) -> int:
 def year_start(year: int) -> int:
     """First instant of a business year."""
     return instant(datetime(year, 1, 1, tzinfo=BUSINESS))
+
+
+def day_start(day: date) -> int:
+    """First instant of a business day."""
+    return instant(datetime(day.year, day.month, day.day, tzinfo=BUSINESS))
 
 
 def business_day(at: int) -> str:

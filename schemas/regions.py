@@ -88,6 +88,10 @@ class Standing(_Told):
     """Of it until the hour."""
     basis: Literal["calendar", "seasonal"]
     used: Sum
+    net_of: tuple[Literal["feedstock", "non-fossil"], ...] = ()
+    """What was deducted of `used`, as admitted evidence proves it."""
+    gross: Sum | None = None
+    """Used before that; where nothing is deducted it is not told."""
     verdict: Verdict
     """Against the whole year: PASS of a year that is not over means "not broken yet"."""
     reason: str

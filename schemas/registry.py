@@ -4,6 +4,7 @@ A registry file is TOML (`deploy/example/registry.toml` is one). Loaded, it is o
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from datetime import date, datetime, time
@@ -29,8 +30,10 @@ from schemas.scale import LARGEST, scaled
 
 __all__ = ["CARRIERS", "UNIT_OF_MEASURE", "Quantity"]
 
-UnitCode = Annotated[str, StringConstraints(pattern=r"^[0-9A-Z]{18}$")]
+UNIT_CODE = r"^[0-9A-Z]{18}$"
+UnitCode = Annotated[str, StringConstraints(pattern=UNIT_CODE)]
 """Unified social credit code (GB 32100): 18 characters. Examples in this repository are synthetic."""
+is_unit = re.compile(UNIT_CODE).fullmatch
 
 Statement = Literal["register", "PT15M", "PT30M", "PT1H", "P1D", "P1M"]
 STATEMENTS: tuple[Statement, ...] = ("register", "PT15M", "PT30M", "PT1H", "P1D", "P1M")
@@ -382,13 +385,7 @@ class Configuration(BaseModel):
         """SHA-256 over the canonical JSON of the registry, and of the factors if there are any."""
         told = self.registry.model_dump(mode="json")
         for point in (point for unit in told["units"] for point in unit["points"]):
-            for name in (
-                "opening",
-                "closing",
-                "evidence",
-                "profiles",
-                "bounded_by",
-            ):  # hashes from before these stay
+            for name in ("opening", "closing", "evidence", "profiles", "bounded_by"):  # earlier hashes stay
                 if not point[name]:
                     del point[name]
         if self.factors is not None:

@@ -31,7 +31,7 @@ class KeepDays(BaseModel):
     steps: Days | None = None
     """By day of the commit; the same."""
     outbox: Days | None = None
-    """By day of the commit; what is not published stays."""
+    """By day of the commit, with the feedback; what is not published stays."""
     hours: Days | None = None
     """By day, with the gaps that end in them; at least as long as the readings."""
     day_windows: Days | None = None

@@ -34,6 +34,8 @@ class Refused:
     """Where in the sender's message, from 0."""
     reason: str
     original: str
+    message: str = ""
+    """The sender's message id; empty where it told none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,13 @@ PROCESSORS = "weir-processors"
 """Consumer group of the workers."""
 ALERTS = "weir-alerts"
 """Consumer group of the alerts' workers."""
+KAFKA_GATEWAYS = "weir-kafka-gateways"
+"""Consumer group of the Kafka door's gateways."""
+FEEDBACK_GROUP = "weir-feedback"
+"""Consumer group of those that pass feedback on to MQTT."""
+
+ENTERPRISES = "enterprise."
+"""How the topics of the Kafka door begin: one a unit, and nobody else writes there."""
 
 PARTITIONS = 8
 
@@ -68,9 +75,33 @@ def logs(partitions: int, *, generation: int) -> tuple[Topic, Topic]:
     )
 
 
+def enterprise_readings(unit: str) -> str:
+    """Where a unit writes its readings by Kafka."""
+    return f"{ENTERPRISES}{unit}.readings"
+
+
+def enterprise_topic(name: str) -> Topic:
+    """A unit's own: one partition, so that its order is kept; a week for the gateways to read it."""
+    return Topic(
+        name,
+        1,
+        {
+            "retention.ms": str(7 * _DAY_MS),
+            "cleanup.policy": "delete",
+            "max.message.bytes": str(2 * _MIB),
+            "message.timestamp.type": "LogAppendTime",
+        },
+    )
+
+
 def mqtt_readings(unit: str) -> str:
     """Where a unit publishes its readings."""
     return f"energy/v1/{unit}/readings"
+
+
+def mqtt_feedback(unit: str) -> str:
+    """Where a unit hears what was refused."""
+    return f"energy/v1/{unit}/feedback"
 
 
 def mqtt_receipt(unit: str) -> str:

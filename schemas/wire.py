@@ -10,7 +10,7 @@ then by kind
 Columns: count n (u32), the mask of those that are whole columns (u16, the rest are one value),
 three lists of texts (u32 length, each text followed by a line feed), then each column in the order
 of `_COLUMNS`, then ticks (u32 count; u32 position, i64 instant), then refused readings
-(u32 length, JSON).
+(u32 length, JSON: position, reason, original and, where the sender told one, the message's id).
 """
 
 import base64
@@ -172,8 +172,7 @@ def _encode_part(part: Section | Unreadable) -> bytes:
     pieces.extend(columns)
     pieces.append(_U32.pack(len(part.ticks)))
     pieces.extend(_TICK.pack(*tick) for tick in part.ticks)
-    refused = [[item.position, item.reason, item.original] for item in part.refused]
-    pieces.append(_blob(json.dumps(refused).encode() if refused else b""))
+    pieces.append(_blob(json.dumps(_refused_json(part)).encode() if part.refused else b""))
     return b"".join(pieces)
 
 
@@ -331,7 +330,8 @@ def _refused(told: object) -> tuple[Refused, ...]:
         message = f"refused readings are a list, not {told!r:.100}"
         raise LayoutError(message)
     return tuple(
-        Refused(_int(position), _str(reason), _str(original)) for position, reason, original in told
+        Refused(_int(position), _str(reason), _str(original), *map(_str, message))
+        for position, reason, original, *message in told
     )
 
 
@@ -464,8 +464,16 @@ def part_json(part: Section | Unreadable) -> dict[str, object]:
     if part.ticks:
         told["ticks"] = part.ticks
     if part.refused:
-        told["refused"] = [[item.position, item.reason, item.original] for item in part.refused]
+        told["refused"] = _refused_json(part)
     return told
+
+
+def _refused_json(part: Section) -> list[list[object]]:
+    """The message's id is left out where there is none: so the layout of before it stays."""
+    return [
+        [item.position, item.reason, item.original, *([item.message] if item.message else [])]
+        for item in part.refused
+    ]
 
 
 def _part(told: dict[str, object]) -> Section | Unreadable:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.local.certificates import Authority
 from deploy.local.complaint import ComplaintError
 from deploy.local.ports import LOOPBACK
 from deploy.local.private_root import PrivateRoot
@@ -40,11 +41,33 @@ log_type error
 log_type warning
 log_type notice
 
-listener {port} {host}
-protocol mqtt
 allow_anonymous false
 password_file {folder}/passwords
 acl_file {folder}/acl
+
+# For Weir's own services, on this machine: a client id is whose who says it first.
+listener {port} {host}
+protocol mqtt
+
+# For the units. The client id is the user's name, whatever it says: with the id of a gateway it
+# would take over that one's session, and what waits there would be lost (seen with 2.0.21).
+listener {tls_port} {host}
+protocol mqtt
+tls_version tlsv1.2
+certfile {folder}/server.pem
+keyfile {folder}/server.key
+use_username_as_clientid true
+
+listener {certificates_port} {host}
+protocol mqtt
+tls_version tlsv1.2
+certfile {folder}/server.pem
+keyfile {folder}/server.key
+cafile {folder}/ca.pem
+crlfile {folder}/revoked.pem
+require_certificate true
+use_identity_as_username true
+use_username_as_clientid true
 """
 
 _FIRST_ACL = f"user {GATEWAY}\ntopic readwrite #\ntopic read $SYS/#\n"
@@ -56,7 +79,10 @@ class Mosquitto:
 
     state: State
     root: PrivateRoot
+    authority: Authority
     port: int
+    tls_port: int
+    certificates_port: int
 
     name = "mqtt"
     stop_signal = signal.SIGTERM
@@ -75,8 +101,17 @@ class Mosquitto:
     def prepare(self) -> None:
         """Write the settings; let in the gateway alone the first time."""
         folder = self._folder
-        settings = _SETTINGS.format(folder=folder, port=self.port, host=LOOPBACK)
+        settings = _SETTINGS.format(
+            folder=folder,
+            host=LOOPBACK,
+            port=self.port,
+            tls_port=self.tls_port,
+            certificates_port=self.certificates_port,
+        )
         write_private(folder / "mosquitto.conf", settings)
+        if not (folder / "server.pem").exists():
+            self.renew_certificate(running=None)
+        write_private(folder / "revoked.pem", self.authority.revoked())
         if not (folder / "passwords").exists():
             self._write_users({GATEWAY: self.state.secret(self.password_file)}, _FIRST_ACL)
 
@@ -111,6 +146,16 @@ class Mosquitto:
         if running is not None:
             running.signal(signal.SIGHUP)
             self._wait_for(next(reversed(users.items())))
+
+    def renew_certificate(self, *, running: ServerProcess | None) -> None:
+        """Use a new certificate, and know what is revoked by now; who is connected stays so."""
+        issued = self.authority.server()
+        write_private(self._folder / "server.key", issued.key)
+        write_private(self._folder / "server.pem", issued.certificate)
+        write_private(self._folder / "ca.pem", self.authority.certificate.read_text())
+        write_private(self._folder / "revoked.pem", self.authority.revoked())
+        if running is not None:
+            running.signal(signal.SIGHUP)
 
     @property
     def _folder(self) -> Path:

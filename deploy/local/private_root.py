@@ -18,6 +18,7 @@ from deploy.local.state import SERVER_UID, Say, State, complain_about
 
 SUITE = "trixie"
 SERVERS = (
+    "kcat",
     "mosquitto",
     "mosquitto-clients",
     "postgresql-17",

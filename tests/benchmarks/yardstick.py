@@ -11,7 +11,7 @@ import psycopg
 import servers
 from workload import PAIR, Workload
 
-from processors import pg_binary, statements
+from processors import narrow, statements
 from processors.ports import ReadingRow, Step
 from processors.store import Store
 from schemas.calendar import DAY_MS, OFFSET_MS, QUARTER_MS
@@ -30,6 +30,9 @@ _FIELDS = (
     ("received_at", ">i8"),
     ("value", ">i8"),
 )
+_SUMS = """
+SELECT sum(cardinality(point)), sum(s) FROM reading_record, LATERAL (
+  SELECT sum(coalesce(v, value_from + n * value_times)) AS s FROM unnest(value, narrow_value) AS u (v, n)) AS t"""
 _EPOCH_MS = 946_684_800_000
 """PostgreSQL's instants count from 2000-01-01 UTC, in microseconds."""
 
@@ -110,9 +113,7 @@ def store_rates(url: str, workload: Workload, quarters: int, runs: int) -> tuple
 
 def sums(link: psycopg.Connection) -> tuple[int, int]:
     """How many readings are stored, and the sum of their values."""
-    row = link.execute(
-        "SELECT sum(cardinality(value)), sum(s) FROM reading_record, LATERAL (SELECT sum(v) AS s FROM unnest(value) AS v) AS t"
-    ).fetchone()
+    row = link.execute(_SUMS).fetchone()
     return (int(row[0] or 0), int(row[1] or 0)) if row else (0, 0)
 
 
@@ -158,14 +159,13 @@ def prefill(link: psycopg.Connection, workload: Workload, first: int, quarters: 
             record_rows(workload, begin, min(day, first + quarters - begin))
         )
         with link.cursor().copy(statements.COPY_READINGS) as stream:
-            stream.write(pg_binary.copy_of_records(rows, ids, 0))
+            for piece in narrow.copy_of_records(rows, ids, 0):
+                stream.write(piece)
         count += sum(len(row.at) for row in rows)
     return count
 
 
 def sums_before(link: psycopg.Connection) -> tuple[int, int]:
     """The same of what was copied before the units begin, under generation 0."""
-    row = link.execute(
-        "SELECT sum(cardinality(value)), sum(s) FROM reading_record, LATERAL (SELECT sum(v) AS s FROM unnest(value) AS v) AS t WHERE generation = 0"
-    ).fetchone()
+    row = link.execute(_SUMS + " WHERE generation = 0").fetchone()
     return (int(row[0] or 0), int(row[1] or 0)) if row else (0, 0)

@@ -185,7 +185,8 @@ def _compare(place: Place, store: Store, expected: MemoryStore) -> None:
             'SELECT partition, "offset", position, number, payload FROM outbox'
         ).fetchall()
         readings = link.execute(
-            "SELECT count(*), sum(array_length(value, 1)), sum((SELECT sum(v) FROM unnest(value) v)) FROM reading_record"
+            """SELECT count(*), sum(array_length(point, 1)), sum(
+                (SELECT sum(coalesce(v, value_from + n * value_times)) FROM unnest(value, narrow_value) AS u (v, n))) FROM reading_record"""
         ).fetchone()
     assert {(row[0], row[1], row[2]): tuple(row[3:]) for row in hours} == {
         (unit, quantity, hour): numbers

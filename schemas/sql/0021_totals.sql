@@ -1,44 +1,70 @@
--- 0016: dated hourly profiles: what is thought to pass while nothing is known (RULES.md, section 1).
+-- 0021: totals that bound what a point's periods leave unknown (RULES.md, section 3).
 
-CREATE TYPE profile AS (
-    begins  bigint[],  -- first instants, in order
-    offsets bigint[],  -- what weighted time is greater by than the profile's own
-    weeks   bigint[]   -- of each profile 169: percent hours of its week before each hour, and of the whole
-);
-ALTER TABLE point ADD COLUMN profile profile;
-COMMENT ON COLUMN point.profile IS 'NULL: half of the rated maximum, always.';
+ALTER TYPE gap_kind ADD VALUE 'bounded';  -- told from the others by its parts: no statement of this transaction may name it
+ALTER TABLE gap ADD COLUMN parts bigint[], ADD COLUMN total bigint;
+COMMENT ON COLUMN gap.parts IS 'Of a bounded gap: start and end of each unknown part of the span, one after the other; low = high is for all of them together.';
+COMMENT ON COLUMN gap.total IS 'Of a bounded gap: the total of the span that it lies in.';
+CREATE INDEX gap_bounded ON gap (unit, point, starts) WHERE parts IS NOT NULL;
 
--- Q: the time until an instant (percent ms), each hour of the week by its profile's percent; 50 before the first.
-CREATE FUNCTION weighted(profile profile, at bigint) RETURNS bigint
+-- What a bounded gap has in [x, y), and what would be told of that time without its total; length: how much time it is.
+CREATE FUNCTION bounded_part(profile profile, rated bigint, amount bigint, parts bigint[], x bigint, y bigint)
+RETURNS TABLE (low bigint, best bigint, high bigint, guess bigint, most bigint, length bigint)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 AS $$
-SELECT CASE WHEN profile IS NULL OR at < (profile.begins)[1] THEN 50 * at
-    ELSE (SELECT (profile.offsets)[e.era] + h.week * (profile.weeks)[169 * e.era] * 3600000 + b.before * 3600000
-               + ((profile.weeks)[169 * (e.era - 1) + h.hour + 2] - b.before) * (h.since % 3600000)
-          FROM width_bucket(at, profile.begins) AS e (era)
-          CROSS JOIN LATERAL (  -- since the Monday midnight before 1970, on the business calendar
-              SELECT at + 288000000, (at + 288000000) / 604800000, (at + 288000000) / 3600000 % 168) AS h (since, week, hour)
-          CROSS JOIN LATERAL (SELECT (profile.weeks)[169 * (e.era - 1) + h.hour + 1]) AS b (before)) END
+SELECT greatest(0, amount - p.allowed + p.most),
+       (div(amount::numeric * p.last, p.length) - div(amount::numeric * p.first, p.length))::bigint,
+       least(amount, p.most), p.guess, p.most, p.last - p.first
+FROM (
+    SELECT sum(allowed(rated, c.a, c.b))::bigint AS allowed, sum(allowed(rated, c.within, c.until))::bigint AS most,
+           sum(guessed(profile, rated, c.within, c.until))::bigint AS guess, sum(c.b - c.a)::bigint AS length,
+           sum(least(c.b, x) - least(c.a, x))::bigint AS first, sum(least(c.b, y) - least(c.a, y))::bigint AS last
+    FROM generate_series(1, cardinality(parts), 2) AS s (place)
+    CROSS JOIN LATERAL (SELECT parts[s.place], parts[s.place + 1]) AS o (a, b)
+    CROSS JOIN LATERAL (SELECT o.a, o.b, least(greatest(o.a, x), y) AS within, least(greatest(o.b, x), y) AS until) AS c
+) p
 $$;
 
-CREATE FUNCTION guessed(profile profile, rated bigint, from_ms bigint, till_ms bigint) RETURNS bigint
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-AS $$ SELECT staircase(rated, weighted(profile, till_ms), 360000000) - staircase(rated, weighted(profile, from_ms), 360000000) $$;
-COMMENT ON FUNCTION guessed IS 'The best guess of time of which nothing is known.';
-
-CREATE OR REPLACE FUNCTION open_ends_of(unit_id integer, from_ms bigint, till_ms bigint)
-RETURNS TABLE (quantity quantity, best numeric, high numeric, open_hour bigint)
+CREATE OR REPLACE FUNCTION native_of(unit_id integer, from_hour bigint, till_hour bigint)
+RETURNS TABLE (quantity quantity, low numeric, best_told numeric, best_open numeric, high numeric, open_hour bigint, measured numeric)
 LANGUAGE sql STABLE PARALLEL SAFE
 AS $$
-SELECT e.quantity,
-       coalesce(sum(guessed(e.profile, e.rated, greatest(e.ends, from_ms), least(till_ms, e.valid_to)))
-                FILTER (WHERE greatest(e.ends, from_ms) < least(till_ms, e.valid_to)), 0),
-       coalesce(sum(allowed(e.rated, greatest(e.ends, from_ms), least(till_ms, e.valid_to)))
-                FILTER (WHERE greatest(e.ends, from_ms) < least(till_ms, e.valid_to)), 0),
-       min(floored(e.ends, 3600000) / 3600000) FILTER (WHERE e.ends < coalesce(e.valid_to, till_ms))
-FROM (SELECT p.quantity, p.profile, p.rated, p.valid_to, coalesce(s.ends[p.number + 1], p.valid_from) AS ends
-      FROM point p LEFT JOIN unit_state s ON s.unit = p.unit WHERE p.unit = unit_id) e
-GROUP BY e.quantity
+WITH inside AS (
+    SELECT h.quantity, sum(h.best) AS best, sum(h.best - h.unknown_best) AS known,
+           sum(h.unknown_high) AS unknown_high, sum(h.measured_ms) AS measured
+    FROM hour h WHERE h.unit = unit_id AND h.hour >= from_hour AND h.hour < till_hour GROUP BY h.quantity
+), edge AS (  -- pieces of at most an hour that cross one of the window's edges
+    SELECT h.quantity,
+           sum(CASE WHEN h.hour = from_hour THEN h.after_low ELSE h.before_low END) AS low,
+           sum(CASE WHEN h.hour = from_hour THEN h.after_high ELSE h.before_high END) AS high
+    FROM hour h WHERE h.unit = unit_id AND h.hour IN (from_hour, till_hour) AND from_hour < till_hour GROUP BY h.quantity
+), cut AS (  -- the others: their bounds in the window, less the best that is in the hours
+    SELECT p.quantity, g.low, g.high, p.rated, g.starts AS a, g.ends AS b,
+           greatest(g.starts, from_hour * 3600000) AS x, least(g.ends, till_hour * 3600000) AS y
+    FROM gap g JOIN point p ON p.unit = g.unit AND p.number = g.point
+    WHERE g.unit = unit_id AND g.kind = 'known'
+      AND g.starts < till_hour * 3600000 AND g.ends > from_hour * 3600000
+), wide AS (
+    SELECT c.quantity,
+           sum(low_of_part(c.low, c.rated, c.a, c.b, c.x, c.y) - spread(c.low, c.a, c.b, c.y) + spread(c.low, c.a, c.b, c.x)) AS low,
+           sum(high_of_part(c.high, c.rated, c.a, c.b, c.x, c.y) - spread(c.low, c.a, c.b, c.y) + spread(c.low, c.a, c.b, c.x)) AS high
+    FROM cut c GROUP BY c.quantity
+), bounded AS (
+    SELECT p.quantity, sum(b.low - b.best) AS low, sum(b.high - b.best) AS high
+    FROM gap g JOIN point p ON p.unit = g.unit AND p.number = g.point
+    CROSS JOIN LATERAL bounded_part(p.profile, p.rated, g.low, g.parts, from_hour * 3600000, till_hour * 3600000) b
+    WHERE g.unit = unit_id AND g.parts IS NOT NULL
+      AND g.starts < till_hour * 3600000 AND g.ends > from_hour * 3600000
+    GROUP BY p.quantity
+)
+SELECT o.quantity,
+       coalesce(i.known, 0) + coalesce(e.low, 0) + coalesce(w.low, 0) + coalesce(b.low, 0),
+       coalesce(i.best, 0),
+       o.best,
+       coalesce(i.known, 0) + coalesce(i.unknown_high, 0) + coalesce(e.high, 0) + coalesce(w.high, 0) + coalesce(b.high, 0) + o.high,
+       o.open_hour,
+       coalesce(i.measured, 0)
+FROM open_ends_of(unit_id, from_hour * 3600000, till_hour * 3600000) o
+LEFT JOIN inside i USING (quantity) LEFT JOIN edge e USING (quantity) LEFT JOIN wide w USING (quantity) LEFT JOIN bounded b USING (quantity)
 $$;
 
 CREATE OR REPLACE FUNCTION quarter_hours(unit text, from_at timestamptz, till timestamptz, point text DEFAULT NULL)
@@ -150,6 +176,14 @@ BEGIN
         FROM part k WHERE NOT k.alone
         UNION ALL
         SELECT l.point, l.hour, 0, 0, l.excess FROM lift l WHERE l.hour >= from_ms AND l.hour < till_ms
+        UNION ALL  -- what a total leaves over takes the place of what could be, too
+        SELECT g.point, q.at, b.low, b.best - b.guess, b.high - b.most
+        FROM gap g
+        CROSS JOIN LATERAL generate_series(
+            greatest(from_ms, floored(g.starts, 900000)), least(till_ms, g.ends) - 1, 900000) AS q (at)
+        CROSS JOIN LATERAL bounded_part(profiles[g.point + 1], rates[g.point + 1], g.low, g.parts, q.at, q.at + 900000) b
+        WHERE g.unit = unit_id AND g.parts IS NOT NULL AND b.length > 0
+          AND g.starts < till_ms AND g.ends > from_ms AND (point_number IS NULL OR g.point = point_number)
         UNION ALL  -- unknown and open: between nothing and what is allowed
         SELECT v.number, v.quarter, 0, guessed(profiles[v.number + 1], v.rated, v.x, v.y), allowed(v.rated, v.x, v.y)
         FROM (
@@ -176,4 +210,3 @@ BEGIN
     ORDER BY s.point, s.quarter;
 END
 $$;
-DROP FUNCTION half_allowed(bigint, bigint, bigint);

@@ -1,0 +1,200 @@
+"""An enterprise hears what became of what it sent: through the real door, worker and servers (about 20 seconds)."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import pytest
+from paho.mqtt import client as mqtt
+from paho.mqtt.enums import CallbackAPIVersion
+
+from deploy.local import access
+from deploy.local.parts import LocalParts
+from deploy.local.state import chosen_folder, chosen_programs
+from schemas import topics
+from schemas.calendar import rfc3339
+from schemas.feedback import Refused
+from tests.integration.places import Place, place_of
+
+PARTITIONS = 2
+QUARTER = 900_000
+REGISTRY = """
+[[regions]]
+code = "510100"
+name = "Chengdu"
+
+[[industries]]
+code = "31"
+name = "Ferrous metals"
+
+[[units]]
+code = "{unit}"
+name = "a unit of a test"
+region = "510100"
+industry = "31"
+
+[[units.points]]
+name = "E1"
+quantity = "electricity"
+unit_of_measure = "kWh"
+statement = "PT15M"
+rated_per_hour = 400
+valid_from = 2026-01-01T00:00:00+08:00
+"""
+
+pytestmark = pytest.mark.slow
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+@dataclass
+class Enterprise:
+    """The unit's own client: sends, and hears what it is told."""
+
+    unit: str
+    client: mqtt.Client
+    heard: list[dict[str, object]] = field(default_factory=list)
+
+    def send(self, kind: str, message: object) -> None:
+        payload = message if isinstance(message, bytes) else json.dumps(message).encode()
+        self.client.publish(f"energy/v1/{self.unit}/{kind}", payload, qos=1).wait_for_publish(10)
+
+    def told(self, wanted: Callable[[dict[str, object]], bool]) -> dict[str, object]:
+        """The first that is wanted, as soon as it comes."""
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            for message in list(self.heard):
+                if wanted(message):
+                    return message
+            time.sleep(0.02)
+        raise AssertionError(self.heard)
+
+
+@contextmanager
+def enterprise(unit: str, password: str, port: int) -> Iterator[Enterprise]:
+    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    client.username_pw_set(unit, password)
+    one = Enterprise(unit, client)
+    subscribed = threading.Event()
+    client.on_message = lambda *told: one.heard.append(json.loads(told[2].payload))
+    client.on_subscribe = lambda *_: subscribed.set()
+    client.on_connect = lambda *_: client.subscribe(topics.mqtt_feedback(unit), qos=1)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    assert subscribed.wait(10)
+    yield one
+    client.disconnect()
+    client.loop_stop()
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalParts]:
+    """A broker whose access list is this checkout's."""
+    parts = LocalParts(tmp_path_factory.mktemp("broker"), programs=chosen_programs(chosen_folder()))
+    try:
+        parts.up(["mqtt"])
+        yield parts
+    finally:
+        parts.down(["mqtt"])
+
+
+@pytest.fixture(scope="module")
+def unit() -> str:
+    return f"91510100{uuid4().hex[:10].upper()}"
+
+
+@pytest.fixture(scope="module")
+def place(
+    shared_database: str, tmp_path_factory: pytest.TempPathFactory, broker: LocalParts, unit: str
+) -> Iterator[Place]:
+    """One unit in force, and all that stands between it and what it hears."""
+    folder = tmp_path_factory.mktemp("feedback")
+    (folder / "registry.toml").write_text(REGISTRY.format(unit=unit))
+    with place_of(shared_database, folder, partitions=PARTITIONS) as one:
+        told = broker.endpoints()
+        one.environment["WEIR_MQTT"] = f"127.0.0.1:{told.mqtt_port}"
+        one.environment["WEIR_MQTT_USER"] = told.mqtt_user
+        one.environment["WEIR_MQTT_PASSWORD_FILE"] = str(told.mqtt_password_file)
+        one.run("processors", "registry", "load", str(folder / "registry.toml"), "--reason", "test")
+        one.start("worker", "processors", "worker", "--session", "6", "--metrics-port", "0")
+        one.start("door", "ingest", "mqtt", "--metrics-port", "0", "--wait-ms", "20")
+        one.start("sends", "processors", "feedback", "--metrics-port", "0")
+        one.start("passes", "ingest", "feedback", "--metrics-port", "0")
+        yield one
+
+
+@pytest.fixture(scope="module")
+def sender(place: Place, broker: LocalParts, unit: str) -> Iterator[Enterprise]:
+    password = access.grant(broker, [unit])[unit]
+    with enterprise(unit, password, broker.endpoints().mqtt_port) as one:
+        place.wait(lambda: "subscribed" in place.log("door").read_text(), "the door takes messages")
+        yield one
+
+
+def reading(at: int, value: object, **told: object) -> dict[str, object]:
+    usual = {"point": "E1", "at": at, "statement": "PT15M", "value": value, "unit": "kWh"}
+    return usual | told
+
+
+def test_what_is_refused_is_told_within_seconds(place: Place, sender: Enterprise) -> None:
+    """Of the door and of the registry, in one message, each by its place in what was sent."""
+    at = now_ms() // QUARTER * QUARTER - 8 * QUARTER
+    sent_at = time.monotonic()
+    sender.send(
+        "readings",
+        {
+            "message_id": "m-1",
+            "readings": [
+                reading(at, 10),
+                reading(at, "ten"),
+                reading(at + QUARTER, -1),
+                reading(at + QUARTER, 5, point="E9"),
+                reading(at + 2 * QUARTER, 101),
+            ],
+        },
+    )
+    message = sender.told(lambda told: "not a number" in json.dumps(told))
+    seconds = time.monotonic() - sent_at
+    told = Refused.model_validate(message)
+    assert told.unit == sender.unit
+    assert told.reasons == {
+        "not a number": 1,
+        "negative": 1,
+        "unknown point": 1,
+        "faster than rated": 1,
+    }
+    assert [(item.message, item.index, item.reason) for item in told.items] == [
+        ("m-1", 1, "not a number"),
+        ("m-1", 2, "negative"),
+        ("m-1", 3, "unknown point"),
+        ("m-1", 4, "faster than rated"),
+    ]
+    assert told.items[1].at == rfc3339(at + QUARTER)
+    assert told.do.keys() == told.reasons.keys()
+    assert seconds < 10
+    place.wait(lambda: place.query("SELECT count(*) FROM feedback_sent")[0][0] == 1, "its cursor")
+
+
+def test_an_unreadable_message_is_told(sender: Enterprise) -> None:
+    """By its hash, with what stood in it."""
+    sender.send("readings", b"{not JSON")
+    told = Refused.model_validate(sender.told(lambda told: "not JSON" in json.dumps(told)))
+    assert told.reasons == {"not JSON": 1}
+    assert told.items[0].original == "{not JSON"
+
+
+def test_what_is_sent_twice_says_the_same(place: Place, sender: Enterprise) -> None:
+    """A cursor that was lost sends all anew: the same bytes, under the same id."""
+    place.wait(lambda: len(sender.heard) >= 2, "both were heard")
+    before = {str(message["id"]): message for message in sender.heard}
+    place.stop("sends")
+    place.query("DELETE FROM feedback_sent RETURNING 1")
+    place.run("processors", "feedback", "--once")
+    place.wait(lambda: len(sender.heard) >= 2 * len(before), "all are heard again")
+    assert all(before[str(message["id"])] == message for message in sender.heard)
