@@ -430,7 +430,8 @@ def _gaps(step: Step, ids: Mapping[str, int]) -> Statement:
 def gap_of(unit: str, row: Sequence[object]) -> Gap:
     """A gap from its row, without the unit's number."""
     *rest, parts, total = row
-    return Gap(unit, *rest, tuple(parts or ()), total)  # type: ignore[arg-type,call-overload]
+    known = () if parts is None else tuple(np.asarray(parts, np.int64).tolist())
+    return Gap._make((unit, *rest, known, total))
 
 
 def _gap_key(gaps: Sequence[Gap], ids: Mapping[str, int]) -> tuple[Param, ...]:

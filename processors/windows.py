@@ -304,9 +304,7 @@ def change_of_bounded(state: State, gaps: Iterable[tuple[Gap, int]]) -> Change:
     owner, start, end, before = np.array(rows, np.int64).reshape(-1, 4).T
     columns = [(_point(state, gap), gap.low, _length(gap), _mark(gap)) for gap, _ in found]
     point, low, length, marks = np.array(columns, np.int64).reshape(-1, 4)[owner].T
-    index, hour = _by_hour(
-        Pieces(point, start, end, np.full(len(owner), UNKNOWN), low, low, end)
-    )
+    index, hour = _by_hour(Pieces(point, start, end, np.full(len(owner), UNKNOWN), low, low, end))
     x, y = np.maximum(start[index], hour * HOUR_MS), np.minimum(end[index], (hour + 1) * HOUR_MS)
     best, high = unknown_amounts(state, point[index], (x, y))
     zero, done = np.zeros(len(index), np.int64), before[index] - start[index]

@@ -385,7 +385,13 @@ class Configuration(BaseModel):
         """SHA-256 over the canonical JSON of the registry, and of the factors if there are any."""
         told = self.registry.model_dump(mode="json")
         for point in (point for unit in told["units"] for point in unit["points"]):
-            for name in ("opening", "closing", "evidence", "profiles", "bounded_by"):  # earlier hashes stay
+            for name in (
+                "opening",
+                "closing",
+                "evidence",
+                "profiles",
+                "bounded_by",
+            ):  # earlier hashes stay
                 if not point[name]:
                     del point[name]
         if self.factors is not None:

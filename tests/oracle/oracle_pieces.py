@@ -160,6 +160,8 @@ class Course:
     lifts: tuple[Lift, ...]
     shared: tuple[Shared, ...] = ()
     """Of the holes among the pieces, those that totals bound."""
+    disputed: tuple[tuple[int, int], ...] = ()
+    """Spans whose total contradicts what is measured, or could be."""
 
     @cached_property
     def begins(self) -> int:
@@ -288,7 +290,9 @@ class Course:
         holes = ((max(start, p.start), min(cut, p.end)) for p in pieces if p.kind != "known")
         bounded = (part for shared in self.shared for part in shared.within(start, cut))
         unknown, known = (sum(allowed(self.rated, *at) for at in of) for of in (holes, bounded))
-        return unknown > known or self.untold(start, cut).high > 0 or self.lifted(start, end, at) > 0
+        return (
+            unknown > known or self.untold(start, cut).high > 0 or self.lifted(start, end, at) > 0
+        )
 
 
 def course(
@@ -302,20 +306,24 @@ def course(
     if ordered and point.begins < ordered[0].at:
         pieces.insert(0, hole(point, point.begins, ordered[0].at))
     found = Course(point, tuple(pieces), end, tuple(lifts(point, ordered, too_fast)))
-    return replace(found, shared=tuple(left_over(found, totals)))
+    left = [left_over(found, claim) for claim in totals if claim.rank >= RANKS["corrected"]]
+    return replace(
+        found,
+        shared=tuple(shared for shared, span in left if shared and not span),
+        disputed=tuple(span for _, span in left if span),
+    )
 
 
-def left_over(course: Course, totals: Iterable[Claim]) -> Iterator[Shared]:
-    """What totals before the end leave over for the holes in their spans, where that can be."""
-    for claim in totals:
-        start, end = claim.at, end_of(claim.statement, claim.at)
-        if claim.rank < RANKS["corrected"] or end > course.end:
-            continue
-        inside = [course.pieces[i] for i in course.overlapping(start, end)]
-        parts = tuple((max(p.start, start), min(p.end, end)) for p in inside if p.kind == "hole")
-        rest = (claim.value or 0) - sum(p.low for p in inside if p.kind == "known")
-        if parts and 0 <= rest <= sum(allowed(course.rated, a, b) for a, b in parts):
-            yield Shared(parts, rest)
+def left_over(course: Course, claim: Claim) -> tuple[Shared | None, tuple[int, int] | None]:
+    """What a total before the end leaves over for the holes in its span, if any; its span, where that cannot be."""
+    start, end = claim.at, end_of(claim.statement, claim.at)
+    if end > course.end:
+        return None, None
+    inside = [course.pieces[i] for i in course.overlapping(start, end)]
+    parts = tuple((max(p.start, start), min(p.end, end)) for p in inside if p.kind == "hole")
+    rest = (claim.value or 0) - sum(p.low for p in inside if p.kind == "known")
+    possible = 0 <= rest <= sum(allowed(course.rated, a, b) for a, b in parts)
+    return Shared(parts, rest) if parts else None, None if possible else (start, end)
 
 
 def lifts(point: Point, winners: list[Claim], too_fast: Iterable[Claim]) -> Iterator[Lift]:

@@ -244,7 +244,7 @@ def draw_unit(rng: random.Random, code: str, start: int, size: int) -> Unit:
 
 
 BOUNDED = {
-    "PT15M": ("PT1H", "PT1H", "PT30M", "P1D"),
+    "PT15M": ("PT1H", "PT1H", "PT1H", "PT30M", "P1D"),
     "PT30M": ("PT1H", "P1D"),
     "PT1H": ("P1D",),
     "P1D": ("P1M",),
@@ -255,7 +255,7 @@ BOUNDED = {
 def draw_point(rng: random.Random, name: str, start: int) -> Point:
     """A point that says registers, or amounts of periods on any grid."""
     quantity = rng.choice(["electricity", "electricity", "electricity", "raw_coal", "output"])
-    statement = rng.choice(["register"] * 5 + ["PT15M", "PT15M", "PT1H", "PT30M", "P1D"])
+    statement = rng.choice(["register"] * 5 + ["PT15M"] * 4 + ["PT1H", "PT30M", "P1D"])
     if rng.random() < 0.02:
         statement = "P1M"
     begins = start + rng.choice([0, 0, 0, 7 * MINUTE, HOUR_MS, 2 * HOUR_MS + 1])
@@ -430,19 +430,23 @@ def draw_readings(rng: random.Random, unit: str, point: Point, size: int) -> lis
     rank = rng.choice([RANKS["measured"], RANKS["supplier"]])
     readings = [replace(one, rank=rank) for one in said(rng, unit, point, size)]
     mishaps = (repeat, revise, revise, withdraw, retract, lose, spoil, other)
+    sums = []
+    if readings and point.bounded_by:
+        sums = list(totals(rng, readings, point, point.bounded_by))
+        for _ in range(rng.randint(0, len(readings) // 3)):
+            lose(rng, readings, point)
     for _ in range(rng.randint(0, 1 + size // 2)):
         if readings:
             rng.choice(mishaps)(rng, readings, point)
-    if readings and point.bounded_by:
-        readings += totals(rng, readings, point, point.bounded_by)
-    return readings
+    return readings + sums
 
 
 def totals(
     rng: random.Random, readings: list[Said], point: Point, statement: str
 ) -> Iterator[Said]:
     """Totals of most spans in which something was said: what it comes to and a part of what is missing, mostly."""
-    said = {one.at: one.value for one in readings if one.statement == point.statement}
+    most = point.rated * LENGTH_MS.get(point.statement, 0) // HOUR_MS
+    said = {one.at: min(one.value, most) for one in readings}
     length = LENGTH_MS.get(point.statement, 0)
     for start in sorted({start_of(point, statement, at) for at in said}):
         end = end_of(statement, start)
@@ -455,7 +459,7 @@ def totals(
                 point.name,
                 statement,
                 start,
-                max(0, value + rng.choice([0, 0, 0, -5, 10**7])),
+                max(0, value + rng.choice([0, 0, 0, 0, -5, 10**7])),
                 point.unit_of_measure,
                 rank=rng.choice([5, 5, 4, 3]),
                 revision=rng.choice([0, 0, 1]),
@@ -474,7 +478,8 @@ def instants(rng: random.Random, point: Point, size: int) -> Iterator[int]:
         at += (point.anchor - at) % length
     elif rng.random() < 0.6:
         at += rng.choice([0, MINUTE, QUARTER_MS, 3 * HOUR_MS])
-    for _ in range(rng.randint(1, 3 + size) if point.statement != "P1M" else 2):
+    count = rng.randint(1, 3 + size) + (size if point.bounded_by else 0)
+    for _ in range(count if point.statement != "P1M" else 2):
         yield at
         if point.statement == "P1M":
             at = end_of("P1M", at)
