@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from schemas.section import Record
 
 USAGE = 2
+FATAL = 70
 TICKS = ("PT15M", "PT1H")
 IMPORT_TICKS = (*TICKS, "P1D")
 
@@ -70,8 +71,10 @@ def _parser() -> argparse.ArgumentParser:
         _topics_verb,
         _access_verb,
         _mqtt_verb,
+        _kafka_verb,
         _send_mqtt_verb,
         _feedback_verb,
+        _verify_verb,
     ):
         add(verbs)
     return parser
@@ -503,7 +506,10 @@ def _mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument(
         "--share", default="weir", help="gateways that share the work say the same (weir)"
     )
-    parser.add_argument("--filter", help="topics to take (energy/v1/+/readings)")
+    parser.add_argument(
+        "--filter",
+        help="topics to take (energy/v1/+/readings); tried is what comes beside, on .../try",
+    )
     parser.add_argument(
         "--session-expiry", type=_positive, default=604_800, help="seconds away (604800: a week)"
     )
@@ -519,7 +525,7 @@ def _mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument("--in-flight-mib", type=_positive, default=64, help="and their MiB (64)")
     parser.add_argument("--partitions", type=_positive, help="partitions (WEIR_PARTITIONS, 8)")
     parser.add_argument(
-        "--metrics-port", type=int, default=9468, help="/metrics, /healthz, /readyz; 0: a free one"
+        "--metrics-port", type=int, default=9464, help="/metrics, /healthz, /readyz; 0: a free one"
     )
     parser.add_argument(
         "--metrics-address", default="127.0.0.1", help="on this address (127.0.0.1)"
@@ -550,6 +556,7 @@ def _mqtt(told: argparse.Namespace) -> int:
         producer.close()
         message = f"{options.topic} has {there} partitions: set WEIR_PARTITIONS={there}"
         raise ComplaintError(message)
+    partitions_in(producer, options.tries_topic)
     metrics = GatewayMetrics()
     gateway = Gateway(
         options,
@@ -572,6 +579,7 @@ def _mqtt(told: argparse.Namespace) -> int:
 
 
 def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOptions":
+    from ingest import sparkplug
     from ingest.coalesce import Limits
     from ingest.mqtt_gateway import Options
     from ingest.tls import of_settings
@@ -579,6 +587,7 @@ def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOp
 
     host, port = _broker(settings)
     password = settings.mqtt_password
+    taken = told.filter or topics.mqtt_readings("+")
     return Options(
         host=host,
         port=port,
@@ -587,7 +596,10 @@ def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOp
         tls=of_settings(settings),
         client_id=told.client_id,
         share=told.share,
-        filter=told.filter or topics.mqtt_readings("+"),
+        filter=taken,
+        tries=f"{taken.removesuffix('/readings')}/try",
+        sparkplug=() if told.filter else sparkplug.TOPICS,
+        tries_topic=settings.topic_prefix + topics.TRIES,
         session_expiry_s=told.session_expiry,
         topic=settings.readings_topic,
         partitions=told.partitions or settings.partitions,
@@ -595,6 +607,105 @@ def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOp
         messages_in_flight=told.in_flight,
         octets_in_flight=told.in_flight_mib << 20,
     )
+
+
+def _kafka_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "kafka",
+        "take what units write on their own Kafka topics, until SIGTERM",
+        "python -m ingest access apply ...      makes enterprise.{unit}.readings and who may write\n"
+        "  python -m ingest kafka --door weir-kafka-1\n"
+        "  python -m ingest kafka --door weir-kafka-2 --metrics-port 0    a second one\n\n"
+        "SIGTERM: what was taken is written and committed. Exit code 70: it ended itself, said why,\n"
+        "and is to be started again; what it had not committed comes again and changes nothing.",
+        _kafka,
+    )
+    parser.add_argument(
+        "--door", default="weir-kafka-1", help="stable name, one a gateway (weir-kafka-1)"
+    )
+    parser.add_argument(
+        "--wait-ms", type=_positive, default=100, help="how long a reading waits for others (100)"
+    )
+    parser.add_argument(
+        "--record-readings", type=_positive, default=500, help="readings of a record (500)"
+    )
+    parser.add_argument(
+        "--at-once", type=_positive, default=2_000, help="messages committed together (2000)"
+    )
+    parser.add_argument(
+        "--look-every", type=_positive, default=30, help="seconds until a new topic is seen (30)"
+    )
+    parser.add_argument(
+        "--session", type=_positive, default=10, help="seconds until others take over (10)"
+    )
+    parser.add_argument("--partitions", type=_positive, help="partitions (WEIR_PARTITIONS, 8)")
+    parser.add_argument(
+        "--metrics-port", type=int, default=9472, help="/metrics, /healthz, /readyz; 0: a free one"
+    )
+    parser.add_argument(
+        "--metrics-address", default="127.0.0.1", help="on this address (127.0.0.1)"
+    )
+
+
+def _kafka(told: argparse.Namespace) -> int:
+    from kafka.errors import KafkaError
+    from prometheus_client import disable_created_metrics
+
+    from ingest import logs
+    from ingest.clock import connected, stop_on_signals, wall_ms
+    from ingest.coalesce import Limits
+    from ingest.kafka_gateway import Gateway, Options
+    from ingest.metrics import KafkaGatewayMetrics, serve_pages
+    from ingest.publisher import create_producer, partitions_in
+    from ingest.stop_at import chosen_point
+
+    logs.set_up()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    settings = Settings.read()
+    options = Options(
+        bootstrap=settings.kafka,
+        door=told.door,
+        prefix=settings.topic_prefix,
+        topic=settings.readings_topic,
+        partitions=told.partitions or settings.partitions,
+        limits=Limits(readings=told.record_readings, wait_ms=told.wait_ms),
+        messages=told.at_once,
+        look_every_s=told.look_every,
+        session_s=told.session,
+    )
+    stop = stop_on_signals()
+    producer = connected(lambda: create_producer(settings.kafka, client_id=options.door), stop=stop)
+    if producer is None:
+        return 0
+    if options.partitions != (there := partitions_in(producer, options.topic)):
+        producer.close()
+        message = f"{options.topic} has {there} partitions: set WEIR_PARTITIONS={there}"
+        raise ComplaintError(message)
+    metrics = KafkaGatewayMetrics()
+    gateway = Gateway(
+        options,
+        producer=producer,
+        metrics=metrics,
+        incarnation=wall_ms(),
+        at_point=chosen_point(),
+    )
+    pages = serve_pages(
+        metrics.registry,
+        address=told.metrics_address,
+        port=told.metrics_port,
+        readiness=gateway.readiness,
+    )
+    _say(f"metrics on http://{told.metrics_address}:{pages.server_port}/metrics")
+    try:
+        gateway.run(stop)
+    except KafkaError as error:
+        _say(f"the gateway ends itself: {error!r}; what is not committed comes again")
+        return FATAL
+    finally:
+        producer.close(timeout=5)
+    _say("stopped")
+    return 0
 
 
 def _feedback_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -612,6 +723,9 @@ def _feedback_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     parser.add_argument(
         "--metrics-port", type=int, default=9471, help="/metrics, /healthz, /readyz; 0: a free one"
+    )
+    parser.add_argument(
+        "--metrics-address", default="127.0.0.1", help="on this address (127.0.0.1)"
     )
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of feedback")
 
@@ -652,13 +766,53 @@ def _feedback(told: argparse.Namespace) -> int:
     passer = Passer(options, metrics)
     pages = serve_pages(
         metrics.registry,
-        address="127.0.0.1",
+        address=told.metrics_address,
         port=told.metrics_port,
         readiness=passer.readiness,
     )
-    _say(f"metrics on http://127.0.0.1:{pages.server_port}/metrics")
+    _say(f"metrics on http://{told.metrics_address}:{pages.server_port}/metrics")
     passer.run(stop)
     return 0
+
+
+def _verify_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "verify",
+        "say of each account whether it is as it was signed",
+        "mosquitto_sub -t energy/v1/91510100SYN0000001/feedback ... > feedback.jsonl\n"
+        "  python -m ingest verify feedback.jsonl --key feedback-public.pem\n\n"
+        "The public key is published by whoever runs Weir (python -m processors feedback --public-key).\n"
+        "Exit code 1 where one is not, or where there is none.",
+        _verify,
+    )
+    parser.add_argument(
+        "file", nargs="?", default="-", help="feedback, one a line (- or nothing: stdin)"
+    )
+    parser.add_argument("--key", type=Path, required=True, help="the public key (PEM)")
+    parser.add_argument("--json", action="store_true", help="a line of JSON each")
+
+
+def _verify(told: argparse.Namespace) -> int:
+    from ingest.verify import public_key, verdicts
+
+    try:
+        key = public_key(told.key.read_bytes())
+    except OSError as error:
+        message = f"{told.key} cannot be read: {error}"
+        raise ComplaintError(message) from error
+    with _lines(told.file) as lines:
+        found = list(verdicts(lines, key))
+    for one in found:
+        if told.json:
+            print(json.dumps({"account": one.account, "ok": not one.why, "why": one.why}))
+        else:
+            print(
+                f"{'not ok' if one.why else 'ok'}  {one.account}{f': {one.why}' if one.why else ''}"
+            )
+    if not found:
+        _say("there is no account among these lines")
+    return 0 if found and not any(one.why for one in found) else 1
 
 
 def _send_mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -51,7 +51,7 @@ _LOG: _Need = ("WRITE", "TOPIC", topics.READINGS, "PREFIXED")
 
 SERVICES: Mapping[str, tuple[_Need, ...]] = {
     ADMIN: (),
-    MQTT_GATEWAY: (_LOG,),
+    MQTT_GATEWAY: (_LOG, ("WRITE", "TOPIC", topics.TRIES, "LITERAL")),
     KAFKA_GATEWAY: (
         _LOG,
         ("READ", "TOPIC", topics.ENTERPRISES, "PREFIXED"),
@@ -78,6 +78,8 @@ SERVICES: Mapping[str, tuple[_Need, ...]] = {
         ("WRITE", "TOPIC", topics.FEEDBACK, "LITERAL"),
         ("READ", "TOPIC", topics.FEEDBACK, "LITERAL"),
         ("READ", "GROUP", topics.FEEDBACK_GROUP, "LITERAL"),
+        ("READ", "TOPIC", topics.TRIES, "LITERAL"),
+        ("READ", "GROUP", topics.TRIES_GROUP, "LITERAL"),
     ),
     "operator": (
         _LOG,
@@ -115,10 +117,15 @@ pattern write energy/v1/%u/readings
 pattern write energy/v1/%u/try
 pattern read energy/v1/%u/feedback
 pattern read energy/v1/%u/receipt
+pattern readwrite spBv1.0/%u/#
 """
 _GATEWAYS = """\
 topic read energy/v1/+/readings
 topic read energy/v1/+/try
+topic read spBv1.0/+/NBIRTH/+
+topic read spBv1.0/+/NDATA/+
+topic read spBv1.0/+/DBIRTH/+/+
+topic read spBv1.0/+/DDATA/+/+
 topic write energy/v1/+/feedback
 topic write energy/v1/+/receipt
 topic read $SYS/broker/#
@@ -128,6 +135,7 @@ topic write energy/v1/{unit}/readings
 topic write energy/v1/{unit}/try
 topic read energy/v1/{unit}/feedback
 topic read energy/v1/{unit}/receipt
+topic readwrite spBv1.0/{unit}/#
 """
 
 
@@ -142,7 +150,10 @@ def mosquitto_acl(users: Mapping[str, str], *, left: Iterable[str] = ()) -> str:
             blocks.append(f"user {user}\n{_GATEWAYS}")
         elif user != owner and owner not in SERVICES:
             blocks.append(f"user {user}\n{_SECOND.format(unit=owner)}")
-    blocks += [f"user {unit}\ntopic deny energy/v1/{unit}/#\n" for unit in sorted(left)]
+    blocks += [
+        f"user {unit}\ntopic deny energy/v1/{unit}/#\ntopic deny spBv1.0/{unit}/#\n"
+        for unit in sorted(left)
+    ]
     return "\n".join(blocks)
 
 

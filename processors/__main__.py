@@ -236,8 +236,9 @@ def _add_worker(parser: argparse.ArgumentParser) -> None:
         "--metrics-port",
         type=int,
         default=9465,
-        help="of /metrics, /healthz and /readyz on loopback; 0 takes a free one",
+        help="of /metrics, /healthz and /readyz; 0 takes a free one",
     )
+    parser.add_argument("--metrics-address", default="127.0.0.1", help="where they are (127.0.0.1)")
     parser.add_argument(
         "--step-records",
         type=int,
@@ -285,8 +286,9 @@ def _worker(options: argparse.Namespace) -> int:
         at_point=at_point,
     )
     points.watch(worker.is_ahead)
-    server = serve(metrics, options.metrics_port)
-    print(f"metrics on http://127.0.0.1:{server.server_port}/metrics", file=sys.stderr)
+    server = serve(metrics, options.metrics_port, options.metrics_address)
+    page = f"http://{options.metrics_address}:{server.server_port}/metrics"
+    print(f"metrics on {page}", file=sys.stderr)
     joined = Options(
         settings.kafka,
         options.session,

@@ -61,7 +61,7 @@ from processors.windows import (
 )
 from schemas.calendar import DAY_MS, HOUR_MS, OFFSET_MS, business_day
 from schemas.factors import FactorPack
-from schemas.feedback import UNKNOWN_UNIT
+from schemas.feedback import SHOWN, UNKNOWN_UNIT
 from schemas.registry import UNIT_OF_MEASURE, Configuration, Unit
 from schemas.section import (
     WITHDRAWN,
@@ -151,8 +151,13 @@ class Engine:
         partitions: int,
         *,
         generation: int = 1,
+        named: int = SHOWN,
     ) -> None:
-        """`configurations` may grow while the engine lives; `partitions` is the fixed count of the log, `generation` its number."""
+        """`configurations` may grow while the engine lives; `partitions` is the fixed count of the log, `generation` its number.
+
+        `named`: refused readings that feedback names, of a record and unit.
+        """
+        self._named = named
         self.state = State(factor_tables(pack), generation)
         self.partition_ticks: dict[int, int] = {}
         self.configurations = configurations
@@ -171,7 +176,7 @@ class Engine:
 
     def step(self, records: Sequence[Placed]) -> Stepping:
         """One step over records, in the order of their offsets within each partition."""
-        outcome = _Outcome()
+        outcome = _Outcome(feedback=Gathering(shown=self._named))
         chunk = _Chunk()
         counts: dict[int | str, int] = defaultdict(int)
         for placed in records:

@@ -98,6 +98,8 @@ class Settings(BaseSettings):
     """The MQTT broker: `broker:1883`."""
     mqtt_user: str | None = None
     mqtt_password: Secret | None = None
+    feedback_key: Secret | None = None
+    """The private key (Ed25519, PEM) that signs accounts, as a file: `WEIR_FEEDBACK_KEY_FILE=/etc/weir/feedback.pem`."""
     mqtt_authority: str = ""
     """Who signed the broker's certificate, a PEM file; without it the connection is plain, for the loopback."""
     mqtt_certificate: str = ""

@@ -13,6 +13,8 @@ REGIONS = "weir.regions.v1"
 """What regions and industries were told, hour by hour; one partition, so that hours stand in order."""
 FEEDBACK = "weir.feedback.v1"
 """What was refused, for the enterprise."""
+TRIES = "weir.tries.v1"
+"""What units sent to be tried: records of sections, keyed by unit, answered on FEEDBACK and soon gone."""
 
 PROCESSORS = "weir-processors"
 """Consumer group of the workers."""
@@ -22,6 +24,8 @@ KAFKA_GATEWAYS = "weir-kafka-gateways"
 """Consumer group of the Kafka door's gateways."""
 FEEDBACK_GROUP = "weir-feedback"
 """Consumer group of those that pass feedback on to MQTT."""
+TRIES_GROUP = "weir-tries"
+"""Where the one that answers tries keeps how far it is."""
 
 ENTERPRISES = "enterprise."
 """How the topics of the Kafka door begin: one a unit, and nobody else writes there."""
@@ -57,6 +61,11 @@ def wanted(partitions: int, *, generation: int = 1) -> tuple[Topic, ...]:
         Topic(CONFIG, 1, ever | {"max.message.bytes": str(64 * _MIB)}),
         Topic(REGIONS, 1, ever | {"max.message.bytes": str(4 * _MIB)}),
         Topic(FEEDBACK, partitions, {"retention.ms": str(7 * _DAY_MS)}),
+        Topic(
+            TRIES,
+            partitions,
+            {"retention.ms": str(_DAY_MS // 24), "max.message.bytes": str(4 * _MIB)},
+        ),
     )
 
 
@@ -97,6 +106,11 @@ def enterprise_topic(name: str) -> Topic:
 def mqtt_readings(unit: str) -> str:
     """Where a unit publishes its readings."""
     return f"energy/v1/{unit}/readings"
+
+
+def mqtt_try(unit: str) -> str:
+    """Where a unit publishes readings that are to be checked and answered, and not stored."""
+    return f"energy/v1/{unit}/try"
 
 
 def mqtt_feedback(unit: str) -> str:

@@ -15,6 +15,7 @@ from deploy.local.parts import LocalParts
 from deploy.local.state import chosen_folder, chosen_programs, write_private
 from ingest.__main__ import main
 from ingest.access_folder import Folder
+from ingest.topics_admin import create_topics
 from schemas.settings import Settings
 
 UNIT, OTHER, LEAVES, BY_CERTIFICATE = (f"91510100SAFE00000{n}" for n in range(4))
@@ -128,6 +129,7 @@ def doors(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Doors]:
     try:
         started.up(["kafka", "mqtt"])
         found = Doors(started, folder)
+        create_topics(started.endpoints().kafka, partitions=PARTITIONS, say=lambda _: None)
         found.access("apply", units=(UNIT, OTHER, LEAVES, BY_CERTIFICATE))
         yield found
     finally:

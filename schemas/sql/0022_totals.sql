@@ -1,4 +1,4 @@
--- 0021: totals that bound what a point's periods leave unknown (RULES.md, section 3).
+-- 0022: totals that bound what a point's periods leave unknown (RULES.md, section 3).
 
 ALTER TYPE gap_kind ADD VALUE 'bounded';  -- told from the others by its parts: no statement of this transaction may name it
 ALTER TABLE gap ADD COLUMN parts bigint[], ADD COLUMN total bigint;
