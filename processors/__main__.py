@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from processors.lines_shown import lines_shown, render_lines
 from processors.ports import OutsideError
 from processors.replay import Replay, run
 from processors.show import render, rolling, shown
@@ -49,7 +50,8 @@ Settings come from WEIR_... in the environment; `python3 -m deploy.local env` pr
 _WITH_VERBS = {
     "migrate": "bring the database's tables up to date",
     "registry": "check, compare or load a registry file",
-    "factors": "the factors in force: compare with your packs, bring others into force",
+    "factors": "the factors in force: compare with your packs",
+    "restate": "other factors, for the past as well: foretell, propose, approve by another login",
     "recompute": "work units out again from their readings: compare, or restate",
     "dlq": "records that could not be digested: list, show, replay",
     "offsets": "where the database is in the log: show, accept",
@@ -165,7 +167,8 @@ def _show(options: argparse.Namespace) -> int:
             )
         more = _rolling(store, options.unit) if options.rolling else []
         windows = store.windows_of(options.unit)
-        return _print_shown(options.unit, windows, more, as_json=options.json)
+        lines = store.lines_of(options.unit)
+        return _print_shown(options.unit, windows, more, lines, as_json=options.json)
     finally:
         store.close()
 
@@ -207,6 +210,7 @@ def _print_shown(
     unit: str,
     windows: Sequence[tuple[int, bytes]],
     more: Sequence[dict[str, object]] = (),
+    lines: Sequence[tuple[str, str, int, bytes]] = (),
     *,
     as_json: bool,
 ) -> int:
@@ -215,7 +219,10 @@ def _print_shown(
         return 1
     told = shown(unit, windows)
     told["windows"] = [*cast("list[object]", told["windows"]), *more]
-    print(_line(told) if as_json else render(told))
+    of_lines = lines_shown(lines)
+    if of_lines:
+        told["lines"] = of_lines
+    print(_line(told) if as_json else render(told) + render_lines(of_lines))
     return 0
 
 

@@ -1,4 +1,4 @@
--- 0022: totals that bound what a point's periods leave unknown (RULES.md, section 3).
+-- 0024: totals that bound what a point's periods leave unknown (RULES.md, section 3).
 
 ALTER TYPE gap_kind ADD VALUE 'bounded';  -- told from the others by its parts: no statement of this transaction may name it
 ALTER TABLE gap ADD COLUMN parts bigint[], ADD COLUMN total bigint;
@@ -25,38 +25,38 @@ FROM (
 $$;
 
 CREATE OR REPLACE FUNCTION native_of(unit_id integer, from_hour bigint, till_hour bigint)
-RETURNS TABLE (quantity quantity, low numeric, best_told numeric, best_open numeric, high numeric, open_hour bigint, measured numeric)
+RETURNS TABLE (cell quantity, low numeric, best_told numeric, best_open numeric, high numeric, open_hour bigint, measured numeric)
 LANGUAGE sql STABLE PARALLEL SAFE
 AS $$
 WITH inside AS (
-    SELECT h.quantity, sum(h.best) AS best, sum(h.best - h.unknown_best) AS known,
+    SELECT h.quantity AS cell, sum(h.best) AS best, sum(h.best - h.unknown_best) AS known,
            sum(h.unknown_high) AS unknown_high, sum(h.measured_ms) AS measured
     FROM hour h WHERE h.unit = unit_id AND h.hour >= from_hour AND h.hour < till_hour GROUP BY h.quantity
 ), edge AS (  -- pieces of at most an hour that cross one of the window's edges
-    SELECT h.quantity,
+    SELECT h.quantity AS cell,
            sum(CASE WHEN h.hour = from_hour THEN h.after_low ELSE h.before_low END) AS low,
            sum(CASE WHEN h.hour = from_hour THEN h.after_high ELSE h.before_high END) AS high
     FROM hour h WHERE h.unit = unit_id AND h.hour IN (from_hour, till_hour) AND from_hour < till_hour GROUP BY h.quantity
 ), cut AS (  -- the others: their bounds in the window, less the best that is in the hours
-    SELECT p.quantity, g.low, g.high, p.rated, g.starts AS a, g.ends AS b,
+    SELECT p.cell, g.low, g.high, p.rated, g.starts AS a, g.ends AS b,
            greatest(g.starts, from_hour * 3600000) AS x, least(g.ends, till_hour * 3600000) AS y
     FROM gap g JOIN point p ON p.unit = g.unit AND p.number = g.point
     WHERE g.unit = unit_id AND g.kind = 'known'
       AND g.starts < till_hour * 3600000 AND g.ends > from_hour * 3600000
 ), wide AS (
-    SELECT c.quantity,
+    SELECT c.cell,
            sum(low_of_part(c.low, c.rated, c.a, c.b, c.x, c.y) - spread(c.low, c.a, c.b, c.y) + spread(c.low, c.a, c.b, c.x)) AS low,
            sum(high_of_part(c.high, c.rated, c.a, c.b, c.x, c.y) - spread(c.low, c.a, c.b, c.y) + spread(c.low, c.a, c.b, c.x)) AS high
-    FROM cut c GROUP BY c.quantity
+    FROM cut c GROUP BY c.cell
 ), bounded AS (
-    SELECT p.quantity, sum(b.low - b.best) AS low, sum(b.high - b.best) AS high
+    SELECT p.cell, sum(b.low - b.best) AS low, sum(b.high - b.best) AS high
     FROM gap g JOIN point p ON p.unit = g.unit AND p.number = g.point
     CROSS JOIN LATERAL bounded_part(p.profile, p.rated, g.low, g.parts, from_hour * 3600000, till_hour * 3600000) b
     WHERE g.unit = unit_id AND g.parts IS NOT NULL
       AND g.starts < till_hour * 3600000 AND g.ends > from_hour * 3600000
-    GROUP BY p.quantity
+    GROUP BY p.cell
 )
-SELECT o.quantity,
+SELECT o.cell,
        coalesce(i.known, 0) + coalesce(e.low, 0) + coalesce(w.low, 0) + coalesce(b.low, 0),
        coalesce(i.best, 0),
        o.best,
@@ -64,7 +64,7 @@ SELECT o.quantity,
        o.open_hour,
        coalesce(i.measured, 0)
 FROM open_ends_of(unit_id, from_hour * 3600000, till_hour * 3600000) o
-LEFT JOIN inside i USING (quantity) LEFT JOIN edge e USING (quantity) LEFT JOIN wide w USING (quantity) LEFT JOIN bounded b USING (quantity)
+LEFT JOIN inside i USING (cell) LEFT JOIN edge e USING (cell) LEFT JOIN wide w USING (cell) LEFT JOIN bounded b USING (cell)
 $$;
 
 CREATE OR REPLACE FUNCTION quarter_hours(unit text, from_at timestamptz, till timestamptz, point text DEFAULT NULL)
