@@ -28,7 +28,12 @@ class Client(mqtt.Client):
     """One connection; `answers` by packet id, `heard` by topic."""
 
     def __init__(self, client_id: str = "") -> None:
-        super().__init__(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5)
+        super().__init__(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=mqtt.MQTTv5,
+            reconnect_on_failure=False,
+        )
         self.answers: dict[int, list[int]] = {}
         self.heard: list[tuple[str, bytes]] = []
         self.let_in: int | None = None

@@ -12,7 +12,7 @@ from deploy.local.certificates import Authority, write_secret
 from deploy.local.complaint import ComplaintError
 from deploy.local.state import State
 from schemas.topics import enterprise_readings, mqtt_readings
-from tests.security.conftest import BY_CERTIFICATE, LEAVES, OTHER, UNIT, Doors
+from tests.security.doors import ALL, BY_CERTIFICATE, LEAVES, OTHER, UNIT, Doors
 from tests.security.mqtt_client import (
     NO_MATCHING_SUBSCRIBERS,
     NOT_AUTHORISED,
@@ -20,7 +20,6 @@ from tests.security.mqtt_client import (
     wait_until,
 )
 
-ALL = (UNIT, OTHER, LEAVES, BY_CERTIFICATE)
 TAKEN = (0, NO_MATCHING_SUBSCRIBERS)
 
 

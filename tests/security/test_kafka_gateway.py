@@ -13,15 +13,15 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 
 from deploy.services import answer
 from schemas import topics
 from schemas.failure_point import VARIABLE
 from schemas.reading import Refusal
-from schemas.section import Record, Section, Unreadable
-from schemas.wire import decode
-from tests.security.conftest import OTHER, PARTITIONS, UNIT, Doors
+from schemas.section import Section
+from tests.security.doors import OTHER, UNIT, Doors
+from tests.security.log_reader import Log
 from tests.security.mqtt_client import wait_until
 
 START = 1_514_736_000_000
@@ -91,45 +91,6 @@ def message(number: str, at: int, **more: object) -> bytes:
     told = {"message_id": number, "point": "E1", "statement": "PT15M", "unit": "kWh"}
     rows = {"at": [at + i * QUARTER for i in range(4)], "value": [1, 2, 3, 4]}
     return json.dumps({**told, **rows, **more}).encode()
-
-
-class Log:
-    """The records of the log that came after a moment."""
-
-    def __init__(self, doors: Doors) -> None:
-        self._kafka = doors.parts.endpoints().kafka
-        self._places = [TopicPartition(topics.READINGS, p) for p in range(PARTITIONS)]
-        with closing(KafkaConsumer(bootstrap_servers=self._kafka)) as consumer:
-            self._from = consumer.end_offsets(self._places)
-
-    def records(self) -> list[Record]:
-        found: list[Record] = []
-        with closing(KafkaConsumer(bootstrap_servers=self._kafka)) as consumer:
-            consumer.assign(self._places)
-            for place, offset in self._from.items():
-                consumer.seek(place, offset)
-            ends = consumer.end_offsets(self._places)
-            while any(consumer.position(place) < end for place, end in ends.items()):
-                for some in consumer.poll(timeout_ms=200).values():
-                    found += [decode(one.value) for one in some]
-        return found
-
-    def parts(self) -> list[Section | Unreadable]:
-        return [
-            part
-            for record in self.records()
-            for part in (record.body if isinstance(record.body, tuple) else ())
-        ]
-
-    def message_ids(self) -> Counter[str]:
-        """How often each reading's message is there, by fours."""
-        found: Counter[str] = Counter()
-        for part in self.parts():
-            assert isinstance(part, Section)
-            codes = part.message
-            each = [codes] * len(part) if isinstance(codes, int) else codes.tolist()
-            found.update(part.messages[code] for code in each)
-        return Counter({name: times // 4 for name, times in found.items()})
 
 
 def send(doors: Doors, unit: str, payloads: Sequence[bytes]) -> None:
