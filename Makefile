@@ -16,7 +16,7 @@ SERVICES := $(PYTHON) -m deploy.services
 with_services = absent=$$($(LOCAL) status | awk '$$2 != "up" {print $$1}' | paste -sd, -); \
 	if [ -n "$$absent" ]; then trap "$(LOCAL) down --only $$absent" EXIT; $(LOCAL) up; fi
 
-.PHONY: help demo test check laws mutants chaos ownership hostile intruders drill bench plant-year up down status lock
+.PHONY: help demo test check laws mutants chaos ownership hostile intruders drill bench image manifests plant-year up down status lock
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; \
@@ -71,6 +71,12 @@ bench: $(READY) ## [ROWS=one,two] [QUICK=1] [RUNS=3] [DAYS=3] [AGAINST=COMMIT]: 
 	$(if $(ROWS),--rows "$(ROWS)") $(if $(QUICK),--quick) $(if $(RUNS),--runs "$(RUNS)") \
 	$(if $(DAYS),--prefill-days "$(DAYS)") $(if $(AGAINST),--against "$(AGAINST)") \
 	$(if $(ROWS)$(QUICK)$(AGAINST),,--document)
+
+image: $(READY) ## run the Dockerfile's steps in a folder, then its services as its user (as root, 3 minutes)
+	@$(PY) -m deploy.image_check
+
+manifests: $(READY) ## compose file and chart, read by Compose's loader, helm and the schemas of Kubernetes (needs Go)
+	@$(PY) -m deploy.manifest_check
 
 plant-year: $(READY) ## FILE=... [QUOTA_TCE=...]: a plant's year, streamed as history
 	@test -n "$(FILE)" || { echo 'say which file: make plant-year FILE=... [QUOTA_TCE=...]' >&2; exit 2; }

@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import psycopg
 from kafka import KafkaAdminClient
@@ -388,7 +387,7 @@ def _report(say: Say, settings: dict[str, str], registry: Registry) -> None:
             "regions",
             "python -m processors show --region 510000, once the next hour is full",
         ),
-        ("dashboards", str(Path("dashboards")) + "/*.json, for a Grafana of yours"),
+        ("dashboards", "python -m deploy.grafana build/grafana, for a Grafana of yours"),
     ):
         print(f"  {what:15} {where}")
 

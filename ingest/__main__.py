@@ -525,7 +525,7 @@ def _mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument("--in-flight-mib", type=_positive, default=64, help="and their MiB (64)")
     parser.add_argument("--partitions", type=_positive, help="partitions (WEIR_PARTITIONS, 8)")
     parser.add_argument(
-        "--metrics-port", type=int, default=9468, help="/metrics, /healthz, /readyz; 0: a free one"
+        "--metrics-port", type=int, default=9464, help="/metrics, /healthz, /readyz; 0: a free one"
     )
     parser.add_argument(
         "--metrics-address", default="127.0.0.1", help="on this address (127.0.0.1)"
@@ -579,6 +579,7 @@ def _mqtt(told: argparse.Namespace) -> int:
 
 
 def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOptions":
+    from ingest import sparkplug
     from ingest.coalesce import Limits
     from ingest.mqtt_gateway import COMMON_SHARE, Options
     from ingest.tls import of_settings
@@ -597,6 +598,7 @@ def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOp
         share=told.share or (share.get_secret_value() if share else COMMON_SHARE),
         filter=taken,
         tries=f"{taken.removesuffix('/readings')}/try",
+        sparkplug=() if told.filter else sparkplug.TOPICS,
         tries_topic=settings.topic_prefix + topics.TRIES,
         session_expiry_s=told.session_expiry,
         topic=settings.readings_topic,
@@ -722,6 +724,9 @@ def _feedback_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]")
     parser.add_argument(
         "--metrics-port", type=int, default=9471, help="/metrics, /healthz, /readyz; 0: a free one"
     )
+    parser.add_argument(
+        "--metrics-address", default="127.0.0.1", help="on this address (127.0.0.1)"
+    )
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of feedback")
 
 
@@ -761,11 +766,11 @@ def _feedback(told: argparse.Namespace) -> int:
     passer = Passer(options, metrics)
     pages = serve_pages(
         metrics.registry,
-        address="127.0.0.1",
+        address=told.metrics_address,
         port=told.metrics_port,
         readiness=passer.readiness,
     )
-    _say(f"metrics on http://127.0.0.1:{pages.server_port}/metrics")
+    _say(f"metrics on http://{told.metrics_address}:{pages.server_port}/metrics")
     passer.run(stop)
     return 0
 

@@ -117,10 +117,15 @@ pattern write energy/v1/%u/readings
 pattern write energy/v1/%u/try
 pattern read energy/v1/%u/feedback
 pattern read energy/v1/%u/receipt
+pattern readwrite spBv1.0/%u/#
 """
 _GATEWAYS = """\
 topic read energy/v1/+/readings
 topic read energy/v1/+/try
+topic read spBv1.0/+/NBIRTH/+
+topic read spBv1.0/+/NDATA/+
+topic read spBv1.0/+/DBIRTH/+/+
+topic read spBv1.0/+/DDATA/+/+
 topic write energy/v1/+/feedback
 topic write energy/v1/+/receipt
 topic read $SYS/broker/#
@@ -130,6 +135,7 @@ topic write energy/v1/{unit}/readings
 topic write energy/v1/{unit}/try
 topic read energy/v1/{unit}/feedback
 topic read energy/v1/{unit}/receipt
+topic readwrite spBv1.0/{unit}/#
 """
 
 
@@ -144,7 +150,10 @@ def mosquitto_acl(users: Mapping[str, str], *, left: Iterable[str] = ()) -> str:
             blocks.append(f"user {user}\n{_GATEWAYS}")
         elif user != owner and owner not in SERVICES:
             blocks.append(f"user {user}\n{_SECOND.format(unit=owner)}")
-    blocks += [f"user {unit}\ntopic deny energy/v1/{unit}/#\n" for unit in sorted(left)]
+    blocks += [
+        f"user {unit}\ntopic deny energy/v1/{unit}/#\ntopic deny spBv1.0/{unit}/#\n"
+        for unit in sorted(left)
+    ]
     return "\n".join(blocks)
 
 

@@ -151,7 +151,7 @@ class GatewayMetrics(DoorMetrics):
         self.octets_in_flight = self._gauge("in_flight_bytes", "Bytes of those messages.")
         self.connected = self._gauge("connected", "1 while the broker has us. 0: call somebody.")
 
-    def broker_says(self, figure: BrokerFigure, told: bytes) -> None:
+    def broker_says(self, figure: BrokerFigure, told: bytes | bytearray) -> None:
         """Take in a figure of the broker's own; what is no number is passed over."""
         if not told.isdigit():
             return

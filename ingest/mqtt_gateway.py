@@ -29,11 +29,12 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from ingest import sparkplug
 from ingest.clock import wall_ms
 from ingest.coalesce import Coalescer, Limits, Numbering, Ready
 from ingest.metrics import BrokerFigure, GatewayMetrics
 from ingest.part import Part, part_of_unit
-from ingest.payload import unreadable
+from ingest.payload import Form, unreadable
 from ingest.publisher import key_of
 from ingest.tls import Tls
 from schemas import topics
@@ -61,6 +62,7 @@ BROKER_FIGURES: Mapping[str, BrokerFigure] = {
 """What Mosquitto says of its queues: past their bound it drops, and tells no sender."""
 
 _UNIT_AT, _LEVELS = 2, 4
+_SPARKPLUG_LEVELS = (4, 5)
 _TRY = "/try"
 _BEAT_S = 0.02
 _KEEPALIVE_S = 120
@@ -87,6 +89,7 @@ class Options:
     filter: str = topics.mqtt_readings("+")
     tries: str = topics.mqtt_try("+")
     """What is to be checked and answered, and not stored."""
+    sparkplug: Sequence[str] = sparkplug.TOPICS
     session_expiry_s: int = 7 * 86_400
     """How long the broker keeps what is meant for a gateway that is away."""
     topic: str = topics.READINGS
@@ -164,8 +167,14 @@ def die(reason: str) -> NoReturn:
 def unit_of(topic: str) -> str:
     """The unit that a topic names; NO_UNIT where it names none."""
     levels = topic.split("/")
-    named = len(levels) == _LEVELS and is_unit(levels[_UNIT_AT])
-    return levels[_UNIT_AT] if named else NO_UNIT
+    foreign = levels[0] == sparkplug.TOPIC
+    place, counts = (1, _SPARKPLUG_LEVELS) if foreign else (_UNIT_AT, (_LEVELS,))
+    return levels[place] if len(levels) in counts and is_unit(levels[place]) else NO_UNIT
+
+
+def form_of(topic: str) -> Form:
+    """How what comes on a topic is to be read."""
+    return "sparkplug" if topic.startswith(f"{sparkplug.TOPIC}/") else "json"
 
 
 def part_of(topic: str, payload: bytes, *, received_at: int) -> Part:
@@ -178,7 +187,7 @@ def part_of(topic: str, payload: bytes, *, received_at: int) -> Part:
     if unit == NO_UNIT:
         reason = f"{Refusal.NO_UNIT_IN_TOPIC}: {topic[:200]!a}"
         return unreadable(payload, unit=unit, received_at=received_at, reason=reason)
-    return part_of_unit(unit, payload, received_at=received_at)
+    return part_of_unit(unit, payload, received_at=received_at, form=form_of(topic))
 
 
 class Gateway:
@@ -313,10 +322,10 @@ class Gateway:
 
     def _subscribe(self) -> None:
         share = f"$share/{self.options.share}/"
-        filters = (self.options.filter, self.options.tries)
-        self._client.subscribe([(share + one, 1) for one in filters])
+        wanted = (self.options.filter, self.options.tries, *self.options.sparkplug)
+        self._client.subscribe([(share + one, 1) for one in wanted])
         if self.options.share != COMMON_SHARE:  # a session from before would be given all twice
-            self._client.unsubscribe([f"$share/{COMMON_SHARE}/{one}" for one in filters])
+            self._client.unsubscribe([f"$share/{COMMON_SHARE}/{one}" for one in wanted])
 
     def _refused(self, reason: str) -> None:
         """At the start a person is there to read it; later the broker may come to its senses."""
@@ -336,9 +345,10 @@ class Gateway:
             return  # a broker that does not tell its figures serves us all the same
         if reasons[0].is_failure:
             self._end(f"the broker refuses the subscription to {self.options.filter}: {reasons[0]}")
-        if reasons[-1].is_failure:
+        others = [str(reason) for reason in reasons[1:] if reason.is_failure]
+        if others:
             logger.error(
-                "tries are not answered: the broker refuses", extra={"reason": str(reasons[-1])}
+                "the broker refuses tries or Sparkplug's topics", extra={"reasons": others}
             )
         if not self._subscribed:
             logger.info("subscribed", extra={"filter": self.options.filter})

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from processors.lines_shown import lines_shown, render_lines
 from processors.ports import OutsideError
 from processors.replay import Replay, run
 from processors.show import render, rolling, shown
@@ -165,7 +166,8 @@ def _show(options: argparse.Namespace) -> int:
             )
         more = _rolling(store, options.unit) if options.rolling else []
         windows = store.windows_of(options.unit)
-        return _print_shown(options.unit, windows, more, as_json=options.json)
+        lines = store.lines_of(options.unit)
+        return _print_shown(options.unit, windows, more, lines, as_json=options.json)
     finally:
         store.close()
 
@@ -207,6 +209,7 @@ def _print_shown(
     unit: str,
     windows: Sequence[tuple[int, bytes]],
     more: Sequence[dict[str, object]] = (),
+    lines: Sequence[tuple[str, str, int, bytes]] = (),
     *,
     as_json: bool,
 ) -> int:
@@ -215,7 +218,10 @@ def _print_shown(
         return 1
     told = shown(unit, windows)
     told["windows"] = [*cast("list[object]", told["windows"]), *more]
-    print(_line(told) if as_json else render(told))
+    of_lines = lines_shown(lines)
+    if of_lines:
+        told["lines"] = of_lines
+    print(_line(told) if as_json else render(told) + render_lines(of_lines))
     return 0
 
 
@@ -236,8 +242,9 @@ def _add_worker(parser: argparse.ArgumentParser) -> None:
         "--metrics-port",
         type=int,
         default=9465,
-        help="of /metrics, /healthz and /readyz on loopback; 0 takes a free one",
+        help="of /metrics, /healthz and /readyz; 0 takes a free one",
     )
+    parser.add_argument("--metrics-address", default="127.0.0.1", help="where they are (127.0.0.1)")
     parser.add_argument(
         "--step-records",
         type=int,
@@ -285,8 +292,9 @@ def _worker(options: argparse.Namespace) -> int:
         at_point=at_point,
     )
     points.watch(worker.is_ahead)
-    server = serve(metrics, options.metrics_port)
-    print(f"metrics on http://127.0.0.1:{server.server_port}/metrics", file=sys.stderr)
+    server = serve(metrics, options.metrics_port, options.metrics_address)
+    page = f"http://{options.metrics_address}:{server.server_port}/metrics"
+    print(f"metrics on {page}", file=sys.stderr)
     joined = Options(
         settings.kafka,
         options.session,

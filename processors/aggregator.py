@@ -256,8 +256,9 @@ def _once(aggregator: Aggregator) -> int:
 def _stay(aggregator: Aggregator, metrics: AggregatorMetrics, options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: aggregator.stopped.set())
-    server = serve(metrics, options.metrics_port)
-    sys.stderr.write(f"metrics on http://127.0.0.1:{server.server_port}/metrics\n")
+    server = serve(metrics, options.metrics_port, options.metrics_address)
+    page = f"http://{options.metrics_address}:{server.server_port}/metrics"
+    sys.stderr.write(f"metrics on {page}\n")
     aggregator.run()
     return 0
 
@@ -274,6 +275,7 @@ def _parser() -> argparse.ArgumentParser:
         "--metrics-port",
         type=int,
         default=9468,
-        help="of /metrics, /healthz and /readyz on loopback; 0 takes a free one",
+        help="of /metrics, /healthz and /readyz; 0 takes a free one",
     )
+    parser.add_argument("--metrics-address", default="127.0.0.1", help="where they are (127.0.0.1)")
     return parser

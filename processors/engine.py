@@ -36,7 +36,6 @@ from processors.state import (
     FACTOR,
     KEY_BITS,
     LIMIT,
-    QUANTITIES,
     RESTATED,
     WAITS,
     ClaimColumns,
@@ -62,6 +61,7 @@ from processors.windows import (
 from schemas.calendar import DAY_MS, HOUR_MS, OFFSET_MS, business_day
 from schemas.factors import FactorPack
 from schemas.feedback import SHOWN, UNKNOWN_UNIT
+from schemas.quantities import QUANTITIES
 from schemas.registry import UNIT_OF_MEASURE, Configuration, Unit
 from schemas.section import (
     WITHDRAWN,
@@ -216,6 +216,7 @@ class Engine:
         """Forget what the last step laid over the stored rows: it is handed over."""
         self.state.step_gaps.clear()
         self.state.step_claims.clear()
+        self.state.step_gone.clear()
 
     # Placing records into rounds.
 
@@ -691,15 +692,16 @@ class Engine:
             state.hot_keys[dirty] & ((1 << KEY_BITS) - 1),
         )
         names = [
-            (state.units[u].code, QUANTITIES[q], h)
-            for u, q, h in zip(
-                state.c_unit[carrier].tolist(),
-                state.c_quantity[carrier].tolist(),
-                hour.tolist(),
-                strict=True,
+            (state.units[u].code, state.c_name[c], h)
+            for u, c, h in zip(
+                state.c_unit[carrier].tolist(), carrier.tolist(), hour.tolist(), strict=True
             )
         ]
         numbers = state.hot_rows[dirty]
+        if state.step_gone:
+            names += state.step_gone
+            nothing = np.zeros((len(state.step_gone), numbers.shape[1]), np.int64)
+            numbers = np.concatenate([numbers, nothing])
         state.hot_dirty[:] = False
         evict(state)
         ended, begun = _gap_changes(state.step_gaps)
@@ -716,6 +718,11 @@ class Engine:
             gaps_ended=ended,
             gaps=begun,
             windows=tuple(_latest(outcome.told)),
+            lines=tuple(
+                {
+                    (row.unit, row.line, row.kind, row.start): row for row in outcome.told.lines
+                }.values()
+            ),
             states=tuple(state.export(sorted(outcome.told.units))),
             account={key: tuple(counts) for key, counts in outcome.account.items()},
             outbox=numbered(outcome.told.outbox),

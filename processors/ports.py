@@ -239,6 +239,20 @@ class WindowRow(NamedTuple):
     judged: bytes
 
 
+class LineRow(NamedTuple):
+    """A day, month or year of a product line as last told. `judged` is the JSON of `indicator.LineJudged`."""
+
+    unit: str
+    line: str
+    kind: str
+    start: int
+    end: int
+    as_of: int
+    offset: int
+    position: int
+    judged: bytes
+
+
 class OutboxRow(NamedTuple):
     """One message for `weir.indicators.v1`, in the order of (offset, position, number)."""
 
@@ -301,6 +315,7 @@ class Step:
     """Gaps to delete, by (unit, point, start)."""
     gaps: tuple[Gap, ...] = ()
     windows: tuple[WindowRow, ...] = ()
+    lines: tuple[LineRow, ...] = ()
     states: tuple[UnitState, ...] = ()
     account: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
     """(unit, business day of received_at) → what to add to each of ACCOUNT_CLASSES."""

@@ -20,10 +20,13 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 from pydantic import ValidationError
 
-from processors import revision
+from processors import line_entries, revision
+from processors.packs import UnreadableError, with_ours
 from processors.ports import EntryRow
 from processors.profiles import weights_of
+from schemas.cells import named_cell
 from schemas.factors import Entry, FactorPack
+from schemas.pack_reading import PackError
 from schemas.registry import (
     STATEMENTS,
     Configuration,
@@ -179,7 +182,7 @@ def save_entries(link: Link, entries: Sequence[EntryRow]) -> None:
                 "UPDATE unit SET pending = %s WHERE code = %s", (entry.version, entry.unit.code)
             )
             continue
-        for table in ("quota", "opening"):
+        for table in ("quota", "opening", "line"):
             link.execute(
                 f"DELETE FROM {table} USING unit u WHERE u.id = {table}.unit AND u.code = %s".encode(),  # noqa: S608 - two constants
                 (entry.unit.code,),
@@ -215,11 +218,18 @@ def _save_units(link: Link, units: Sequence[Unit], version: int) -> None:
         link,
         _POINTS,
         [
-            {"code": unit.code, "number": number, "version": version} | _point_row(point)
+            {
+                "code": unit.code,
+                "number": number,
+                "version": version,
+                "cell": named_cell(point.quantity, cell),
+            }
+            | _point_row(point)
             for unit in units
-            for number, point in enumerate(unit.points)
+            for number, (point, cell) in enumerate(zip(unit.points, unit.cells, strict=True))
         ],
     )
+    _save_lines(link, units, version)
     _insert(
         link,
         _QUOTAS,
@@ -243,6 +253,24 @@ def _save_units(link: Link, units: Sequence[Unit], version: int) -> None:
     )
 
 
+def _save_lines(link: Link, units: Sequence[Unit], version: int) -> None:
+    lines = [
+        {"code": unit.code, "number": number, "version": version, "begins": line.begins}
+        | line.model_dump(mode="json", include={"id", "name", "indicators", "evidence"})
+        | {"parameters": dict(line.parameters)}
+        for unit in units
+        for number, line in enumerate(unit.lines)
+    ]
+    _insert(link, _LINES, lines)
+    members: list[dict[str, object]] = [
+        {"code": unit.code, "point": number, "line": line, "sign": sign}
+        for unit in units
+        for number, point in enumerate(unit.points)
+        for line, sign in point.lines
+    ]
+    _insert(link, _MEMBERS, members)
+
+
 def _unit_row(unit: Unit, version: int) -> dict[str, object]:
     return {
         **unit.model_dump(
@@ -257,7 +285,10 @@ def _point_row(point: Point) -> dict[str, object]:
     return {
         **point.model_dump(
             mode="json",
-            include={"name", "quantity", "unit_of_measure", "multiplier", "digits", "cadence_ms"},
+            include={
+                *("name", "quantity", "unit_of_measure", "multiplier", "digits", "cadence_ms"),
+                "sign",
+            },
         ),
         "statement": STATEMENTS.index(point.statement),
         "others": [STATEMENTS.index(other) for other in point.others],
@@ -291,19 +322,30 @@ ON CONFLICT (code) DO UPDATE SET name = excluded.name, region = excluded.region,
   begins = excluded.begins, version = excluded.version"""
 _POINTS = """
 INSERT INTO point (unit, number, name, quantity, unit_of_measure, statement, others, multiplier, digits,
-  rated, cadence_ms, tolerance_ms, anchor, valid_from, valid_to, profile, version)
+  rated, cadence_ms, tolerance_ms, anchor, valid_from, valid_to, profile, version, sign, cell)
 SELECT u.id, r.number, r.name, r.quantity, r.unit_of_measure, r.statement, r.others, r.multiplier, r.digits,
-  r.rated, r.cadence_ms, r.tolerance_ms, r.anchor, r.valid_from, r.valid_to, r.profile, r.version
+  r.rated, r.cadence_ms, r.tolerance_ms, r.anchor, r.valid_from, r.valid_to, r.profile, r.version,
+  r.sign, r.cell
 FROM json_to_recordset(%s::json) AS r (code text, number smallint, name text, quantity quantity,
   unit_of_measure text, statement smallint, others smallint[], multiplier integer, digits smallint,
   rated bigint, cadence_ms bigint, tolerance_ms bigint, anchor bigint, valid_from bigint,
-  valid_to bigint, profile profile, version integer) JOIN unit u USING (code)
+  valid_to bigint, profile profile, version integer, sign smallint,
+  cell quantity) JOIN unit u USING (code)
 ON CONFLICT (unit, number) DO UPDATE SET name = excluded.name, quantity = excluded.quantity,
   unit_of_measure = excluded.unit_of_measure, statement = excluded.statement, others = excluded.others,
   multiplier = excluded.multiplier, digits = excluded.digits, rated = excluded.rated,
   cadence_ms = excluded.cadence_ms, tolerance_ms = excluded.tolerance_ms, anchor = excluded.anchor,
   valid_from = excluded.valid_from, valid_to = excluded.valid_to, profile = excluded.profile,
-  version = excluded.version"""
+  version = excluded.version, sign = excluded.sign, cell = excluded.cell"""
+_LINES = """
+INSERT INTO line (unit, id, number, name, indicators, parameters, evidence, begins, version)
+SELECT u.id, r.id, r.number, r.name, r.indicators, r.parameters, r.evidence, r.begins, r.version
+FROM json_to_recordset(%s::json) AS r (code text, id text, number smallint, name text, indicators text[],
+  parameters jsonb, evidence text, begins bigint, version integer) JOIN unit u USING (code)"""
+_MEMBERS = """
+INSERT INTO line_point (unit, line, point, sign)
+SELECT u.id, r.line, r.point, r.sign
+FROM json_to_recordset(%s::json) AS r (code text, line text, point smallint, sign smallint) JOIN unit u USING (code)"""
 _QUOTAS = """
 INSERT INTO quota (unit, year, amount, source, status, version)
 SELECT u.id, r.year, r.amount, r.source, r.status, r.version
@@ -458,6 +500,19 @@ def check(path: Path) -> Registry:
         raise RegistryError(message) from error
 
 
+def _check_lines(asked: Registry) -> None:
+    """Refuse product lines of which the packs know too little. Raises RegistryError with a line for each mistake."""
+    if not any(unit.lines for unit in asked.units):
+        return
+    try:
+        paths = [Path(name) for name in Settings.read().packs.split(":") if name]
+        wrong = list(line_entries.complaints(asked.units, with_ours(paths)))
+    except (PackError, UnreadableError) as error:
+        raise RegistryError(str(error)) from error
+    if wrong:
+        raise RegistryError("\n".join(wrong))
+
+
 def store_news(link: Link, asked: Registry, *, author: str, reason: str) -> Configuration | None:
     """Store what is new in a registry as the next version; None where nothing is."""
 
@@ -537,6 +592,7 @@ def main(arguments: Sequence[str]) -> int:
     chosen = _parser().parse_args(arguments)
     try:
         asked = check(chosen.file)
+        _check_lines(asked)
         if chosen.verb == "load":
             return _load(asked, chosen)
         if chosen.verb == "diff":

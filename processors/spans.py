@@ -24,7 +24,6 @@ from processors.state import (
     H_UNKNOWN_BEST,
     H_UNKNOWN_HIGH,
     KEY_BITS,
-    QUANTITIES,
     State,
 )
 from processors.windows import (
@@ -38,6 +37,7 @@ from processors.windows import (
     open_points,
 )
 from schemas.calendar import HOUR_MS, QUARTER_MS, year_of
+from schemas.quantities import QUANTITIES
 from schemas.registry import CARRIERS
 
 _MONTH_MS = 31 * 24 * HOUR_MS
@@ -55,7 +55,8 @@ def hour_table(state: State, unit: int, first: int, last: int) -> Generator[Need
     if stored:
         fetched = yield Needs(hours=(HourSpan(state.units[unit].code, first, last),))
         for row in fetched.hours:
-            table[carrier_of(state, unit, row.quantity) - begin, row.hour - first] = row.numbers
+            if (carrier := carrier_of(state, unit, row.quantity)) is not None:
+                table[carrier - begin, row.hour - first] = row.numbers
     for c in range(begin, end):
         a, b = np.searchsorted(state.hot_keys, [c << KEY_BITS | first, c << KEY_BITS | last])
         hours = (state.hot_keys[a:b] & ((1 << KEY_BITS) - 1)) - first
@@ -178,8 +179,11 @@ def since(
     """The first quarter-hour end t in (start, until] with low of [start, t) above the quota; None where there is none.
 
     `until` is a quarter-hour end. Everything that the unit has said so far counts, cut at t.
+    Where something is given away, low need not rise with time, and nothing is looked for: `until`.
     """
     start, until = window
+    if (state.c_sign[state.carrier_from[unit] : state.carrier_from[unit + 1]] < 0).any():
+        return until
     first, last = start // HOUR_MS, -(-until // HOUR_MS)
     table = yield from hour_table(state, unit, first, last + 1)
     gaps = yield from _gaps(state, unit, start, last * HOUR_MS)
@@ -188,7 +192,7 @@ def since(
         for i, c in enumerate(
             range(int(state.carrier_from[unit]), int(state.carrier_from[unit + 1]))
         )
-        if QUANTITIES[int(state.c_quantity[c])] in CARRIERS
+        if QUANTITIES[int(state.c_quantity[c])] in CARRIERS and state.c_sign[c]
     ]
     begins, base = int(state.begins[unit]), _opening(state, unit, start, until)
     lows = _lows_at_hours(state, unit, (start, last - first), prefixes, table, gaps)

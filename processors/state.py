@@ -15,16 +15,18 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from processors.boundaries import Boundary, boundaries
 from processors.ports import HOUR_FIELDS, Gap, Ints, UnitState
 from processors.profiles import Weights, weights_of
 from schemas.calendar import HOUR_MS
+from schemas.cells import named_cell
 from schemas.factors import FactorPack
+from schemas.quantities import QUANTITIES
 from schemas.registry import CARRIERS, LENGTH_MS, STATEMENTS, UNIT_OF_MEASURE, Point, Profile, Unit
 from schemas.scale import SCALE, scaled
 from schemas.section import NEVER
 
 FOREVER = 2**62
-QUANTITIES = ("electricity", "raw_coal", "output")
 TARGETS = ("energy", "co2")
 FIRST_YEAR, LAST_YEAR = 1970, 2199
 LAYOUT = 3
@@ -92,7 +94,7 @@ _UNITS = (
     "slot_start",
     "slot_end",
 )
-_CARRIERS = ("c_unit", "c_quantity", "settled", "max_hour", "hot_from", "acc")
+_CARRIERS = ("c_unit", "c_quantity", "c_cell", "c_sign", "settled", "max_hour", "hot_from", "acc")
 _POINTS = (
     "p_unit",
     "p_carrier",
@@ -247,6 +249,10 @@ class State:
 
     c_unit: Ints = field(default_factory=_empty)
     c_quantity: Ints = field(default_factory=_empty)
+    c_cell: Ints = field(default_factory=_empty)
+    """Number of the cell within the quantity (`schemas/cells.py`)."""
+    c_sign: Ints = field(default_factory=_empty)
+    """How it counts for the unit."""
     settled: Ints = field(default_factory=_empty)
     """Hours before this are in the `exact_*` sums of the open windows."""
     max_hour: Ints = field(default_factory=_empty)
@@ -287,6 +293,16 @@ class State:
     carrier_from: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
     series_from: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
     carrier_point_from: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
+    c_row: Ints = field(default_factory=_empty)
+    """Which quantity of its unit a carrier is part of: a row of `row_*`."""
+    row_quantity: Ints = field(default_factory=_empty)
+    row_from: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
+    has_cells: bool = False
+    """Whether any carrier is not a whole quantity that counts once."""
+    c_name: list[str] = field(default_factory=list)
+    """Names of the carriers' cells, as the tables have them."""
+    boundaries: list[tuple[Boundary, ...]] = field(default_factory=list)
+    """Per unit: its product lines."""
     c_begun: Ints = field(default_factory=_empty)
     c_ends: Ints = field(default_factory=_empty)
     """Between these all points of the carrier are valid."""
@@ -312,6 +328,8 @@ class State:
     """(unit, point number, start) → the gap as this step leaves it, None where it ended; laid over the stored ones."""
     step_claims: list[StepClaims] = field(default_factory=list)
     """Claims of this step, a round after the other."""
+    step_gone: list[tuple[str, str, int]] = field(default_factory=list)
+    """(unit, cell, hour) of rows that become nothing in this step, since their unit has the cell no more."""
 
     def register(
         self, units: Iterable[Unit], partition: dict[str, int], configuration: int
@@ -357,20 +375,20 @@ class State:
     def _extend_points(self, new: list[Unit], first: int) -> None:
         points: list[dict[str, int]] = []
         profiles: list[int] = []
-        carriers: list[tuple[int, int, int]] = []
+        carriers: list[tuple[int, int, int, int, int]] = []
         series: list[tuple[int, int, int]] = []
         at_point, at_carrier = len(self.p_unit), len(self.c_unit)
         for u, unit in enumerate(new, first):
-            ordered = sorted(
-                enumerate(unit.points),
-                key=lambda item: (QUANTITIES.index(item[1].quantity), item[0]),
-            )
-            mine: list[int] = []
-            for number, point in ordered:
-                quantity = QUANTITIES.index(point.quantity)
-                if quantity not in mine:
-                    mine.append(quantity)
-                    carriers.append((u, quantity, unit.begins // HOUR_MS))
+            kinds = [
+                (QUANTITIES.index(point.quantity), cell)
+                for point, cell in zip(unit.points, unit.cells, strict=True)
+            ]
+            before = None
+            for number in sorted(range(len(kinds)), key=lambda n: (kinds[n], n)):
+                point = unit.points[number]
+                if kinds[number] != before:
+                    before = kinds[number]
+                    carriers.append((u, *before, point.sign, unit.begins // HOUR_MS))
                 carrier = at_carrier + len(carriers) - 1
                 points.append(_point_row(point, u, carrier, number))
                 profiles.append(self._place(point.profiles))
@@ -385,11 +403,13 @@ class State:
         columns["end"] = table["p_begins"].copy()
         columns["tick_end"] = table["p_begins"].copy()
         columns["told_silent"] = np.zeros(len(points), np.bool_)
-        c = np.array(carriers, np.int64).reshape(-1, 3)
+        c = np.array(carriers, np.int64).reshape(-1, 5)
         columns |= {
             "c_unit": c[:, 0].copy(),
             "c_quantity": c[:, 1].copy(),
-            "settled": c[:, 2].copy(),
+            "c_cell": c[:, 2].copy(),
+            "c_sign": c[:, 3].copy(),
+            "settled": c[:, 4].copy(),
             "max_hour": np.full(len(c), NEVER, np.int64),
             "hot_from": np.full(len(c), NEVER, np.int64),
             "acc": np.zeros((len(c), 4, len(ACC_FIELDS)), np.int64),
@@ -427,6 +447,7 @@ class State:
         first = self.carrier_point_from[:-1]
         self.c_begun = np.maximum.reduceat(self.p_begins, first) if len(first) else _empty()
         self.c_ends = np.minimum.reduceat(self.p_ends, first) if len(first) else _empty()
+        self._derive_quantities(count)
         self.series_from = np.searchsorted(self.p_unit[self.s_point], np.arange(count + 1))
         self.series_of = np.full((len(self.p_unit), len(STATEMENTS)), -1, np.int64)
         self.series_of[self.s_point, self.s_statement] = np.arange(len(self.s_point))
@@ -438,6 +459,18 @@ class State:
             names, eras = _by_name(self.units[u], numbers)
             self.names.append(names)
             self.eras.append(eras)
+
+    def _derive_quantities(self, count: int) -> None:
+        """The quantities of each unit: one or more carriers each."""
+        key = self.c_unit * len(QUANTITIES) + self.c_quantity
+        first = np.concatenate([[True], key[1:] != key[:-1]]) if len(key) else key.astype(np.bool_)
+        self.c_row = np.cumsum(first) - 1
+        self.row_quantity = self.c_quantity[first]
+        self.row_from = np.searchsorted(self.c_unit[first], np.arange(count + 1))
+        self.has_cells = bool((self.c_cell > 0).any())
+        kinds = zip(self.c_quantity.tolist(), self.c_cell.tolist(), strict=True)
+        self.c_name = [cell_of(*kind) for kind in kinds]
+        self.boundaries += [boundaries(unit) for unit in self.units[len(self.boundaries) :]]
 
     def take_factors(self, configuration: int, pack: FactorPack) -> None:
         """Know the factors that a configuration brings; whom they concern is another matter."""
@@ -498,8 +531,14 @@ class State:
         self.touched = [self.touched[u] for u in kept]
         self.earlier = [self.earlier[u] for u in kept]
         self.index = {unit.code: u for u, unit in enumerate(self.units)}
-        self.point_of_number, self.names, self.eras = [], [], []
+        self.point_of_number, self.names, self.eras, self.boundaries = [], [], [], []
         self._derive()
+
+    def take_entry(self, unit: int, entry: Unit) -> None:
+        """Another entry of a unit, under which its readings count as before."""
+        self.units[unit] = entry
+        self.horizon[unit] = entry.horizon_days * 24 * HOUR_MS
+        self.boundaries[unit] = boundaries(entry)
 
     def opening(self, unit: int, year: int, quantity: str) -> tuple[int, int, int] | None:
         """The declared opening balance (low, best, high) in 10⁻⁶, or None."""
@@ -602,6 +641,11 @@ class State:
         carriers = slice(int(self.carrier_from[u]), int(self.carrier_from[u + 1]))
         self.hot_from[carriers] = self.max_hour[carriers] + 1
         self.pack[u] = self.pack_at(int(self.configuration[u]))
+
+
+def cell_of(quantity: int, cell: int) -> str:
+    """A cell's name in the tables."""
+    return named_cell(QUANTITIES[quantity], cell)
 
 
 def ranges(first: Ints, last: Ints) -> Ints:

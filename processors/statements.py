@@ -70,6 +70,10 @@ SELECT w.as_of, (w.judged || CASE WHEN is_recomputable(w.unit, w.starts, w.ends)
                  THEN '{}' ELSE '{"recomputable": false}' END::jsonb)::text
 FROM unit_window w JOIN unit u ON u.id = w.unit
 WHERE u.code = %s ORDER BY w.kind, w.starts"""
+LINES_OF = """
+SELECT w.line, coalesce(l.name, w.line), w.as_of, w.judged::text
+FROM line_window w JOIN unit u ON u.id = w.unit LEFT JOIN line l ON l.unit = w.unit AND l.id = w.line
+WHERE u.code = %s ORDER BY l.number, w.line, w.kind, w.starts"""
 
 RECORDS = """
 SELECT r.unit, r.day - date '1970-01-01', r.first_at, r.generation, r.partition, r."offset", r.part,
@@ -229,6 +233,15 @@ ON t.unit = s.unit AND t.kind = s.kind AND t.starts = s.starts
 WHEN MATCHED THEN UPDATE SET ends = s.ends, as_of = s.as_of, "offset" = s."offset", position = s.position, judged = s.judged
 WHEN NOT MATCHED THEN INSERT (unit, kind, starts, ends, as_of, "offset", position, judged)
   VALUES (s.unit, s.kind, s.starts, s.ends, s.as_of, s."offset", s.position, s.judged)"""
+_LINES = """
+MERGE INTO line_window t
+USING (SELECT unit, line, kind, starts, ends, as_of, "offset", position, judged::jsonb AS judged
+       FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s)
+         AS s (unit, line, kind, starts, ends, as_of, "offset", position, judged)) AS s
+ON t.unit = s.unit AND t.line = s.line AND t.kind = s.kind AND t.starts = s.starts
+WHEN MATCHED THEN UPDATE SET ends = s.ends, as_of = s.as_of, "offset" = s."offset", position = s.position, judged = s.judged
+WHEN NOT MATCHED THEN INSERT (unit, line, kind, starts, ends, as_of, "offset", position, judged)
+  VALUES (s.unit, s.line, s.kind, s.starts, s.ends, s.as_of, s."offset", s.position, s.judged)"""
 _ACCOUNT = """
 MERGE INTO account t
 USING (SELECT unit, day::date AS day, accepted, repeated, superseded, rejected, unreadable
@@ -309,7 +322,10 @@ def by_point(spans: Sequence[GapSpan], ids: Mapping[str, int]) -> tuple[Param, .
 
 def units_of(step: Step) -> set[str]:
     """Every unit that the step has a numbered row of."""
-    rows = (step.readings, step.rejections, step.gaps, step.gaps_ended, step.windows, step.states)
+    rows = (
+        *(step.readings, step.rejections, step.gaps, step.gaps_ended),
+        *(step.windows, step.lines, step.states),
+    )
     units = {row.unit for table in rows for row in table}
     units.update(unit for unit, _, _ in step.hours)
     units.update(unit for unit, _ in step.account)
@@ -338,6 +354,8 @@ def upserts(
         yield _gaps(step, ids)
     if step.windows:
         yield _windows(step, ids)
+    if step.lines:
+        yield _lines(step, ids)
     if step.account:
         yield _account(step, ids)
     yield from _told(step, ids, generation)
@@ -439,6 +457,21 @@ def _windows(step: Step, ids: Mapping[str, int]) -> Statement:
         bigints([window.offset for window in windows]),
         integers([window.position for window in windows]),
         texts([window.judged for window in windows]),
+    )
+
+
+def _lines(step: Step, ids: Mapping[str, int]) -> Statement:
+    lines = step.lines
+    return _LINES, (
+        integers([ids[line.unit] for line in lines]),
+        texts([line.line for line in lines]),
+        texts([line.kind for line in lines]),
+        bigints([line.start for line in lines]),
+        bigints([line.end for line in lines]),
+        bigints([line.as_of for line in lines]),
+        bigints([line.offset for line in lines]),
+        integers([line.position for line in lines]),
+        texts([line.judged for line in lines]),
     )
 
 

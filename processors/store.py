@@ -393,6 +393,13 @@ class Store:
         )
         return [(as_of, judged.encode()) for as_of, judged in rows]
 
+    def lines_of(self, unit: str) -> list[tuple[str, str, int, bytes]]:
+        """(line, name, as of, JSON) of the days, months and years of a unit's product lines as last told."""
+        rows = self._surely(
+            self._reader, lambda link: link.execute(statements.LINES_OF, (unit,)).fetchall()
+        )
+        return [(line, name, as_of, judged.encode()) for line, name, as_of, judged in rows]
+
     # ---- Fetching
 
     def fetch(self, needs: Needs) -> Fetched:

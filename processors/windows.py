@@ -34,7 +34,6 @@ from processors.state import (
     KEY_BITS,
     MEASURED,
     NO_VERDICT,
-    QUANTITIES,
     UNKNOWN_BEST,
     UNKNOWN_HIGH,
     State,
@@ -170,18 +169,18 @@ def _spans(state: State, carriers: Ints, hours: Ints) -> tuple[HourSpan, ...]:
     return tuple(spans)
 
 
-def carrier_of(state: State, unit: int, quantity: str) -> int:
-    """Index of a unit's carrier."""
-    code = QUANTITIES.index(quantity)
+def carrier_of(state: State, unit: int, cell: str) -> int | None:
+    """Index of a unit's carrier by the name of its cell; None where its entry has the cell no more."""
     first, last = int(state.carrier_from[unit]), int(state.carrier_from[unit + 1])
-    return next(c for c in range(first, last) if state.c_quantity[c] == code)
+    return next((c for c in range(first, last) if state.c_name[c] == cell), None)
 
 
 def _take_rows(state: State, fetched: Fetched) -> None:
     """Rows from the store; what is in memory already is newer and stays."""
     rows = {
-        carrier_of(state, state.index[row.unit], row.quantity) << KEY_BITS | row.hour: row.numbers
+        carrier << KEY_BITS | row.hour: row.numbers
         for row in fetched.hours
+        if (carrier := carrier_of(state, state.index[row.unit], row.quantity)) is not None
     }
     keys = np.array(sorted(rows), np.int64)
     new = keys[~_contains(state.hot_keys, keys)]
@@ -608,8 +607,7 @@ def change_limits(state: State, u: int, entry: Unit) -> None:
         start = year_start(year)
         if start < state.slot_start[u, YEAR] and window_end("year", start) > entry.begins:
             state.touched[u].add((YEAR, start))
-    state.units[u] = entry
-    state.horizon[u] = entry.horizon_days * 24 * HOUR_MS
+    state.take_entry(u, entry)
     state.told_since[u] = NEVER
     if state.slot_start[u, YEAR] != FOREVER:
         state.quota[u] = state.quota_of(u, year_of(int(state.slot_start[u, YEAR])))
@@ -618,6 +616,11 @@ def change_limits(state: State, u: int, entry: Unit) -> None:
 def carriers_of(state: State, units: Ints) -> Ints:
     """All carriers of these units."""
     return ranges(state.carrier_from[units], state.carrier_from[units + 1])
+
+
+def rows_of(state: State, units: Ints) -> Ints:
+    """All quantities of these units: rows of `State.row_*`."""
+    return ranges(state.row_from[units], state.row_from[units + 1])
 
 
 def _leave(state: State, kind: int, units: Ints, starts: Ints) -> None:

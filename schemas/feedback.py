@@ -68,6 +68,8 @@ DO: Final[dict[str, str]] = {
     Refusal.NO_READINGS: "the message names no reading",
     Refusal.TOO_MANY: "send at most 10,000 readings in a message",
     Refusal.COLUMNS_DIFFER: "columns of one message have one length",
+    Refusal.NEWER_SENML: "send SenML of version 10 (RFC 8428), or leave `bver` out",
+    Refusal.NOT_SPARKPLUG: "on spBv1.0/ topics send Sparkplug B payloads (protobuf)",
     Refusal.NO_UNIT_IN_TOPIC: "publish on energy/v1/{unit}/readings",
 }
 """What to do, by reason: a closed set."""

@@ -65,6 +65,30 @@ class Judged(_Told):
     """UNDECIDABLE, and the best estimate is above the limit."""
 
 
+class LineFigure(_Told):
+    """One figure of a product line in one window; an end that is None is not known."""
+
+    unit_of_measure: str
+    low: int | None
+    best: int | None
+    high: int | None
+    share_measured: int | None = None
+    factors: tuple[str, ...] = ()
+    unverified: bool = False
+    said: Literal["not computable", "energy without output"] | None = None
+    """Of the intensity: why there is none."""
+
+
+class LineJudged(_Told):
+    """One window of one product line."""
+
+    window: WindowKind
+    start: int
+    end: int
+    figures: dict[str, LineFigure]
+    """`energy`, `co2`, the carriers, `output`, and `intensity` in 10⁻⁶ kgce a unit of output."""
+
+
 class Silent(_Told):
     """A point that should have spoken by now."""
 
@@ -94,6 +118,27 @@ class Indicator(_Told):
     previous_verdict: Verdict | None = None
     history: bool = False
     """The unit was in history at this tick: its time is its own, and it is notified only on request."""
+
+
+class LineTold(_Told):
+    """One product line of a unit, as told where the unit is told in full. Key: `line:`, the unit's code, `:` and the line's id."""
+
+    kind: Literal["line"] = "line"
+    unit: str
+    line: str
+    name: str
+    version: Version
+    as_of: int
+    cause: Cause
+    configuration: int
+    pending: int | None = None
+    windows: tuple[LineJudged, ...]
+    history: bool = False
+
+    @property
+    def subject(self) -> str:
+        """As it is remembered, apart from what the unit itself tells; no unit's code has a colon."""
+        return f"line:{self.unit}:{self.line}"
 
 
 class Told(_Told):
@@ -147,4 +192,6 @@ class LandingTold(_Told):
         return f"landing:{self.unit}"
 
 
-Message = Annotated[Indicator | Told | LevelTold | LandingTold, Field(discriminator="kind")]
+Message = Annotated[
+    Indicator | LineTold | Told | LevelTold | LandingTold, Field(discriminator="kind")
+]

@@ -227,7 +227,10 @@ class LocalParts:
     def _mqtt(self) -> Mosquitto:
         names = ("mqtt", "mqtt_tls", "mqtt_certificates")
         queued = int(self.state.recall().get("mqtt_queued_bytes", QUEUED_BYTES))
-        return Mosquitto(self.state, self.root, self.authority(), *map(self._port, names), queued)
+        port, tls, certificates = map(self._port, names)
+        return Mosquitto(
+            self.state, self.root, self.authority(), port, tls, certificates, queued_bytes=queued
+        )
 
     def _part(self, name: str) -> Part:
         port = self._port(name)

@@ -270,6 +270,14 @@ RIGHTS = {
         "alert_delivery": "SELECT INSERT UPDATE",
         "alert_transition": "SELECT INSERT",
         "alert_refused": "SELECT INSERT",
+        "alert_case_queue": "SELECT INSERT DELETE",
+        **dict.fromkeys(
+            ["alert_case", "alert_case_member", "alert_ack", "alert_silence", "alert_word"],
+            "SELECT INSERT UPDATE",
+        ),
+        "alert_message": "SELECT INSERT UPDATE",
+        "act": "INSERT",
+        **dict.fromkeys(["unit", "region", "configuration", "factor_pack", "step"], "SELECT"),
     },
 }
 """On tables, of roles that are members of none."""

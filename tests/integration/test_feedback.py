@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -253,6 +254,20 @@ def test_the_account_of_a_day_that_is_over_is_told_signed(
         f"ok  {sender.unit} 2026-10-05 revision 1: received 14 = 7 accepted, 3 repeated, 2 superseded, 1 rejected, 1 unreadable",
         f"ok  {sender.unit} 2026-10-05 revision 2: received 18 = 7 accepted, 3 repeated, 2 superseded, 5 rejected, 1 unreadable",
     ]
+
+
+def test_sparkplug_comes_by_its_own_topic(sender: Enterprise) -> None:
+    """Its group is the unit; a payload made by a foreign encoder goes the whole way."""
+    payload = (Path(__file__).parent.parent / "ingest/golden/sparkplug.bin").read_bytes()
+    topic = f"spBv1.0/{sender.unit}/DDATA/node/device"
+    sender.client.publish(topic, payload, qos=1).wait_for_publish(10)
+    told = Refused.model_validate(sender.told(lambda told: "hall.E2" in json.dumps(told)))
+    assert told.reasons == {
+        "not a number": 1,
+        "point missing": 1,
+        "unknown statement": 1,
+        "unknown point": 3,
+    }
 
 
 def test_what_is_sent_twice_says_the_same(place: Place, sender: Enterprise) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from oracle import Figure, Outcome, named
+from oracle_lines import LineFigure
 from oracle_pieces import Amount
 from schemas.calendar import window_start
 from schemas.indicator import Verdict
@@ -85,20 +86,34 @@ def _poorer(section: Section, lost: set[Identity]) -> Section:
     )
 
 
-def contains(wide: Amount | Figure, narrow: Amount | Figure) -> bool:
-    """Whether one interval lies in the other; a high of None is above every number."""
+def contains(wide: Amount | Figure | LineFigure, narrow: Amount | Figure | LineFigure) -> bool:
+    """Whether one interval lies in the other; a high of None is above every number, a low of None below."""
     above = wide.high is None or (narrow.high is not None and narrow.high <= wide.high)
-    return wide.low <= narrow.low and above
+    return above and (wide.low is None or (narrow.low is not None and wide.low <= narrow.low))
 
 
 def narrower(poor: dict[Place, Message], rich: dict[Place, Message]) -> list[str]:
     """Figures that poorer data tell more sharply, of windows told at the same tick."""
-    return [
+    return narrower_lines(poor, rich) + [
         f"{place} {window} {name}: {wide} in place of {narrow}"
         for place in poor.keys() & rich.keys()
         for window in poor[place].windows.keys() & rich[place].windows.keys()
         for name, narrow in rich[place].windows[window].figures.items()
         if not contains(wide := poor[place].windows[window].figures[name], narrow)
+    ]
+
+
+def narrower_lines(poor: dict[Place, Message], rich: dict[Place, Message]) -> list[str]:
+    """The same of product lines. Without output there is no intensity: then only that it is not known better matters."""
+    return [
+        f"{place} {line} {window} {name}: {wide} in place of {narrow}"
+        for place in poor.keys() & rich.keys()
+        for line, windows in rich[place].lines.items()
+        for window, figures in windows.items()
+        if window in poor[place].lines[line]
+        for name, narrow in figures.items()
+        for wide in [poor[place].lines[line][window][name]]
+        if not (wide.high is None if narrow.said else contains(wide, narrow))
     ]
 
 

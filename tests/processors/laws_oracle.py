@@ -6,7 +6,8 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from oracle import Epoch, Figure, HonouredTick, Outcome, Window, World, window_figures
-from oracle_figures import against_quota, judge, quota_of
+from oracle_figures import Span, against_quota, judge, quota_of
+from oracle_lines import LineFigure, LineTold, line_figures
 from oracle_pieces import Course, Piece
 from schemas.calendar import (
     HOUR_MS,
@@ -17,7 +18,7 @@ from schemas.calendar import (
     year_of,
     year_start,
 )
-from schemas.indicator import Judged, Reason, Verdict
+from schemas.indicator import Judged, LineJudged, Reason, Verdict
 
 Place = tuple[int, int, int, str]
 """Partition, offset, position, unit."""
@@ -58,6 +59,7 @@ class Message(NamedTuple):
     history: bool
     configuration: int
     pending: int | None = None
+    lines: dict[str, dict[tuple[WindowKind, int], LineTold]] = {}  # noqa: RUF012 - never changed
 
 
 @dataclass
@@ -126,9 +128,25 @@ def hear(outcome: Outcome, listener: Listener, unit: str, i: int) -> Message | N
         named = {world.courses[label].point.name: end for label, end in silent.items()}
         told = (tick.unit is not None, epoch.version, heard.waits)
         message = Message(tick.at, windows, named, before.verdict, *told)
+        if full:
+            message = message._replace(lines=lines_told(world, windows, tick.at))
     listener.year, listener.standing, listener.silent = year, standing, silent
     listener.tick = tick.at
     return message
+
+
+def lines_told(
+    world: World, windows: Windows, at: int
+) -> dict[str, dict[tuple[WindowKind, int], LineTold]]:
+    """The same windows of each product line, but for hours."""
+    return {
+        line.id: {
+            (kind, start): line_figures(world, line, Span(start, told.end, min(at, told.end)))
+            for (kind, start), told in windows.items()
+            if kind != "hour"
+        }
+        for line in world.unit.lines
+    }
 
 
 def is_silent(course: Course, tick: HonouredTick) -> bool:
@@ -247,6 +265,17 @@ def as_told(windows: tuple[Judged, ...]) -> Windows:
     return found
 
 
+def line_as_told(windows: tuple[LineJudged, ...]) -> dict[tuple[WindowKind, int], LineTold]:
+    """The engine's windows of a product line in the same form."""
+    return {
+        (window.window, window.start): {
+            name: LineFigure(f.low, f.best, f.high, f.share_measured, f.said)
+            for name, f in window.figures.items()
+        }
+        for window in windows
+    }
+
+
 def differences(mine: Mapping[Place, Message], oracle: Mapping[Place, Message]) -> list[str]:
     """What the engine told otherwise than the oracle, for people."""
     found = [f"{place}: told, and should not be" for place in mine.keys() - oracle.keys()]
@@ -261,6 +290,8 @@ def unequal(mine: Message, oracle: Message) -> Iterator[str]:
     for name in ("as_of", "silent", "previous", "history", "configuration", "pending"):
         if getattr(mine, name) != getattr(oracle, name):
             yield f"{name} {getattr(mine, name)}, oracle {getattr(oracle, name)}"
+    if mine.lines != oracle.lines:
+        yield f"lines {mine.lines}, oracle {oracle.lines}"
     for key in mine.windows.keys() | oracle.windows.keys():
         told, expected = mine.windows.get(key), oracle.windows.get(key)
         if told != expected:

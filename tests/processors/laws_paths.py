@@ -1,5 +1,6 @@
 """Which paths of the engine the cases of the laws reached: a law that never gets there says nothing."""
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -151,6 +152,25 @@ def waited(shell: Shell) -> bool:
     return any(b'"pending":' in row.payload for row in shell.store.outbox)
 
 
+def tells_lines(shell: Shell) -> bool:
+    """A product line was told of, with an intensity that has both ends."""
+    return any(
+        b'"kind":"line"' in row.payload and has_intensity(row.payload) for row in shell.store.outbox
+    )
+
+
+def has_intensity(payload: bytes) -> bool:
+    """Whether one of a line's windows has an intensity with both ends."""
+    found = (window["figures"]["intensity"] for window in json.loads(payload)["windows"])
+    return any(one["low"] is not None and one["high"] is not None for one in found)
+
+
+def gives_away(shell: Shell) -> bool:
+    """A point that was heard is given away by its unit."""
+    points = primary(shell.store, shell.world.units)
+    return any(point.sign < 0 for _, point, _ in points)
+
+
 PATHS: dict[str, Callable[[Shell], bool]] = {
     "late fetch": was_late,
     "repeat": repeats,
@@ -164,6 +184,8 @@ PATHS: dict[str, Callable[[Shell], bool]] = {
     "late against a step in flight": had_to_wait,
     "restated": is_restated,
     "waits": waited,
+    "product line": tells_lines,
+    "given away": gives_away,
 }
 
 

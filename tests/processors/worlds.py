@@ -210,6 +210,9 @@ def draw_unit(rng: random.Random, code: str, start: int, size: int) -> Unit:
     """A unit with a few points, most with a quota that can be reached."""
     count = rng.choice([1, 2, 2, 3]) if size > 3 else rng.choice([1, 2])
     points = tuple(draw_point(rng, f"P{i}", start) for i in range(count))
+    lines: list[dict[str, str]] = []
+    if rng.random() < LINED:
+        points, lines = draw_boundaries(rng, points, start)
     year = 2025 if rng.random() < 0.1 else 2026
     amounts = ["0.000001", "0.01", "0.03", "0.05", "0.2", "0.2", "1"]
     quota = "0" if rng.random() < 0.03 else rng.choice(amounts)
@@ -229,16 +232,50 @@ def draw_unit(rng: random.Random, code: str, start: int, size: int) -> Unit:
             "industry": "31",
             "history": rng.random() < 0.6,
             "horizon_days": rng.choice([1, 3, 40]),
-            "points": points,
+            "points": [point.model_dump() for point in points],
+            "lines": lines,
             "quotas": [] if rng.random() < 0.1 else quotas,
             "openings": openings,
         }
     )
 
 
-def draw_point(rng: random.Random, name: str, start: int) -> Point:
+LINED = 0.5
+"""Share of the units that have product lines, or points that do not count once."""
+
+
+def draw_boundaries(
+    rng: random.Random, points: tuple[Point, ...], start: int
+) -> tuple[tuple[Point, ...], list[dict[str, str]]]:
+    """The points with signs and memberships, and the lines: none, one or two."""
+    names = [f"l{i}" for i in range(rng.choice([0, 1, 1, 2]))]
+    for wanted in (("electricity", "raw_coal"), ("output",)) if names else ():
+        if not any(point.quantity in wanted for point in points):
+            points = (*points, draw_point(rng, f"P{len(points)}", start, rng.choice(wanted)))
+    signs = [rng.choice([1, 1, 0, -1]) for _ in points]
+    if not any(signs):
+        signs[0] = 1
+    drawn = [
+        {name: rng.choice([1, 1, 1, -1]) for name in names if rng.random() < 0.7} for _ in points
+    ]
+    for name in names:
+        for is_output in (True, False):
+            mine = [i for i, p in enumerate(points) if (p.quantity == "output") is is_output]
+            if not any(name in drawn[i] for i in mine):
+                drawn[rng.choice(mine)][name] = 1
+    boundaries = zip(points, signs, drawn, strict=True)
+    counted = tuple(
+        Point.model_validate(point.model_dump() | {"sign": sign, "lines": lines})
+        for point, sign, lines in boundaries
+    )
+    begun = {"valid_from": moment(start + HOUR_MS).isoformat()} if rng.random() < 0.5 else {}
+    return counted, [{"id": name, "name": f"line {name}"} | begun for name in names]
+
+
+def draw_point(rng: random.Random, name: str, start: int, quantity: str = "") -> Point:
     """A point that says registers, or amounts of periods on any grid."""
-    quantity = rng.choice(["electricity", "electricity", "electricity", "raw_coal", "output"])
+    drawn = rng.choice(["electricity", "electricity", "electricity", "raw_coal", "output"])
+    quantity = quantity or drawn
     statement = rng.choice(["register"] * 5 + ["PT15M", "PT15M", "PT1H", "PT30M", "P1D"])
     if rng.random() < 0.02:
         statement = "P1M"
@@ -292,14 +329,18 @@ def draw_revisions(
     code = rng.choice(configurations[1].registry.units).code
     found: dict[int, Configuration] = {}
     entry = next(u for u in configurations[1].registry.units if u.code == code)
-    if len(entry.points) > 1 and rng.random() < 0.4:
-        whole, entry = entry, revised(entry, points=entry.points[:-1])
+    shorter = entry.points[:-1]
+    if any(point.sign for point in shorter) and not entry.lines and rng.random() < 0.4:
+        whole, entry = entry, revised(entry, points=shorter)
         for version, one in configurations.items():
             units = [entry if u.code == code else u for u in one.registry.units]
             configurations[version] = configuration(version, units)
         found[3] = configuration(3, [whole])
         entry = whole
-    kinds = (other_limits, corrected_meter, exchanged_meter, exchanged_meter, other_validity)
+    kinds = (
+        *(other_limits, corrected_meter, exchanged_meter, exchanged_meter, other_validity),
+        other_boundary,
+    )
     for version in range(4, 4 + rng.choice([1, 1, 2, 3])):
         if rng.random() < 0.25:
             found[version] = other_factors(rng, version, [entry] if rng.random() < 0.3 else [])
@@ -388,6 +429,21 @@ def exchanged_meter(rng: random.Random, entry: Unit, start: int) -> Unit:
         ended["closing"] = rng.choice([None, "990", "1.25"])
     changed = with_point(entry, number, **ended)
     return revised(changed, points=[*changed.model_dump()["points"], told])
+
+
+def other_boundary(rng: random.Random, entry: Unit, start: int) -> Unit:
+    """A point that counts otherwise for the unit, or for one of its lines; or a line that began otherwise."""
+    number = rng.randrange(len(entry.points))
+    point = entry.points[number]
+    if entry.lines and rng.random() < 0.3:
+        lines = [line.model_dump() | {"valid_from": moment(start)} for line in entry.lines]
+        return revised(entry, lines=lines)
+    if entry.lines and rng.random() < 0.5:
+        turned = {name: -sign for name, sign in point.lines}
+        return with_point(entry, number, lines=turned)
+    others = [p.sign for i, p in enumerate(entry.points) if i != number]
+    sign = rng.choice([1, -1, 0] if any(others) else [1, -1])
+    return with_point(entry, number, sign=sign)
 
 
 def other_validity(rng: random.Random, entry: Unit, start: int) -> Unit:

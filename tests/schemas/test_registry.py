@@ -153,3 +153,89 @@ def test_a_unit_begins_with_its_first_point() -> None:
     later = {**POINT, "name": "E2", "valid_from": datetime(2027, 1, 1, tzinfo=UTC)}
     told = Unit.model_validate({**UNIT, "points": [later, POINT]})
     assert told.begins == 1_767_196_800_000
+
+
+METER = {**POINT, "name": "main"}
+OUTPUT = {
+    **POINT,
+    "name": "made",
+    "quantity": "output",
+    "unit_of_measure": "t",
+    "statement": "PT1H",
+    "lines": {"kiln": 1},
+}
+LINE = {"id": "kiln", "name": "Kiln"}
+BEFORE_LINES = "773914e5ea76d5218efb078071eb10bd6f298d28a096a759f063d252260f30d7"
+
+
+@pytest.mark.parametrize(
+    ("points", "lines", "said"),
+    [
+        pytest.param([{**METER, "lines": {"kiln": 1}}, OUTPUT], [LINE], None, id="in order"),
+        pytest.param([{**METER, "lines": {"mill": 1}}], [], "there is no line mill", id="nobody"),
+        pytest.param([METER, OUTPUT], [LINE], "no point says its energy", id="no energy"),
+        pytest.param(
+            [{**METER, "lines": {"kiln": 1}}], [LINE], "no point says its output", id="no output"
+        ),
+        pytest.param(
+            [METER, {**METER, "name": "sub", "within": "main"}],
+            [],
+            "point sub is counted twice in the boundary of the unit: main holds it already",
+            id="sub-meter that counts",
+        ),
+        pytest.param(
+            [METER, {**METER, "name": "sub", "within": "main", "sign": -1}],
+            [],
+            None,
+            id="given away behind the main meter",
+        ),
+        pytest.param(
+            [METER, {**METER, "name": "sub", "within": "nobody", "sign": 0}],
+            [],
+            "no other point nobody",
+            id="within nobody",
+        ),
+        pytest.param(
+            [
+                {**METER, "within": "sub"},
+                {**METER, "name": "sub", "within": "main", "sign": 0},
+            ],
+            [],
+            "lies within itself",
+            id="within itself",
+        ),
+        pytest.param([{**METER, "sign": 0}], [], "no point counts", id="nothing counts"),
+        pytest.param(
+            [{**METER, "lines": {"kiln": 1}}, OUTPUT],
+            [LINE, LINE],
+            "line kiln is named twice",
+            id="twice",
+        ),
+        pytest.param([{**METER, "sign": 2}], [], "sign", id="no sign"),
+    ],
+)
+def test_boundaries(
+    points: list[dict[str, object]], lines: list[dict[str, object]], said: str | None
+) -> None:
+    """Each unit of energy counts once in each boundary, and a line has energy and output."""
+    told = {**UNIT, "points": points, "lines": lines}
+    if said is None:
+        Unit.model_validate(told)
+        return
+    with pytest.raises(ValidationError, match=said):
+        Unit.model_validate(told)
+
+
+def test_a_hash_from_before_product_lines_stays() -> None:
+    """What a unit without lines says has not changed."""
+    told = Configuration(
+        version=1, author="a", reason="r", registry=Registry.model_validate(REGISTRY)
+    )
+    assert told.content_hash() == BEFORE_LINES
+
+
+def test_points_that_count_alike_are_a_cell() -> None:
+    """Numbered by quantity, in the order of the points; 0 counts once, for the unit alone."""
+    sub = {**METER, "name": "sub", "sign": 0, "lines": {"kiln": 1}}
+    points = [METER, sub, {**sub, "name": "other"}, {**METER, "name": "sold", "sign": -1}, OUTPUT]
+    assert Unit.model_validate({**UNIT, "points": points, "lines": [LINE]}).cells == [0, 1, 1, 2, 1]

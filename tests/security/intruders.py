@@ -4,7 +4,7 @@
 
 Each class is many attempts, drawn with a seed; each attempt says by what it was refused, or is counted
 as one that succeeded. The attacker is a unit of the registry with its own password, and what it can
-find out. What the database lets whom do is tried in tests/integration/test_roles.py.
+find out. What the database lets whom do is tried in tests/dashboards/attempts.py.
 """
 
 import argparse
@@ -157,7 +157,10 @@ def _word(draw: random.Random) -> str:
 def publish_for_another(scene: Scene, draw: random.Random) -> str:
     """On another unit's topics, existing or not, retained or not."""
     unit = draw.choice([OTHER, f"91510100SAFE{draw.randrange(10**6):06d}", f"{OTHER}.2"])
-    topic = f"energy/v1/{unit}/{draw.choice(['readings', 'try'])}"
+    kind = draw.choice(["NBIRTH", "NDATA", "DDATA", "NCMD", "NDEATH"])
+    topic = draw.choice(
+        [f"energy/v1/{unit}/readings", f"energy/v1/{unit}/try", f"spBv1.0/{unit}/{kind}/node"]
+    )
     return _refused_publish(scene, topic, retain=draw.random() < 0.3)
 
 
@@ -286,6 +289,8 @@ def subscribe_to_another(scene: Scene, draw: random.Random) -> str:
             f"energy/v1/+/{draw.choice(own)}",
             *("energy/v1/#", "energy/#", "#", "+/+/+/+", "energy/+/+/+", "energy/v1/+/+"),
             f"+/v1/{OTHER}/#",
+            f"spBv1.0/{OTHER}/#",
+            "spBv1.0/+/NDATA/+",
         ]
     )
     return _nothing_heard(scene, topic_filter, draw)
@@ -312,6 +317,7 @@ def _nothing_heard(scene: Scene, topic_filter: str, draw: random.Random) -> str:
     scene.victim.published(topics.mqtt_readings(OTHER), scene.mark())
     scene.gateway.published(topics.mqtt_receipt(OTHER), scene.mark(), retain=retain)
     scene.gateway.published(topics.mqtt_feedback(OTHER), scene.mark())
+    scene.victim.published(f"spBv1.0/{OTHER}/NDATA/node", scene.mark())
     with suppress(AssertionError):
         wait_until(lambda: len(scene.gateway.heard) > heard, "the reading", seconds=5)
     scene.fence()
