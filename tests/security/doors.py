@@ -16,8 +16,8 @@ from ingest.access_folder import Folder
 from ingest.topics_admin import create_topics
 from schemas.settings import Settings
 
-UNIT, OTHER, LEAVES, BY_CERTIFICATE = (f"91510100SAFE00000{n}" for n in range(4))
-ALL = (UNIT, OTHER, LEAVES, BY_CERTIFICATE)
+ALL = tuple(f"91510100SAFE00000{n}" for n in range(7))
+UNIT, OTHER, LEAVES, BY_CERTIFICATE, ROTATES, BY_KAFKA, BY_KAFKA_TOO = ALL
 PARTITIONS = 2
 
 _REGISTRY = """\

@@ -14,7 +14,9 @@ from tests.security.doors import PARTITIONS, Doors
 class Log:
     """The records of the log that came after a moment."""
 
-    def __init__(self, doors: Doors) -> None:
+    def __init__(self, doors: Doors, *units: str) -> None:
+        """Of these units; of all where none is named."""
+        self._units = frozenset(units)
         self._kafka = doors.parts.endpoints().kafka
         self._places = [TopicPartition(topics.READINGS, p) for p in range(PARTITIONS)]
         with closing(KafkaConsumer(bootstrap_servers=self._kafka)) as consumer:
@@ -43,6 +45,7 @@ class Log:
             part
             for record in self.records()
             for part in (record.body if isinstance(record.body, tuple) else ())
+            if not self._units or part.unit in self._units
         ]
 
     def message_ids(self) -> Counter[str]:

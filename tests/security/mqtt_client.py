@@ -80,7 +80,7 @@ def client(
     certificate: tuple[str, str] | None = None,
     client_id: str = "",
     stays: bool = False,
-    will: str = "",
+    will: tuple[str, bytes] | None = None,
     port: int | None = None,
 ) -> Iterator[Client]:
     """Connected over TLS by password or certificate (file, key file); let in or not."""
@@ -89,7 +89,7 @@ def client(
     if user is not None:
         one.username_pw_set(user, password)
     if will:
-        one.will_set(will, b"{}", qos=1)
+        one.will_set(*will, qos=1)
     tls = Tls(str(endpoints.authority), *(certificate or ()))
     if port is None:
         port = endpoints.mqtt_certificates_port if certificate else endpoints.mqtt_tls_port
