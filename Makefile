@@ -41,7 +41,7 @@ test: check ## all checks and tests on the real servers; a test left out fails i
 check: $(READY) ## lint, format, types, imports, module lists: what needs no server
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy $(wildcard schemas ingest processors alerts deploy/local tests/oracle)
+	@$(PY) -m mypy $(wildcard schemas ingest processors alerts dashboards deploy/local tests/oracle)
 	@$(VENV)/bin/lint-imports --no-logo
 	@$(PY) -m pytest -qq tests/test_module_lists.py
 

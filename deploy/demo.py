@@ -387,7 +387,7 @@ def _report(say: Say, settings: dict[str, str], registry: Registry) -> None:
             "regions",
             "python -m processors show --region 510000, once the next hour is full",
         ),
-        ("dashboards", "python -m deploy.grafana build/grafana, for a Grafana of yours"),
+        ("dashboards", "python -m dashboards build/grafana, for a Grafana of yours"),
     ):
         print(f"  {what:15} {where}")
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from deploy.grafana import Language, dashboards
+from dashboards.__main__ import Language, dashboards
 
 PROVINCE, UNIT, REGIONAL = "weir-province", "weir-unit", "weir-regions"
 

@@ -14,7 +14,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from deploy.grafana import DATABASE, SOURCES, Language, dashboards, main
+from dashboards.__main__ import DATABASE, PROMETHEUS, SOURCES, Language, dashboards, main
 from processors.standings import AMBIGUOUS, MISSING, REMAINDER_UNKNOWN
 from processors.validation import REASONS
 from schemas.calendar import moment
@@ -362,32 +362,32 @@ def test_overrides_follow_the_language(uid: str) -> None:
 # ---- Provisioning
 
 
-def provisioned(folder: str) -> dict[str, str]:
-    """`key: value` of each line of the one file in a provisioning folder, comments left out."""
+def provisioned(folder: str) -> list[dict[str, str]]:
+    """`key: value` of each entry of the one file in a provisioning folder, comments left out."""
     (file,) = (SOURCES / "provisioning" / folder).glob("*.yaml")
-    lines = (line.split(" #")[0].strip(" -") for line in file.read_text().splitlines())
-    pairs = (
-        tuple(line.split(": ", 1)) for line in lines if ": " in line and not line.startswith("#")
-    )
-    return dict(pairs)  # type: ignore[arg-type]
+    entries = re.split(r"^  - ", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    pairs = re.compile(r"^\s*(\w+): (\S.*?)(?: #.*)?$", re.MULTILINE)
+    return [dict(pairs.findall(entry)) for entry in entries]
 
 
-def test_the_data_source_is_the_one_that_the_dashboards_name() -> None:
-    """With its values from the environment, and the setting that the macros are expanded by."""
-    told = provisioned("datasources")
-    assert (told["uid"], told["type"]) == ("weir-timescaledb", DATABASE["type"])
-    assert told["timescaledb"] == "true"
-    assert {key: value for key, value in told.items() if value.startswith("$")} == {
+def test_the_data_sources_are_those_that_the_dashboards_name() -> None:
+    """With values from the environment, and the setting that the macros are expanded by."""
+    database, metrics = provisioned("datasources")
+    assert (database["uid"], database["type"]) == ("weir-timescaledb", DATABASE["type"])
+    assert database["timescaledb"] == "true"
+    assert {key: value for key, value in database.items() if value.startswith("$")} == {
         "url": "$WEIR_GRAFANA_ADDRESS",
         "user": "$WEIR_GRAFANA_USER",
         "password": "$WEIR_GRAFANA_PASSWORD",
         "database": "$WEIR_GRAFANA_DATABASE",
         "sslmode": "$WEIR_GRAFANA_SSLMODE",
     }
+    assert (metrics["uid"], metrics["type"]) == ("weir-prometheus", PROMETHEUS["type"])
+    assert metrics["url"] == "$WEIR_GRAFANA_PROMETHEUS"
 
 
 def test_the_dashboards_are_read_from_a_folder_that_the_environment_names() -> None:
     """And are not changed in the browser."""
-    told = provisioned("dashboards")
+    (told,) = provisioned("dashboards")
     assert (told["type"], told["path"]) == ("file", "$WEIR_GRAFANA_DASHBOARDS")
     assert told["allowUiUpdates"] == "false"

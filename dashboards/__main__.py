@@ -1,4 +1,4 @@
-"""Grafana's dashboards from dashboards/*.toml: `python -m deploy.grafana FOLDER [--language en|zh|both]`.
+"""Grafana's dashboards from dashboards/*.toml: `python -m dashboards FOLDER [--language en|zh|both]`.
 
 A file is one question: variables, annotations and panels, each panel a title, what it says, its place and its query.
 How a column looks follows from its name, here; what a word of the database is called, from dashboards/words.toml.
@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-SOURCES = Path(__file__).parents[1] / "dashboards"
+SOURCES = Path(__file__).parent
 Json = dict[str, Any]
 Language = Literal["both", "en", "zh"]
 
@@ -255,10 +255,6 @@ _OPTIONS = {
 def _panel(source: Json, words: Json) -> Json:
     kind = source["kind"]
     x, y, width, height = source["at"]
-    if "promql" in source:
-        targets = [_series(chr(ord("A") + i), *one) for i, one in enumerate(source["promql"])]
-    else:
-        targets = [_rows("A", source["sql"])]
     return {
         "id": source["id"],
         "type": kind,
@@ -267,13 +263,19 @@ def _panel(source: Json, words: Json) -> Json:
         "description": source["says"],
         "datasource": PROMETHEUS if "promql" in source else DATABASE,
         "gridPos": {"h": height, "w": width, "x": x, "y": y},
-        "targets": targets,
+        "targets": _targets(source),
         "fieldConfig": {
             "defaults": _defaults(source),
             "overrides": list(_overrides(source, words)),
         },
         "options": _OPTIONS[kind],
     }
+
+
+def _targets(source: Json) -> list[Json]:
+    if "sql" in source:
+        return [_rows("A", source["sql"])]
+    return [_series(chr(ord("A") + i), *one) for i, one in enumerate(source["promql"])]
 
 
 def _rows(name: str, sql: str) -> Json:
@@ -385,7 +387,7 @@ def _mapped(words: Mapping[str, Sequence[str]], kind: str) -> Json:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write the files; 1 where that cannot be done."""
-    parser = argparse.ArgumentParser("python -m deploy.grafana", description=__doc__)
+    parser = argparse.ArgumentParser("python -m dashboards", description=__doc__)
     parser.add_argument("folder", type=Path, help="what WEIR_GRAFANA_DASHBOARDS names")
     parser.add_argument("--language", choices=("both", "en", "zh"), default="both")
     chosen = parser.parse_args(arguments)
