@@ -533,7 +533,7 @@ def _mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--client-id", default="weir-mqtt-1", help="stable name, one a gateway (weir-mqtt-1)"
     )
     parser.add_argument(
-        "--share", default="weir", help="gateways that share the work say the same (weir)"
+        "--share", help="gateways that share the work say the same (WEIR_MQTT_SHARE, weir)"
     )
     parser.add_argument(
         "--filter",
@@ -610,12 +610,12 @@ def _mqtt(told: argparse.Namespace) -> int:
 def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOptions":
     from ingest import sparkplug
     from ingest.coalesce import Limits
-    from ingest.mqtt_gateway import Options
+    from ingest.mqtt_gateway import COMMON_SHARE, Options
     from ingest.tls import of_settings
     from schemas import topics
 
     host, port = _broker(settings)
-    password = settings.mqtt_password
+    password, share = settings.mqtt_password, settings.mqtt_share
     taken = told.filter or topics.mqtt_readings("+")
     return Options(
         host=host,
@@ -624,7 +624,7 @@ def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOp
         password=password.get_secret_value() if password else None,
         tls=of_settings(settings),
         client_id=told.client_id,
-        share=told.share,
+        share=told.share or (share.get_secret_value() if share else COMMON_SHARE),
         filter=taken,
         tries=f"{taken.removesuffix('/readings')}/try",
         sparkplug=() if told.filter else sparkplug.TOPICS,
