@@ -1,4 +1,4 @@
--- 0024: objections: a figure is contested until another login than the one that objects decides.
+-- 0025: objections: a figure is contested until another login than the one that objects decides.
 
 CREATE TABLE objection (
     id       integer     PRIMARY KEY GENERATED ALWAYS AS IDENTITY,
