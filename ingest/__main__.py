@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ingest.complaint import ComplaintError
 from schemas.calendar import HOUR_MS, instant
+from schemas.completion import add_completion
 from schemas.registry import LENGTH_MS
 from schemas.settings import Settings, SettingsError
 
@@ -62,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Each verb has --help, with an example. Settings: WEIR_KAFKA, WEIR_PARTITIONS,"
         " WEIR_TOPIC_PREFIX.",
     )
+    add_completion(parser, "weir-ingest")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for add in (
         _simulate_verb,

@@ -67,8 +67,13 @@ UNITS = "SELECT code, id FROM unit WHERE code = ANY(%s)"
 
 WINDOWS_OF = """
 SELECT w.as_of, (w.judged || CASE WHEN is_recomputable(w.unit, w.starts, w.ends)
-                 THEN '{}' ELSE '{"recomputable": false}' END::jsonb)::text
+                 THEN '{}' ELSE '{"recomputable": false}' END::jsonb || coalesce(c.contested, '{}'))::text
 FROM unit_window w JOIN unit u ON u.id = w.unit
+LEFT JOIN LATERAL (
+    SELECT jsonb_build_object('contested', jsonb_object_agg(f.quantity, f.contested)) AS contested FROM figure_told f
+    WHERE f.unit = u.code AND f.window_kind = w.kind AND f.starts = instant(w.starts) AND f.contested IS NOT NULL
+      AND EXISTS (SELECT FROM objection_log o WHERE o.unit = u.code AND o.upheld IS NULL)
+    HAVING count(*) > 0) c ON true
 WHERE u.code = %s ORDER BY w.kind, w.starts"""
 LINES_OF = """
 SELECT w.line, coalesce(l.name, w.line), w.as_of, w.judged::text
