@@ -1,4 +1,4 @@
--- 0024: product limits that come into force by a configuration, and what lines were told against them.
+-- 0026: product limits that come into force by a configuration, and what lines were told against them.
 
 ALTER TABLE configuration ADD COLUMN law jsonb;
 COMMENT ON COLUMN configuration.law IS 'Product limits that lines are held to from here on; NULL: as before.';
