@@ -16,15 +16,15 @@ SERVICES := $(PYTHON) -m deploy.services
 with_services = absent=$$($(LOCAL) status | awk '$$2 != "up" {print $$1}' | paste -sd, -); \
 	if [ -n "$$absent" ]; then trap "$(LOCAL) down --only $$absent" EXIT; $(LOCAL) up; fi
 
-.PHONY: help demo test check laws mutants chaos ownership hostile soak drill bench plant-year up down status lock
+.PHONY: help demo test check laws mutants chaos ownership hostile intruders soak drill bench image manifests plant-year up down status lock
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; \
 	do printf '  make %-11s %s\n' "$$name" "$$what"; done
 
-demo: $(READY) ## the whole system on its real parts, ending in a breach and its notification
+demo: $(READY) ## [UNITS=48] [DAYS=24]: the whole system on its real parts, ending in a breach and its notification
 	@$(LOCAL) up
-	@$(PY) -m deploy.demo
+	@$(PY) -m deploy.demo $(if $(UNITS),--units $(UNITS)) $(if $(DAYS),--days $(DAYS))
 
 # Two halves of about the same length, each keeping one core busy: most of the tests at servers, and all others.
 BESIDE := $(wildcard $(addprefix tests/integration/test_,silent_unit.py worker_kills.py plant_year.py))
@@ -41,7 +41,7 @@ test: check ## all checks and tests on the real servers; a test left out fails i
 check: $(READY) ## lint, format, types, imports, module lists: what needs no server
 	@$(PY) -m ruff check .
 	@$(PY) -m ruff format --check .
-	@$(PY) -m mypy $(wildcard schemas ingest processors alerts deploy/local tests/oracle)
+	@$(PY) -m mypy $(wildcard schemas ingest processors alerts dashboards deploy/local tests/oracle)
 	@$(VENV)/bin/lint-imports --no-logo
 	@$(PY) -m pytest -qq tests/test_module_lists.py
 
@@ -63,6 +63,9 @@ hostile: $(READY) ## [N=1000000] [SEED=...]: hostile messages through gateway an
 soak: $(READY) ## [MINUTES=30] [RATE=28000] [UNITS=2800]: a plain load for long, with readers; lag, memory, growth
 	@$(PY) tests/chaos/soak.py --minutes $(or $(MINUTES),30) --rate $(or $(RATE),28000) --units $(or $(UNITS),2800)
 
+intruders: $(READY) ## [N=1000] [SEED=7]: a unit tries to be another, by class; nothing may get through
+	@$(PY) -m tests.security.intruders --attempts $(or $(N),1000) $(if $(SEED),--seed $(SEED))
+
 drill: $(READY) ## backup, loss, restore and a resize, with real workers and an Alertmanager
 	@$(with_services); $(PY) -m tests.chaos.drill
 
@@ -71,6 +74,12 @@ bench: $(READY) ## [ROWS=one,two] [QUICK=1] [RUNS=3] [DAYS=3] [AGAINST=COMMIT]: 
 	$(if $(ROWS),--rows "$(ROWS)") $(if $(QUICK),--quick) $(if $(RUNS),--runs "$(RUNS)") \
 	$(if $(DAYS),--prefill-days "$(DAYS)") $(if $(AGAINST),--against "$(AGAINST)") \
 	$(if $(ROWS)$(QUICK)$(AGAINST),,--document)
+
+image: $(READY) ## run the Dockerfile's steps in a folder, then its services as its user (as root, 3 minutes)
+	@$(PY) -m deploy.image_check
+
+manifests: $(READY) ## compose file and chart, read by Compose's loader, helm and the schemas of Kubernetes (needs Go)
+	@$(PY) -m deploy.manifest_check
 
 plant-year: $(READY) ## FILE=... [QUOTA_TCE=...]: a plant's year, streamed as history
 	@test -n "$(FILE)" || { echo 'say which file: make plant-year FILE=... [QUOTA_TCE=...]' >&2; exit 2; }

@@ -2,17 +2,25 @@
 
 import argparse
 import gc
+import json
 import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
-from schemas.rule import DEFAULT_RULES, BadRules, Rules, read_rules
+from schemas.completion import add_completion
+from schemas.rule import DEFAULT_RULES, BadRules, Rules, milliseconds, read_rules
+from schemas.settings import SettingsError
 
 if TYPE_CHECKING:
+    from alerts.backtest import Backtest
+    from alerts.channels import Alertmanager
+    from alerts.keeper import Duties
+    from alerts.roster import Roster
     from alerts.settings import AlertSettings
 
 OK, WRONG, USAGE = 0, 1, 2
@@ -28,8 +36,13 @@ Without a server, from a simulated stream to what people would be told:
 On the servers:
 
   python -m alerts check rules.toml    is the rule file right?
+  python -m alerts test rules-test.toml      do its rules do what their tests say?
+  python -m alerts backtest rules.toml --from 2026-10-01 --to 2026-11-01    what would it have told?
   python -m alerts run --rules rules.toml --alertmanager http://127.0.0.1:9093
-  python -m alerts list                who is pending or firing now
+  python -m alerts list                who is pending or firing now; --cases, --silences, --log
+  python -m alerts ack CASE --owner WHO --reason WHY --for PT4H
+  python -m alerts silence city=510400 --owner WHO --reason WHY --for P1D
+  python -m alerts roster on-call.toml is somebody on duty, always?
 """
 
 EPILOG = """\
@@ -52,6 +65,20 @@ rules are.
 """
 
 
+TEST = """\
+Tries rules on what a file says that units are told, and compares the transitions that come of it
+with those that it expects (deploy/example/rules-test.toml is one). Each difference is told with
+what may explain it. Exit code 1: there are some.
+"""
+
+BACKTEST = """\
+Runs a rule file over what was told of units (WEIR_DATABASE_URL), before it is put in force: how
+often each rule would have fired, on whom, beside which rules in force (--against FILE, else the
+default ones), and what those told that none of the new ones says. Nothing is stored or sent.
+
+What retention has dropped is not there; `first` and `last` say from when to when there was history.
+"""
+
 RUN = """\
 Hears the indicators, stores each transition of an alert with its cause and evidence, and tells
 Alertmanager and a webhook. May run several times: the partitions are shared out.
@@ -65,7 +92,34 @@ it ended itself, said why, and is to be started again.
 """
 
 LIST = """\
-Prints the alerts that are pending or firing, from the database (WEIR_DATABASE_URL).
+Prints the alerts that are pending or firing, from the database (WEIR_DATABASE_URL); or the open
+cases (one fact each, as people hear of it), the silences that hold, or the newest words to people:
+to whom each went, and why to nobody.
+"""
+
+ACK = """\
+Takes a case up: until then nobody farther is told of it. It is told anew when it becomes worse,
+and goes on up when the time is over and it is still open. Kept in the table `act`.
+"""
+
+SILENCE = """\
+Tells nothing of what matches, until then: to people, and, where the alerts' worker has one, to
+Alertmanager (its silences API). What is still so when the silence ends is told then.
+
+  python -m alerts silence unit=9151010000EXAMPLE1 --owner Li --reason 'meters exchanged' --for P1D
+  python -m alerts silence 'city=~5104.*' kind='silent points' --owner Li --reason '...' --for PT6H
+
+Labels: alertname (the rule), city, kind, province, severity, unit. Kept in the table `act`.
+"""
+
+UNSILENCE = """\
+Ends a silence now, here and in Alertmanager.
+"""
+
+ROSTER = """\
+Checks a file of who is on duty (deploy/example/on-call.toml is one): everything wrong with it, the
+gaps between duties from now on, receivers without an address (WEIR_ALERTS_RECEIVERS), and until
+when the calendar of working days is known. A gap is told by exit code 1.
 """
 
 
@@ -84,20 +138,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Messages are many small objects without cycles: collecting them took four fifths of the time.
     gc.set_threshold(100_000, 20, 20)
     try:
-        match options.verb:
-            case "check":
-                code = check(options.rules)
-            case "replay":
-                code = replay(options.rules)
-            case "run":
-                code = run(options)
-            case "list":
-                code = list_alerts(as_json=options.json)
-            case _:
-                parser.print_help()
-                code = USAGE
+        code = _carry_out(options)
+        if code is None:
+            parser.print_help()
+            code = USAGE
         sys.stdout.flush()
-    except UsageError as error:
+    except (UsageError, SettingsError) as error:
         print(f"alerts: {error}", file=sys.stderr)
         return USAGE
     except AwayError as error:
@@ -112,6 +158,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code
 
 
+def _carry_out(options: argparse.Namespace) -> int | None:
+    """Carry out the verb; None where there is none."""
+    match options.verb:
+        case "check":
+            return check(options.rules)
+        case "replay":
+            return replay(options.rules)
+        case "test":
+            return try_rules(options.tests)
+        case "backtest":
+            return try_on_history(options)
+        case "run":
+            return run(options)
+        case "list":
+            return list_what(options)
+        case "ack" | "silence" | "unsilence":
+            return act(options)
+        case "roster":
+            return check_roster(options.roster)
+    return None
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m alerts",
@@ -119,9 +187,18 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_completion(parser, "weir-alerts")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     verb = _verb(verbs, "replay", "alerts of a log, without a server", REPLAY)
     verb.add_argument("--rules", type=Path, metavar="FILE", help=RULES_HELP)
+    verb = _verb(verbs, "test", "unit tests of rules", TEST)
+    verb.add_argument("tests", type=Path, metavar="FILE", help="tests in TOML")
+    verb = _verb(verbs, "backtest", "what rules would have told", BACKTEST)
+    verb.add_argument("rules", type=Path, metavar="RULES", help="rule file in TOML")
+    verb.add_argument("--from", dest="begin", required=True, metavar="DAY", help="2026-10-01")
+    verb.add_argument("--to", dest="end", required=True, metavar="DAY", help="not among them")
+    verb.add_argument("--against", type=Path, metavar="FILE", help="rules in force")
+    verb.add_argument("--json", action="store_true", help="one object")
     verb = _verb(verbs, "run", "the worker: hear, store, tell", RUN)
     verb.add_argument("--rules", type=Path, metavar="FILE", help=RULES_HELP)
     verb.add_argument(
@@ -134,6 +211,21 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--no-alertmanager", action="store_true", help="do not tell Alertmanager")
     verb = _verb(verbs, "list", "who is pending or firing now", LIST)
     verb.add_argument("--json", action="store_true", help="one object a line, with its evidence")
+    which = verb.add_mutually_exclusive_group()
+    which.add_argument("--cases", action="store_true", help="open cases, with who took them up")
+    which.add_argument("--case", metavar="CASE", help="the alerts of one case")
+    which.add_argument("--silences", action="store_true", help="silences that hold")
+    which.add_argument(
+        "--log", action="store_true", help="the newest 200 words, and their delivery"
+    )
+    verb = _act(verbs, "ack", "take a case up", ACK, lasting=True)
+    verb.add_argument("case", metavar="CASE", help="as `list --cases` and every message name it")
+    verb = _act(verbs, "silence", "tell nothing of what matches", SILENCE, lasting=True)
+    verb.add_argument("matchers", nargs="+", metavar="NAME=VALUE", help="or NAME=~PATTERN")
+    verb = _act(verbs, "unsilence", "end a silence", UNSILENCE, lasting=False)
+    verb.add_argument("silence", type=int, metavar="NUMBER", help="as `list --silences` names it")
+    verb = _verb(verbs, "roster", "who is on duty, and when nobody is", ROSTER)
+    verb.add_argument("roster", type=Path, metavar="FILE", help="roster in TOML")
     verb = _verb(verbs, "check", "name what is wrong with a rule file", CHECK)
     verb.add_argument("rules", type=Path, metavar="RULES", help="rule file in TOML")
     return parser
@@ -149,6 +241,24 @@ def _verb(
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+
+
+def _act(
+    verbs: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    line: str,
+    text: str,
+    *,
+    lasting: bool,
+) -> argparse.ArgumentParser:
+    verb = _verb(verbs, name, line, text)
+    verb.add_argument("--owner", required=True, metavar="WHO", help="whose it is")
+    verb.add_argument("--reason", required=True, metavar="WHY", help="why; kept")
+    if lasting:
+        verb.add_argument(
+            "--for", dest="lasting", required=True, metavar="PT4H", help="until it ends by itself"
+        )
+    return verb
 
 
 def check(path: Path) -> int:
@@ -187,34 +297,231 @@ def replay(path: Path | None) -> int:
     return code
 
 
+def try_rules(path: Path) -> int:
+    """Print what each test of a file finds."""
+    from alerts.rule_tests import BadTestsError, differences, read_tests
+
+    try:
+        tests = read_tests(_read(path))
+    except BadTestsError as error:
+        message = f"{path} is not used:\n{error}"
+        raise UsageError(message) from error
+    rules = load_rules(path.parent / tests.rules)
+    failed = 0
+    for test in tests.tests:
+        found = differences(test, rules)
+        print(f"{'FAIL' if found else 'ok':<4} {test.name}")
+        for difference in found:
+            print(f"     {difference}")
+        failed += bool(found)
+    print(f"alerts: {len(tests.tests)} tests, {failed} failed", file=sys.stderr)
+    return WRONG if failed else OK
+
+
+def try_on_history(options: argparse.Namespace) -> int:
+    """Print what rules would have told."""
+    from dataclasses import asdict
+
+    from alerts.backtest import backtest
+    from alerts.people import RefusedError
+    from alerts.told_history import told_history
+
+    begin, end = _day(options.begin), _day(options.end)
+    if end <= begin:
+        message = f"--to {options.end} is not after --from {options.begin}"
+        raise UsageError(message)
+    new, in_force = load_rules(options.rules), load_rules(options.against)
+    try:
+        messages = told_history(_database_of(_settings()))
+        found = backtest(messages, new, in_force, begin=begin, end=end)
+    except RefusedError as error:
+        raise AwayError(error) from error
+    if options.json:
+        print(json.dumps(asdict(found)))
+        return OK
+    _print_backtest(found)
+    return OK
+
+
+def _print_backtest(found: "Backtest") -> None:
+    from schemas.calendar import rfc3339
+
+    if found.first is None or found.last is None:
+        print("nothing was told in that time, or it was dropped")
+        return
+    print(
+        f"{found.messages} messages of {found.units} units, {rfc3339(found.first)} to {rfc3339(found.last)}"
+    )
+    for one in found.rules:
+        print(
+            f"{one.rule}: fires {one.firings} times on {one.units} units; {one.retracted} retracted,"
+            f" {one.flaps} over within a quarter of an hour, {one.still_firing} not over"
+        )
+        if one.firings:
+            most = ", ".join(f"{unit} {count}" for unit, count in one.most_often.items())
+            print(f"  most on {one.busiest_day}: {one.on_busiest_day}; most often: {most}")
+            beside = ", ".join(f"{rule} {count}" for rule, count in sorted(one.overlaps.items()))
+            print(f"  beside rules in force: {beside or 'none'}; alone: {one.alone}")
+    for rule, count in sorted(found.missed.items()):
+        units = ", ".join(found.missed_units[rule])
+        print(f"missed, if they took its place: {rule} {count} times ({units} ...)")
+
+
+def _day(text: str) -> int:
+    from schemas.calendar import BUSINESS, instant
+
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as error:
+        message = f"{text!r} is no day such as 2026-10-01, nor an instant with its offset"
+        raise UsageError(message) from error
+    return instant(when if when.tzinfo else when.replace(tzinfo=BUSINESS))
+
+
 def run(options: argparse.Namespace) -> int:
     """Work until told to stop."""
     from alerts import app
     from alerts.channels import Alertmanager, Channel, Webhook
     from alerts.stop_at import chosen_point
-    from schemas.settings import SettingsError
 
     rules = load_rules(options.rules)
     settings = _settings()
     secret = settings.alerts_webhook
     webhook = options.webhook or (secret.get_secret_value() if secret else None)
     channels: list[Channel] = []
+    alertmanager = None
     if not options.no_alertmanager:
         url = _address(options.alertmanager or settings.alertmanager)
-        channels.append(Alertmanager(url, settings.alerts_repeat_seconds))
+        alertmanager = Alertmanager(url, settings.alerts_repeat_seconds)
+        channels.append(alertmanager)
     if webhook:
         channels.append(Webhook(_address(webhook)))
-    try:
-        app.run(
-            settings,
-            rules,
-            channels,
-            notify_history=options.notify_history,
-            at_point=chosen_point(),
-        )
-    except SettingsError as error:
-        raise UsageError(error) from error
+    app.run(
+        settings,
+        rules,
+        channels,
+        _duties(settings, alertmanager),
+        notify_history=options.notify_history,
+        at_point=chosen_point(),
+    )
     return OK
+
+
+def _duties(settings: "AlertSettings", alertmanager: "Alertmanager | None") -> "Duties":
+    """Whom the cases are told to. Raises UsageError for a roster or addresses that cannot be used."""
+    from alerts.cases import Grouping
+    from alerts.keeper import Duties
+    from alerts.receivers import receivers_of
+    from schemas.working_days import read_working_days
+
+    roster = load_roster(Path(settings.alerts_roster)) if settings.alerts_roster else None
+    secret = settings.alerts_receivers
+    networks = roster.networks if roster else ()
+    return Duties(
+        roster=roster,
+        receivers=receivers_of(secret.get_secret_value() if secret else ""),
+        calendar=read_working_days(),
+        language=settings.alerts_language,
+        dashboard=settings.alerts_dashboard,
+        grouping=Grouping(
+            gather_ms=int(settings.alerts_gather_seconds * 1_000),
+            networks={network.name: frozenset(network.units) for network in networks},
+        ),
+        alertmanager=alertmanager,
+    )
+
+
+def load_roster(path: Path) -> "Roster":
+    """Return the roster of a file. Raises UsageError on a bad one."""
+    from alerts.roster import RosterError, read_roster
+
+    try:
+        return read_roster(_read(path))
+    except RosterError as error:
+        message = f"{path} is not used:\n{error}"
+        raise UsageError(message) from error
+
+
+def list_what(options: argparse.Namespace) -> int:
+    """Print alerts, cases, silences or the log."""
+    if options.case is not None:
+        return _print_rows("case", options.case, as_json=options.json)
+    for question in ("cases", "silences", "log"):
+        if getattr(options, question):
+            return _print_rows(question, as_json=options.json)
+    return list_alerts(as_json=options.json)
+
+
+def _print_rows(question: str, *values: object, as_json: bool) -> int:
+    from alerts.people import RefusedError, connected, rows
+
+    try:
+        with connected(_database_of(_settings())) as link:
+            found = rows(link, question, *values)
+    except RefusedError as error:
+        raise AwayError(error) from error
+    for row in found:
+        if as_json:
+            print(json.dumps(row, default=str, ensure_ascii=False))
+        else:
+            print("  ".join(f"{name}={value}" for name, value in row.items() if value is not None))
+    print(f"alerts: {len(found)} rows", file=sys.stderr)
+    return OK
+
+
+def act(options: argparse.Namespace) -> int:
+    """Take a case up, silence, or end a silence."""
+    from alerts.people import RefusedError, acknowledge, connected, silence, unsilence
+    from alerts.silences import matcher_of
+
+    told = {"owner": options.owner, "reason": options.reason}
+    try:
+        with connected(_database_of(_settings())) as link:
+            match options.verb:
+                case "ack":
+                    lasting = _lasting(options.lasting)
+                    done = acknowledge(link, options.case, lasting=lasting, **told)
+                case "silence":
+                    matchers = [matcher_of(text) for text in options.matchers]
+                    done = silence(link, matchers, lasting=_lasting(options.lasting), **told)
+                case _:
+                    done = unsilence(link, options.silence, **told)
+    except ValueError as error:
+        raise UsageError(error) from error
+    except RefusedError as error:
+        raise AwayError(error) from error
+    print(f"alerts: {done}")
+    return OK
+
+
+def _lasting(text: str) -> timedelta:
+    return timedelta(milliseconds=milliseconds(text))
+
+
+def check_roster(path: Path) -> int:
+    """Print who is on duty now, and what is wrong with a roster from now on."""
+    from alerts.channels import wall
+    from alerts.receivers import receivers_of
+    from alerts.roster import doubts
+    from schemas.calendar import instant
+    from schemas.working_days import day_of, read_working_days
+
+    roster = load_roster(path)
+    settings = _settings()
+    addresses = settings.alerts_receivers
+    names = None if addresses is None else list(receivers_of(addresses.get_secret_value()))
+    at = instant(wall())
+    for duty in roster.duties:
+        if duty.holds(at):
+            print(f"{duty.level:<9} {duty.region} {duty.who}: {', '.join(duty.receivers)}")
+    found = doubts(roster, at, names)
+    calendar = read_working_days()
+    unknown = not calendar.knows(day_of(at))
+    if unknown:
+        found.append(f"no calendar of {day_of(at).year}: holidays count as working days")
+    for doubt in found:
+        print(f"{path}: {doubt}", file=sys.stderr)
+    return WRONG if found else OK
 
 
 def list_alerts(*, as_json: bool) -> int:
@@ -249,12 +556,8 @@ def list_alerts(*, as_json: bool) -> int:
 
 def _settings() -> "AlertSettings":
     from alerts.settings import AlertSettings
-    from schemas.settings import SettingsError
 
-    try:
-        return AlertSettings.read()
-    except SettingsError as error:
-        raise UsageError(error) from error
+    return AlertSettings.read()
 
 
 def _database_of(settings: "AlertSettings") -> str:

@@ -7,6 +7,7 @@ acknowledged after the commit, nothing is raised out of the loop, what is fatal 
 import asyncio
 import logging
 import os
+import ssl
 import tempfile
 import threading
 import time
@@ -25,6 +26,7 @@ from prometheus_client import disable_created_metrics
 from alerts.batch import Batch, Record, batch_of
 from alerts.channels import Channel
 from alerts.delivery import Delivery
+from alerts.keeper import Duties, Keeper
 from alerts.metrics import Metrics, Page, Pages
 from alerts.settings import AlertSettings
 from alerts.store import LostError, Outlet, Owned, Store
@@ -240,6 +242,18 @@ class FenceTransport(driver.Transport):
     Consumer = FenceConsumer
 
 
+def _credentials(told: Mapping[str, str]) -> faust.SASLCredentials | None:
+    """What Faust is given of `AlertSettings.kafka_client`."""
+    if not told:
+        return None
+    return faust.SASLCredentials(
+        username=told["sasl_plain_username"],
+        password=told["sasl_plain_password"],
+        mechanism=told["sasl_mechanism"],
+        ssl_context=ssl.create_default_context(cafile=told["ssl_cafile"]),
+    )
+
+
 class App(faust.App):
     """The frame: process, consumer group, timers."""
 
@@ -247,6 +261,7 @@ class App(faust.App):
         super().__init__(
             settings.group,
             broker=[f"kafka://{server}" for server in settings.kafka.split(",")],
+            broker_credentials=_credentials(settings.kafka_client()),
             store="memory://",
             autodiscover=False,
             datadir=tempfile.gettempdir(),
@@ -380,6 +395,7 @@ def run(
     settings: AlertSettings,
     rules: Rules,
     channels: Sequence[Channel],
+    duties: Duties,
     *,
     notify_history: bool,
     at_point: Callable[[str], None] = lambda _: None,
@@ -394,7 +410,7 @@ def run(
     store = Store(
         settings.database_url.get_secret_value(),
         generation=settings.generation,
-        outlets=[Outlet(channel.name, channel.repeats) for channel in channels],
+        outlets=[_outlet(channel, duties) for channel in channels],
         notify_history=notify_history,
         at_point=at_point,
     )
@@ -410,6 +426,7 @@ def run(
         at_point=at_point,
     )
     worker.wake = delivery.wake
+    keeper = Keeper(settings.database_url.get_secret_value(), duties, metrics)
     stopped = threading.Event()
     after = settings.alerts_stuck_seconds
     try:
@@ -425,15 +442,29 @@ def run(
     pages.start()
     logger.info("pages", extra={"address": pages.address})
     threading.Thread(target=_deliver, args=(delivery,), name="delivery", daemon=True).start()
+    threading.Thread(target=keeper.run, name="cases", daemon=True).start()
     threading.Thread(target=_watch, args=(worker, after, stopped), daemon=True).start()
     try:
         app = create_app(settings, worker)
         faust.Worker(app, override_logging=False, quiet=True).execute_from_commandline()
     finally:
         stopped.set()
+        keeper.stop()
         delivery.stop()
         store.close()
         pages.stop()
+
+
+HELD_LONGER_S = 30.0
+"""So much longer than alerts wait for each other, what the cases have not taken up is told by itself."""
+
+
+def _outlet(channel: Channel, duties: Duties) -> Outlet:
+    """A channel as the outbox knows it: Alertmanager hears of cases, the webhook of each transition."""
+    if channel is not duties.alertmanager:
+        return Outlet(channel.name, channel.repeats)
+    hold = duties.grouping.gather_ms / 1_000 + HELD_LONGER_S
+    return Outlet(channel.name, channel.repeats, hold)
 
 
 class Fields(logging.Formatter):

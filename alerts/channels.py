@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from typing import Literal, Protocol, cast
+from typing import Literal, NamedTuple, Protocol, cast
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from schemas.alert import Notice
@@ -32,6 +32,7 @@ WHYS: tuple[Why, ...] = (
 FORGOTTEN_AFTER_S = 3_600.0
 """What fires and is not repeated for so long, by nobody, Alertmanager forgets, and tells that it ended."""
 
+_OK = 200
 _OF_NO_USE = frozenset({400, 413, 414, 422})
 """Answers that the same request will always get. 401, 403 and 404 are mended by an operator."""
 
@@ -54,6 +55,8 @@ class Telling:
 
     notice: Notice
     fired_at: int
+    extra: Mapping[str, dict[str, str]] | None = None
+    """`labels` and `annotations` that its case added."""
 
 
 class Channel(Protocol):
@@ -98,9 +101,29 @@ class Alertmanager:
 
     def notify(self, tellings: Sequence[Telling]) -> Outcome:
         """Post all of them as one list."""
-        now = _time_at(self.url) or self.clock()
-        alerts = [self.postable(telling, now) for telling in tellings]
-        return _post(f"{self.url.rstrip('/')}/api/v2/alerts", alerts, {})
+        now = self.now()
+        return self.post([self.postable(telling, now) for telling in tellings])
+
+    def now(self) -> datetime:
+        """What time it is there."""
+        return _time_at(self.url) or self.clock()
+
+    def post(self, alerts: Sequence[Mapping[str, object]]) -> Outcome:
+        """Post alerts as the API takes them."""
+        return post(f"{self._api}/alerts", alerts, {})
+
+    def silence(self, body: Mapping[str, object]) -> str | None:
+        """Make a silence; its id there, or None where it was not taken."""
+        answer = request("POST", f"{self._api}/silences", json.dumps(body).encode(), {})
+        return str(json.loads(answer.text)["silenceID"]) if answer.status == _OK else None
+
+    def unsilence(self, silence: str) -> bool:
+        """End a silence; say whether it is over."""
+        return request("DELETE", f"{self._api}/silence/{silence}", None, {}).status in {_OK, 404}
+
+    @property
+    def _api(self) -> str:
+        return f"{self.url.rstrip('/')}/api/v2"
 
     def postable(self, telling: Telling, now: datetime) -> dict[str, object]:
         """Return an alert as the API takes it.
@@ -111,14 +134,18 @@ class Alertmanager:
         """
         notice = telling.notice
         firing = notice.state == "firing"
-        lasts = timedelta(seconds=max(4 * self.repeat_seconds, FORGOTTEN_AFTER_S))
-        ends = now + lasts if firing else now
+        extra = telling.extra or {}
         return {
-            "labels": notice.labels,
-            "annotations": notice.annotations,
-            "startsAt": _rfc3339(min(moment(telling.fired_at), now)),
-            "endsAt": _rfc3339(ends),
+            "labels": notice.labels | extra.get("labels", {}),
+            "annotations": notice.annotations | extra.get("annotations", {}),
+            "startsAt": rfc3339_utc(min(moment(telling.fired_at), now)),
+            "endsAt": rfc3339_utc(now + self.lasts if firing else now),
         }
+
+    @property
+    def lasts(self) -> timedelta:
+        """How long what fires goes on without being repeated."""
+        return timedelta(seconds=max(4 * self.repeat_seconds, FORGOTTEN_AFTER_S))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +164,7 @@ class Webhook:
         """Post one."""
         (telling,) = tellings
         body = telling.notice.model_dump(mode="json")
-        return _post(self.url, body, {"Idempotency-Key": telling.notice.id})
+        return post(self.url, body, {"Idempotency-Key": telling.notice.id})
 
 
 def shown(url: str) -> str:
@@ -160,7 +187,8 @@ def outcome_of(status: int, text: str) -> Outcome:
     return Outcome("retry", "not understood", reason)
 
 
-def _rfc3339(at: datetime) -> str:
+def rfc3339_utc(at: datetime) -> str:
+    """An instant as Alertmanager takes it."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -182,8 +210,22 @@ _PATIENCE_S = 10.0
 _ANSWER_BYTES = 2_000
 
 
-def _post(url: str, body: object, headers: Mapping[str, str]) -> Outcome:
-    """Post JSON. Neither proxies nor redirections are followed: what is told is not everybody's."""
+class Answer(NamedTuple):
+    """What an HTTP server said, or why it said nothing (then the status is 0)."""
+
+    status: int
+    text: str
+    silence: Outcome | None = None
+
+
+def post(url: str, body: object, headers: Mapping[str, str]) -> Outcome:
+    """Post JSON, and say what became of it."""
+    answer = request("POST", url, json.dumps(body, ensure_ascii=False).encode(), headers)
+    return answer.silence or outcome_of(answer.status, answer.text)
+
+
+def request(method: str, url: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
+    """Ask with JSON. Neither proxies nor redirections are followed: what is told is not everybody's."""
     parts = urlsplit(url)
     target = parts.path or "/"
     if parts.query:
@@ -192,18 +234,15 @@ def _post(url: str, body: object, headers: Mapping[str, str]) -> Outcome:
     connection = _connection(parts)
     try:
         connection.request(
-            "POST",
-            target,
-            body=json.dumps(body, ensure_ascii=False).encode(),
-            headers={**sent, **_authorization(parts), **headers},
+            method, target, body=body, headers={**sent, **_authorization(parts), **headers}
         )
         answer = connection.getresponse()
-        text = answer.read(_ANSWER_BYTES).decode(errors="replace")
-        return outcome_of(answer.status, text)
+        return Answer(answer.status, answer.read(_ANSWER_BYTES).decode(errors="replace"))
     except TimeoutError:
-        return Outcome("retry", "timeout", f"{shown(url)} did not answer in {_PATIENCE_S:.0f} s")
+        reason = f"{shown(url)} did not answer in {_PATIENCE_S:.0f} s"
+        return Answer(0, "", Outcome("retry", "timeout", reason))
     except (OSError, HTTPException) as error:
-        return Outcome("retry", "unreachable", f"{shown(url)}: {error!r}")
+        return Answer(0, "", Outcome("retry", "unreachable", f"{shown(url)}: {error!r}"))
     finally:
         connection.close()
 

@@ -126,7 +126,7 @@ class Delivery:
 
     def _send(self, channel: Channel, due: Sequence[Due]) -> bool:
         """Send some together; say whether the channel answers at all."""
-        outcome = channel.notify([Telling(one.notice, one.fired_at) for one in due])
+        outcome = channel.notify([Telling(one.notice, one.fired_at, one.extra) for one in due])
         if outcome.result == "refused" and len(due) > 1:
             # One of them is at fault: the others must not suffer for it.
             return all(self._send(channel, [one]) for one in due)

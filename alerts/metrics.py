@@ -19,6 +19,10 @@ from schemas.alert import STATES, State
 logger = logging.getLogger(__name__)
 
 
+PEOPLE = "people"
+"""Label of all receivers of the roster together, as a channel."""
+
+
 class Metrics:
     """Of `python -m alerts run`, made by the process that shows them."""
 
@@ -74,9 +78,14 @@ class Metrics:
             "When the last batch was committed, by the wall clock.",
             registry=self.registry,
         )
+        self.kept = Gauge(
+            "weir_alerts_cases_kept_timestamp_seconds",
+            "When this worker last kept the cases, by the wall clock; 0 where another one does.",
+            registry=self.registry,
+        )
         for state in STATES:
             self.transitions.labels(state)
-        for channel in channels:
+        for channel in (*channels, PEOPLE):
             self.deliveries.labels(channel)
             self.show_waiting(channel, 0, 0.0)
             for why in WHYS:

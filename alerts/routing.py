@@ -101,9 +101,9 @@ def placeholders(transition: Transition) -> dict[str, str]:
         "amount": amount(energy) if energy else "",
         "limit": ""
         if limit is None
-        else f"{_number(limit)} {energy.unit_of_measure if energy else 'tce'}",
+        else f"{number(limit)} {energy.unit_of_measure if energy else 'tce'}",
         "over": over(energy, limit) if energy and limit is not None else "",
-        "measured": f"{_number(energy.share_measured * 100)} %" if energy and not standing else "",
+        "measured": f"{number(energy.share_measured * 100)} %" if energy and not standing else "",
         "reason": (judged.reason or "") if judged else "",
         "points": _points(transition.evidence.silent),
         "factors": _unverified(judged),
@@ -115,13 +115,13 @@ def placeholders(transition: Transition) -> dict[str, str]:
 
 def amount(figure: Figure) -> str:
     """Return a figure with its interval: `between 1 and 3 tce (best estimate 2)`."""
-    unit, low = figure.unit_of_measure, _number(figure.low)
-    best = f"(best estimate {_number(figure.best)})"
+    unit, low = figure.unit_of_measure, number(figure.low)
+    best = f"(best estimate {number(figure.best)})"
     if figure.high is None:
         return f"at least {low} {unit}, upper bound unknown {best}"
     if figure.low == figure.high:
         return f"{low} {unit}"
-    return f"between {low} and {_number(figure.high)} {unit} {best}"
+    return f"between {low} and {number(figure.high)} {unit} {best}"
 
 
 def over(figure: Figure, limit: int) -> str:
@@ -136,7 +136,7 @@ def over(figure: Figure, limit: int) -> str:
 
 
 def _beside(difference: int, unit: str) -> str:
-    return f"{_number(abs(difference))} {unit} {'below' if difference < 0 else 'over'}"
+    return f"{number(abs(difference))} {unit} {'below' if difference < 0 else 'over'}"
 
 
 def _used(standing: Standing) -> Figure:
@@ -179,7 +179,7 @@ def _level_figures(standing: Standing, words: dict[str, str]) -> list[str]:
     reason = standing.reason and f" ({standing.reason})"
     return [
         f"{standing.figure_of.capitalize()}: {words['amount']};",
-        f"allowed until then: {_number(standing.allowed)} {unit} of {words['limit']}, {standing.basis}.",
+        f"allowed until then: {number(standing.allowed)} {unit} of {words['limit']}, {standing.basis}.",
         f"Against the whole year: {standing.verdict}{reason}. Level rule {standing.rule}.",
         *_moved(standing, unit),
     ]
@@ -190,7 +190,7 @@ def _moved(standing: Standing, unit: str) -> list[str]:
         return []
     first = standing.changed.lines[:LINES_NAMED]
     named = ", ".join(
-        f"{' '.join(part for part in (line.unit, line.cause) if part)} {_number(line.best)} {unit}"
+        f"{' '.join(part for part in (line.unit, line.cause) if part)} {number(line.best)} {unit}"
         for line in first
     )
     rest = len(standing.changed.lines) - len(first)
@@ -312,7 +312,7 @@ def _unverified(judged: Judged | None) -> str:
     return f"It rests on a factor that nobody has verified (factors: {named})."
 
 
-def _number(scaled: int) -> str:
+def number(scaled: int) -> str:
     """Return a scaled integer exactly, its thousands set apart: `1,234.5`."""
     text = as_text(scaled) or ""
     whole, point, part = text.partition(".")

@@ -83,6 +83,8 @@ class Outlet:
     name: str
     repeats: bool
     """What fires is due again until it ends."""
+    hold_seconds: float = 0.0
+    """How long a transition waits for the cases to take it up; 0: it is told each by itself, at once."""
 
 
 class Due(NamedTuple):
@@ -96,6 +98,8 @@ class Due(NamedTuple):
     fired_at: int
     """When its alert fired, in event time."""
     notice: Notice
+    extra: Mapping[str, dict[str, str]] | None = None
+    """`labels` and `annotations` that its case added."""
 
 
 class Waiting(NamedTuple):
@@ -373,8 +377,10 @@ class Store:
         ids = [row[0] for row in new]
         names = [outlet.name for outlet in self._outlets]
         repeats = [outlet.repeats for outlet in self._outlets]
-        link.execute(_ADD_FIRINGS, (names, repeats, *key, ids, self._notify_history))
-        link.execute(_ADD_ENDS, (*key, ids))
+        holds = [outlet.hold_seconds for outlet in self._outlets]
+        link.execute(_ADD_FIRINGS, (names, repeats, holds, *key, ids, self._notify_history))
+        link.execute(_ADD_ENDS, (names, holds, *key, ids))
+        link.execute(_QUEUE_FOR_CASES, (ids, self._notify_history))
         link.execute(_END_REPEATS, (ids,))
 
     def _write_refused(self, link: Link, batch: Batch) -> None:
@@ -400,8 +406,8 @@ class Store:
         key = (self._generation, list(epochs), list(epochs.values()), channel, limit)
         rows = self._surely(self._deliverer, lambda link: link.execute(_DUE, key).fetchall())
         return [
-            Due(transition, channel, attempts, again, fired_at, Notice.model_validate(body))
-            for transition, channel, attempts, again, fired_at, body in rows
+            Due(transition, channel, attempts, again, fired_at, Notice.model_validate(body), extra)
+            for transition, channel, attempts, again, fired_at, body, extra in rows
         ]
 
     def record_delivered(self, due: Due, *, repeat_seconds: float) -> None:
@@ -557,11 +563,11 @@ def _text(reason: str) -> str:
 # A firing is news to a channel once in an episode: it may have fired in history, and again when
 # the history ended. What is in history is sent only on request.
 _ADD_FIRINGS: LiteralString = """
-INSERT INTO alert_delivery (transition, channel, seq, generation, partition, subject, repeats)
+INSERT INTO alert_delivery (transition, channel, seq, generation, partition, subject, repeats, held, next_attempt_at)
 SELECT DISTINCT ON (t.episode, c.name) t.id, c.name, t.seq, k.generation, k.partition,
-       md5(concat_ws('|', t.rule, t.unit, t.window_start)), c.repeats
+       md5(concat_ws('|', t.rule, t.unit, t.window_start)), c.repeats, c.hold > 0, now() + c.hold * interval '1 second'
 FROM alert_transition t
-CROSS JOIN unnest(%s::text[], %s::boolean[]) AS c (name, repeats)
+CROSS JOIN unnest(%s::text[], %s::boolean[], %s::float8[]) AS c (name, repeats, hold)
 CROSS JOIN (SELECT %s::integer, %s::integer) AS k (generation, partition)
 WHERE t.id = ANY (%s) AND t.state = 'firing' AND (%s OR NOT t.history)
   AND NOT EXISTS (
@@ -572,14 +578,25 @@ ORDER BY t.episode, c.name, t.seq
 
 # An end is told to those who were told, or still are to be told, that it fired.
 _ADD_ENDS: LiteralString = """
-INSERT INTO alert_delivery (transition, channel, seq, generation, partition, subject)
-SELECT t.id, d.channel, t.seq, %s, %s, d.subject
+INSERT INTO alert_delivery (transition, channel, seq, generation, partition, subject, held, next_attempt_at, extra)
+SELECT t.id, d.channel, t.seq, k.generation, k.partition, d.subject, coalesce(c.hold, 0) > 0,
+       now() + coalesce(c.hold, 0) * interval '1 second',
+       CASE WHEN d.extra ? 'labels' THEN jsonb_build_object('labels', d.extra -> 'labels') END
 FROM alert_transition t
 JOIN alert_transition f ON f.episode = t.episode AND f.state = 'firing'
 JOIN alert_delivery d ON d.transition = f.id AND d.refused_at IS NULL
+LEFT JOIN unnest(%s::text[], %s::float8[]) AS c (name, hold) ON c.name = d.channel
+CROSS JOIN (SELECT %s::integer, %s::integer) AS k (generation, partition)
 WHERE t.id = ANY (%s) AND t.state IN ('resolved', 'retracted')
 FOR SHARE OF d
 ON CONFLICT DO NOTHING
+"""
+
+# What nobody is to hear of makes no case either: the end of what was never heard of is passed over.
+_QUEUE_FOR_CASES: LiteralString = """
+INSERT INTO alert_case_queue (transition)
+SELECT id FROM alert_transition
+WHERE id = ANY (%s) AND state IN ('firing', 'resolved', 'retracted') AND (%s OR NOT history)
 """
 
 _REFUSE: LiteralString = """
@@ -614,7 +631,7 @@ WHERE channel = %s AND delivered_at IS NULL AND refused_at IS NULL
 # First what was never delivered, then what is repeated.
 _DUE: LiteralString = """
 SELECT d.transition, d.channel, d.attempts, d.delivered_at IS NOT NULL,
-       coalesce((SELECT f.at FROM alert_transition f WHERE f.id = t.episode), t.at), t.body
+       coalesce((SELECT f.at FROM alert_transition f WHERE f.id = t.episode), t.at), t.body, d.extra
 FROM alert_delivery d
 JOIN alert_transition t ON t.id = d.transition
 JOIN alert_partition p ON p.generation = %s AND p.partition = d.partition

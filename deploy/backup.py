@@ -20,9 +20,8 @@ from psycopg.rows import TupleRow
 
 from deploy.local.parts import LocalParts
 from deploy.local.state import chosen_folder, chosen_programs
+from processors.migrate import ROLES
 
-ROLES = ("weir_worker", "weir_reader")
-"""As the migrations make them; they belong to the server, and a dump only names them."""
 _VERSION = re.compile(rb"\(PostgreSQL\) (\d+)")
 _PRIVATE = 0o600
 
@@ -63,7 +62,7 @@ def restore(url: str, path: Path) -> None:
     """Fill an empty database from a dump. Raises BackupError; then drop that database and begin again."""
     with psycopg.connect(url, autocommit=True) as link:
         _refuse_full(link)
-        for role in ROLES:
+        for role in ROLES:  # they belong to the server, and a dump only names them
             _make_role(link, role)
         link.execute("CREATE EXTENSION IF NOT EXISTS timescaledb")
         link.execute("SELECT timescaledb_pre_restore()")

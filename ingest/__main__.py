@@ -16,15 +16,18 @@ from typing import TYPE_CHECKING
 
 from ingest.complaint import ComplaintError
 from schemas.calendar import HOUR_MS, instant
+from schemas.completion import add_completion
 from schemas.registry import LENGTH_MS
 from schemas.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    from ingest.import_progress import Progress
     from ingest.mqtt_gateway import Options as GatewayOptions
     from ingest.mqtt_publisher import Options as SenderOptions
     from schemas.section import Record
 
 USAGE = 2
+FATAL = 70
 TICKS = ("PT15M", "PT1H")
 IMPORT_TICKS = (*TICKS, "P1D")
 
@@ -60,17 +63,23 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Each verb has --help, with an example. Settings: WEIR_KAFKA, WEIR_PARTITIONS,"
         " WEIR_TOPIC_PREFIX.",
     )
+    add_completion(parser, "weir-ingest")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for add in (
         _simulate_verb,
         _schema_verb,
         _publish_verb,
         _import_verb,
+        _history_ends_verb,
         _clock_verb,
         _topics_verb,
+        _access_verb,
         _mqtt_verb,
+        _kafka_verb,
         _send_mqtt_verb,
         _feedback_verb,
+        _verify_verb,
+        _doctor_verb,
     ):
         add(verbs)
     return parser
@@ -255,11 +264,11 @@ def _import_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser = _verb(
         verbs,
         "import",
-        "read a CSV or JSON lines file by a mapping, and write lines of the pipe",
+        "read a CSV, Excel or JSON lines file by a mapping, and write lines of the pipe",
         "python -m ingest import 2018.csv --mapping steel.toml --ticks PT15M --dry-run\n"
         "  python -m ingest import 2018.csv --mapping steel.toml --ticks PT15M"
         " | python -m ingest publish\n"
-        "  python -m ingest import 2018.csv --mapping steel.toml --ticks PT1H --mqtt\n\n"
+        "  python -m ingest import 2018.xlsx --mapping steel.toml --mqtt --progress 2018.progress\n\n"
         "the mapping (TOML):\n" + _mapping_help(),
         _import,
     )
@@ -280,6 +289,12 @@ def _import_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--mqtt",
         action="store_true",
         help="send the readings by MQTT, as WEIR_MQTT_USER, instead of writing lines",
+    )
+    parser.add_argument(
+        "--progress",
+        type=Path,
+        metavar="FILE",
+        help="with --mqtt: keep there how far it is, and go on from there when started again",
     )
 
 
@@ -312,7 +327,7 @@ def _import(told: argparse.Namespace) -> int:
         done=done,
     )
     if told.mqtt:
-        _send(records)
+        _send(records, _progress(told, unit))
     else:
         for partition, record in records:
             print(to_line(record, partition))
@@ -321,13 +336,34 @@ def _import(told: argparse.Namespace) -> int:
     return 0
 
 
-def _send(records: Iterator[tuple[int, "Record"]]) -> None:
+def _progress(told: argparse.Namespace, unit: str) -> "Progress | None":
+    from ingest.import_progress import Progress
+
+    if told.progress is None:
+        return None
+    return Progress.of(
+        told.progress, file=told.file, mapping=told.mapping, unit=unit, ticks=told.ticks or ""
+    )
+
+
+def _send(records: Iterator[tuple[int, "Record"]], progress: "Progress | None") -> None:
     """By MQTT; returns when Kafka has them all."""
-    from ingest.mqtt_publisher import Sent, messages_of_record, send_all
+    from ingest.mqtt_publisher import Sent, send_records
 
     sent = Sent()
-    messages = (message for item in records for message in messages_of_record(*item))
-    send_all(messages, _sender_options(), say=_say, sent=sent)
+    if progress is not None and progress.complete:
+        _say("Kafka has all of this file already: nothing to send")
+        return
+    if progress is not None and progress.records:
+        _say(f"going on after {progress.records:,} records that Kafka has")
+    send_records(
+        records,
+        _sender_options(),
+        say=_say,
+        sent=sent,
+        after=progress.records if progress else 0,
+        keep=progress.keep if progress else None,
+    )
     _say(f"sent {sent}; Kafka has them")
 
 
@@ -346,6 +382,29 @@ def _unit(option: str | None, mapped: str | None) -> str:
         message = f"unit {unit!r} is not an 18-character social credit code"
         raise ComplaintError(message) from error
     return unit
+
+
+def _history_ends_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "history-ends",
+        "write the lines that end units' histories: from there on they go by the clock, for good",
+        "python -m ingest history-ends 91510100SYN0000001 | python -m ingest publish",
+        _history_ends,
+    )
+    parser.add_argument("units", nargs="+", metavar="UNIT", help="a unit's code")
+    parser.add_argument("--partitions", type=_positive, help="partitions (WEIR_PARTITIONS, 8)")
+
+
+def _history_ends(told: argparse.Namespace) -> int:
+    from ingest.clock import wall_ms
+    from ingest.coalesce import ends_of_history
+    from schemas.wire import to_line
+
+    partitions = told.partitions or Settings.read().partitions
+    for partition, record in ends_of_history(told.units, partitions, incarnation=wall_ms()):
+        print(to_line(record, partition))
+    return 0
 
 
 def _clock_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -436,6 +495,54 @@ def _topics(told: argparse.Namespace) -> int:
     return 0
 
 
+def _access_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "access",
+        "make the brokers know who may come in and do what, from the registry",
+        "python -m ingest access plan --folder access --mosquitto mosquitto\n"
+        "  python -m ingest access apply --folder access --mosquitto mosquitto"
+        " --reload 'systemctl reload mosquitto'\n"
+        "  python -m ingest access rotate --folder access 91510100SYN0000001 --overlap-days 7\n"
+        "  python -m ingest access show --folder access 91510100SYN0000001.2\n\n"
+        "plan   what apply would change; writes nothing\n"
+        "apply  users, passwords and rights at Kafka and Mosquitto; again changes nothing\n"
+        "rotate a second user with a new password; the first holds until the overlap is over.\n"
+        "       Then `apply`, once now and once after the overlap.\n"
+        "show   one user's password, to hand to the enterprise\n"
+        "status since when each password holds, and until when\n\n"
+        "As the administrator of Kafka: WEIR_KAFKA_USER=admin, or a broker that asks nobody.",
+        _access,
+    )
+    parser.add_argument("action", choices=["plan", "apply", "rotate", "show", "status"])
+    parser.add_argument("name", nargs="?", help="whose, for rotate and show")
+    parser.add_argument("--folder", type=Path, required=True, help="where passwords are kept")
+    parser.add_argument("--mosquitto", type=Path, help="folder of Mosquitto's passwords and acl")
+    parser.add_argument("--reload", default="", help="command that makes Mosquitto read them again")
+    parser.add_argument(
+        "--registry", type=Path, help="a registry file (else what was published to Kafka)"
+    )
+    parser.add_argument(
+        "--remove", action="store_true", help="also remove units that left (else they are named)"
+    )
+    parser.add_argument(
+        "--overlap-days", type=_positive, default=7, help="both passwords hold so long (7)"
+    )
+    parser.add_argument("--json", action="store_true", help="answer as JSON")
+
+
+def _access(told: argparse.Namespace) -> int:
+    from ingest import access_command
+
+    needs = {"rotate": "name", "show": "name", "plan": "mosquitto", "apply": "mosquitto"}
+    needed = needs.get(told.action)
+    if needed and getattr(told, needed) is None:
+        _say(f"access {told.action} needs {'a name' if needed == 'name' else '--mosquitto'}")
+        return USAGE
+    access_command.run(told)
+    return 0
+
+
 def _mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = _verb(
         verbs,
@@ -452,9 +559,12 @@ def _mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--client-id", default="weir-mqtt-1", help="stable name, one a gateway (weir-mqtt-1)"
     )
     parser.add_argument(
-        "--share", default="weir", help="gateways that share the work say the same (weir)"
+        "--share", help="gateways that share the work say the same (WEIR_MQTT_SHARE, weir)"
     )
-    parser.add_argument("--filter", help="topics to take (energy/v1/+/readings)")
+    parser.add_argument(
+        "--filter",
+        help="topics to take (energy/v1/+/readings); tried is what comes beside, on .../try",
+    )
     parser.add_argument(
         "--session-expiry", type=_positive, default=604_800, help="seconds away (604800: a week)"
     )
@@ -470,7 +580,7 @@ def _mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     parser.add_argument("--in-flight-mib", type=_positive, default=64, help="and their MiB (64)")
     parser.add_argument("--partitions", type=_positive, help="partitions (WEIR_PARTITIONS, 8)")
     parser.add_argument(
-        "--metrics-port", type=int, default=9468, help="/metrics, /healthz, /readyz; 0: a free one"
+        "--metrics-port", type=int, default=9464, help="/metrics, /healthz, /readyz; 0: a free one"
     )
     parser.add_argument(
         "--metrics-address", default="127.0.0.1", help="on this address (127.0.0.1)"
@@ -501,6 +611,7 @@ def _mqtt(told: argparse.Namespace) -> int:
         producer.close()
         message = f"{options.topic} has {there} partitions: set WEIR_PARTITIONS={there}"
         raise ComplaintError(message)
+    partitions_in(producer, options.tries_topic)
     metrics = GatewayMetrics()
     gateway = Gateway(
         options,
@@ -523,20 +634,27 @@ def _mqtt(told: argparse.Namespace) -> int:
 
 
 def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOptions":
+    from ingest import sparkplug
     from ingest.coalesce import Limits
-    from ingest.mqtt_gateway import Options
+    from ingest.mqtt_gateway import COMMON_SHARE, Options
+    from ingest.tls import of_settings
     from schemas import topics
 
     host, port = _broker(settings)
-    password = settings.mqtt_password
+    password, share = settings.mqtt_password, settings.mqtt_share
+    taken = told.filter or topics.mqtt_readings("+")
     return Options(
         host=host,
         port=port,
         user=settings.mqtt_user,
         password=password.get_secret_value() if password else None,
+        tls=of_settings(settings),
         client_id=told.client_id,
-        share=told.share,
-        filter=told.filter or topics.mqtt_readings("+"),
+        share=told.share or (share.get_secret_value() if share else COMMON_SHARE),
+        filter=taken,
+        tries=f"{taken.removesuffix('/readings')}/try",
+        sparkplug=() if told.filter else sparkplug.TOPICS,
+        tries_topic=settings.topic_prefix + topics.TRIES,
         session_expiry_s=told.session_expiry,
         topic=settings.readings_topic,
         partitions=told.partitions or settings.partitions,
@@ -544,6 +662,105 @@ def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOp
         messages_in_flight=told.in_flight,
         octets_in_flight=told.in_flight_mib << 20,
     )
+
+
+def _kafka_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "kafka",
+        "take what units write on their own Kafka topics, until SIGTERM",
+        "python -m ingest access apply ...      makes enterprise.{unit}.readings and who may write\n"
+        "  python -m ingest kafka --door weir-kafka-1\n"
+        "  python -m ingest kafka --door weir-kafka-2 --metrics-port 0    a second one\n\n"
+        "SIGTERM: what was taken is written and committed. Exit code 70: it ended itself, said why,\n"
+        "and is to be started again; what it had not committed comes again and changes nothing.",
+        _kafka,
+    )
+    parser.add_argument(
+        "--door", default="weir-kafka-1", help="stable name, one a gateway (weir-kafka-1)"
+    )
+    parser.add_argument(
+        "--wait-ms", type=_positive, default=100, help="how long a reading waits for others (100)"
+    )
+    parser.add_argument(
+        "--record-readings", type=_positive, default=500, help="readings of a record (500)"
+    )
+    parser.add_argument(
+        "--at-once", type=_positive, default=2_000, help="messages committed together (2000)"
+    )
+    parser.add_argument(
+        "--look-every", type=_positive, default=30, help="seconds until a new topic is seen (30)"
+    )
+    parser.add_argument(
+        "--session", type=_positive, default=10, help="seconds until others take over (10)"
+    )
+    parser.add_argument("--partitions", type=_positive, help="partitions (WEIR_PARTITIONS, 8)")
+    parser.add_argument(
+        "--metrics-port", type=int, default=9472, help="/metrics, /healthz, /readyz; 0: a free one"
+    )
+    parser.add_argument(
+        "--metrics-address", default="127.0.0.1", help="on this address (127.0.0.1)"
+    )
+
+
+def _kafka(told: argparse.Namespace) -> int:
+    from kafka.errors import KafkaError
+    from prometheus_client import disable_created_metrics
+
+    from ingest import logs
+    from ingest.clock import connected, stop_on_signals, wall_ms
+    from ingest.coalesce import Limits
+    from ingest.kafka_gateway import Gateway, Options
+    from ingest.metrics import KafkaGatewayMetrics, serve_pages
+    from ingest.publisher import create_producer, partitions_in
+    from ingest.stop_at import chosen_point
+
+    logs.set_up()
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    settings = Settings.read()
+    options = Options(
+        bootstrap=settings.kafka,
+        door=told.door,
+        prefix=settings.topic_prefix,
+        topic=settings.readings_topic,
+        partitions=told.partitions or settings.partitions,
+        limits=Limits(readings=told.record_readings, wait_ms=told.wait_ms),
+        messages=told.at_once,
+        look_every_s=told.look_every,
+        session_s=told.session,
+    )
+    stop = stop_on_signals()
+    producer = connected(lambda: create_producer(settings.kafka, client_id=options.door), stop=stop)
+    if producer is None:
+        return 0
+    if options.partitions != (there := partitions_in(producer, options.topic)):
+        producer.close()
+        message = f"{options.topic} has {there} partitions: set WEIR_PARTITIONS={there}"
+        raise ComplaintError(message)
+    metrics = KafkaGatewayMetrics()
+    gateway = Gateway(
+        options,
+        producer=producer,
+        metrics=metrics,
+        incarnation=wall_ms(),
+        at_point=chosen_point(),
+    )
+    pages = serve_pages(
+        metrics.registry,
+        address=told.metrics_address,
+        port=told.metrics_port,
+        readiness=gateway.readiness,
+    )
+    _say(f"metrics on http://{told.metrics_address}:{pages.server_port}/metrics")
+    try:
+        gateway.run(stop)
+    except KafkaError as error:
+        _say(f"the gateway ends itself: {error!r}; what is not committed comes again")
+        return FATAL
+    finally:
+        producer.close(timeout=5)
+    _say("stopped")
+    return 0
 
 
 def _feedback_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -562,6 +779,9 @@ def _feedback_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]")
     parser.add_argument(
         "--metrics-port", type=int, default=9471, help="/metrics, /healthz, /readyz; 0: a free one"
     )
+    parser.add_argument(
+        "--metrics-address", default="127.0.0.1", help="on this address (127.0.0.1)"
+    )
     parser.add_argument("--schema", action="store_true", help="print the JSON Schema of feedback")
 
 
@@ -577,6 +797,7 @@ def _feedback(told: argparse.Namespace) -> int:
     from ingest.clock import stop_on_signals
     from ingest.feedback import Options, Passer
     from ingest.metrics import FeedbackMetrics, serve_pages
+    from ingest.tls import of_settings
     from schemas import topics
 
     logs.set_up()
@@ -592,6 +813,7 @@ def _feedback(told: argparse.Namespace) -> int:
         port=port,
         user=settings.mqtt_user,
         password=password.get_secret_value() if password else None,
+        tls=of_settings(settings),
         client_id=told.client_id,
     )
     stop = stop_on_signals()
@@ -599,13 +821,80 @@ def _feedback(told: argparse.Namespace) -> int:
     passer = Passer(options, metrics)
     pages = serve_pages(
         metrics.registry,
-        address="127.0.0.1",
+        address=told.metrics_address,
         port=told.metrics_port,
         readiness=passer.readiness,
     )
-    _say(f"metrics on http://127.0.0.1:{pages.server_port}/metrics")
+    _say(f"metrics on http://{told.metrics_address}:{pages.server_port}/metrics")
     passer.run(stop)
     return 0
+
+
+def _doctor_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "doctor",
+        "look at a unit's way in as the unit sees it: broker, rights, clock, registry, points, refusals",
+        "WEIR_MQTT=broker:8883 WEIR_MQTT_USER=91510100SYN0000001 WEIR_MQTT_PASSWORD_FILE=password \\\n"
+        "    python -m ingest doctor --unit 91510100SYN0000001\n\n"
+        "Nothing is stored: what it sends is only tried. Each line is ok, or not ok with what to do.\n"
+        "Exit code 0: all is ok; 1: something is not.",
+        _doctor,
+    )
+    parser.add_argument("--unit", type=_unit_code, required=True, help="whose way in")
+    parser.add_argument("--json", action="store_true", help="a line of JSON each")
+
+
+def _doctor(told: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from ingest.doctor import examine
+
+    ok = True
+    for finding in examine(_sender_options(), told.unit):
+        ok = ok and finding.ok
+        print(json.dumps(asdict(finding)) if told.json else finding, flush=True)
+    return 0 if ok else 1
+
+
+def _verify_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "verify",
+        "say of each account whether it is as it was signed",
+        "mosquitto_sub -t energy/v1/91510100SYN0000001/feedback ... > feedback.jsonl\n"
+        "  python -m ingest verify feedback.jsonl --key feedback-public.pem\n\n"
+        "The public key is published by whoever runs Weir (python -m processors feedback --public-key).\n"
+        "Exit code 1 where one is not, or where there is none.",
+        _verify,
+    )
+    parser.add_argument(
+        "file", nargs="?", default="-", help="feedback, one a line (- or nothing: stdin)"
+    )
+    parser.add_argument("--key", type=Path, required=True, help="the public key (PEM)")
+    parser.add_argument("--json", action="store_true", help="a line of JSON each")
+
+
+def _verify(told: argparse.Namespace) -> int:
+    from ingest.verify import public_key, verdicts
+
+    try:
+        key = public_key(told.key.read_bytes())
+    except OSError as error:
+        message = f"{told.key} cannot be read: {error}"
+        raise ComplaintError(message) from error
+    with _lines(told.file) as lines:
+        found = list(verdicts(lines, key))
+    for one in found:
+        if told.json:
+            print(json.dumps({"account": one.account, "ok": not one.why, "why": one.why}))
+        else:
+            print(
+                f"{'not ok' if one.why else 'ok'}  {one.account}{f': {one.why}' if one.why else ''}"
+            )
+    if not found:
+        _say("there is no account among these lines")
+    return 0 if found and not any(one.why for one in found) else 1
 
 
 def _send_mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -659,6 +948,7 @@ def _lines(name: str) -> Iterator[Iterable[str]]:
 
 def _sender_options() -> "SenderOptions":
     from ingest.mqtt_publisher import Options
+    from ingest.tls import of_settings
 
     settings = Settings.read()
     host, port = _broker(settings)
@@ -668,6 +958,7 @@ def _sender_options() -> "SenderOptions":
         port=port,
         user=settings.mqtt_user,
         password=password.get_secret_value() if password else None,
+        tls=of_settings(settings),
     )
 
 

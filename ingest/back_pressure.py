@@ -7,6 +7,7 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from ingest.publisher import no_kafka
+from schemas.settings import kafka_client
 
 MOST_BEHIND = 2_000
 """Records of a partition that may be written and not yet digested."""
@@ -24,7 +25,9 @@ class BackPressure:
         """The readings' topic, and the group of the workers who read it. ComplaintError where there is no Kafka."""
         try:
             self._admin = KafkaAdminClient(
-                bootstrap_servers=bootstrap.split(","), bootstrap_timeout_ms=_BOOTSTRAP_MS
+                bootstrap_servers=bootstrap.split(","),
+                **kafka_client(),
+                bootstrap_timeout_ms=_BOOTSTRAP_MS,
             )
         except KafkaError as error:
             raise no_kafka(bootstrap, error) from error

@@ -19,8 +19,10 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.metrics import FeedbackMetrics
 from ingest.publisher import no_kafka
+from ingest.tls import Tls
 from schemas import topics
 from schemas.registry import is_unit
+from schemas.settings import kafka_client
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class Options:
     port: int
     user: str | None = None
     password: str | None = field(default=None, repr=False)
+    tls: Tls | None = None
     client_id: str = "weir-feedback"
 
 
@@ -131,6 +134,7 @@ class Passer:
         consumer = KafkaConsumer(
             self._options.topic,
             bootstrap_servers=self._options.bootstrap.split(","),
+            **kafka_client(),
             group_id=self._options.group,
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -146,6 +150,8 @@ class Passer:
             protocol=mqtt.MQTTv5,
         )
         client.username_pw_set(self._options.user, self._options.password)
+        if self._options.tls:
+            client.tls_set_context(self._options.tls.context())
         client.reconnect_delay_set(1, 5)
         client.max_inflight_messages_set(_BATCH)
         client.on_connect = self._on_connect

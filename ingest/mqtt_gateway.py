@@ -13,9 +13,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from typing import NamedTuple, NoReturn
@@ -29,15 +29,18 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from ingest import sparkplug
 from ingest.clock import wall_ms
-from ingest.coalesce import Coalescer, Limits, Numbering, Ready, octets_of
-from ingest.metrics import GatewayMetrics
-from ingest.payload import decode, unreadable
+from ingest.coalesce import Coalescer, Limits, Numbering, Ready
+from ingest.metrics import BrokerFigure, GatewayMetrics
+from ingest.part import Part, part_of_unit
+from ingest.payload import Form, unreadable
 from ingest.publisher import key_of
+from ingest.tls import Tls
 from schemas import topics
 from schemas.reading import Refusal
 from schemas.registry import is_unit
-from schemas.section import Record, Section, Unreadable
+from schemas.section import Record, Section
 from schemas.wire import encode
 
 logger = logging.getLogger(__name__)
@@ -46,14 +49,21 @@ FATAL = 70
 """Exit code of a process that ended itself and is to be started again."""
 NO_UNIT = "?" * 18
 """Stands for the unit of a topic that names none: as long as a code, and never one."""
+COMMON_SHARE = "weir"
+"""The shared subscription's name where nobody chose one that cannot be guessed."""
 TAKEN_OVER = 0x8E
 """MQTT 5: another client came with this client id."""
 
+BROKER_FIGURES: Mapping[str, BrokerFigure] = {
+    "$SYS/broker/publish/messages/dropped": "dropped",
+    "$SYS/broker/store/messages/bytes": "stored",
+    "$SYS/broker/store/messages/count": "waiting",
+}
+"""What Mosquitto says of its queues: past their bound it drops, and tells no sender."""
+
 _UNIT_AT, _LEVELS = 2, 4
-_LARGEST_PART = 3 * 1_048_576
-"""Bytes of one message's part in a record; the topic takes records of 4 MiB."""
-_PERHAPS_TOO_LARGE = _LARGEST_PART // 6
-"""By the estimate, which counts two bytes a character where JSON's escapes take up to twelve."""
+_SPARKPLUG_LEVELS = (4, 5)
+_TRY = "/try"
 _BEAT_S = 0.02
 _KEEPALIVE_S = 120
 """Longer than the producer's patience: a gateway that waits for Kafka is not cut off meanwhile."""
@@ -61,8 +71,6 @@ _STALLED_S = 30.0
 _DRAIN_S = 30.0
 _SETTLE_S = 5.0
 _RECEIPTS_AT_ONCE = 500
-
-Part = Section | Unreadable
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +81,19 @@ class Options:
     port: int
     user: str | None = None
     password: str | None = field(default=None, repr=False)
+    tls: Tls | None = None
     client_id: str = "weir-mqtt-1"
     """Stable: the broker keeps its session by it. Also the door of its records."""
-    share: str = "weir"
-    """Name of the shared subscription; gateways that share the work say the same."""
+    share: str = field(default=COMMON_SHARE, repr=False)
+    """Name of the shared subscription; gateways that share the work say the same, and units must not know it."""
     filter: str = topics.mqtt_readings("+")
+    tries: str = topics.mqtt_try("+")
+    """What is to be checked and answered, and not stored."""
+    sparkplug: Sequence[str] = sparkplug.TOPICS
     session_expiry_s: int = 7 * 86_400
     """How long the broker keeps what is meant for a gateway that is away."""
     topic: str = topics.READINGS
+    tries_topic: str = topics.TRIES
     partitions: int = topics.PARTITIONS
     limits: Limits = field(default_factory=lambda: Limits(readings=500))
     """A few hundred readings or a tenth of a second make a record."""
@@ -154,28 +167,27 @@ def die(reason: str) -> NoReturn:
 def unit_of(topic: str) -> str:
     """The unit that a topic names; NO_UNIT where it names none."""
     levels = topic.split("/")
-    named = len(levels) == _LEVELS and is_unit(levels[_UNIT_AT])
-    return levels[_UNIT_AT] if named else NO_UNIT
+    foreign = levels[0] == sparkplug.TOPIC
+    place, counts = (1, _SPARKPLUG_LEVELS) if foreign else (_UNIT_AT, (_LEVELS,))
+    return levels[place] if len(levels) in counts and is_unit(levels[place]) else NO_UNIT
+
+
+def form_of(topic: str) -> Form:
+    """How what comes on a topic is to be read."""
+    return "sparkplug" if topic.startswith(f"{sparkplug.TOPIC}/") else "json"
 
 
 def part_of(topic: str, payload: bytes, *, received_at: int) -> Part:
     """What a message is in the log: its readings, or its bytes where they cannot be read.
 
     A message under a topic without a unit is kept as an unreadable one of NO_UNIT, its topic in the
-    reason. One that would not fit into a record is kept as too large: one sender must not stop all.
+    reason.
     """
     unit = unit_of(topic)
     if unit == NO_UNIT:
         reason = f"{Refusal.NO_UNIT_IN_TOPIC}: {topic[:200]!a}"
         return unreadable(payload, unit=unit, received_at=received_at, reason=reason)
-    part = decode(payload, unit=unit, received_at=received_at)
-    if octets_of(part) > _PERHAPS_TOO_LARGE and _octets(part) > _LARGEST_PART:
-        return unreadable(payload, unit=unit, received_at=received_at, reason=Refusal.TOO_LARGE)
-    return part
-
-
-def _octets(part: Part) -> int:
-    return len(encode(Record("", 0, 0, (part,))))
+    return part_of_unit(unit, payload, received_at=received_at, form=form_of(topic))
 
 
 class Gateway:
@@ -194,6 +206,7 @@ class Gateway:
         """`at_point` is for tests."""
         self.options, self.metrics = options, metrics
         self._producer, self._end, self._at_point = producer, end, at_point
+        self._incarnation = incarnation
         numbering = Numbering(door=options.client_id, incarnation=incarnation)
         self._coalescer: Coalescer[Taken] = Coalescer(
             numbering=numbering, partitions=options.partitions, limits=options.limits
@@ -206,6 +219,7 @@ class Gateway:
         self._connecting = threading.Lock()
         self._connection = 0
         self._subscribed = False
+        self._figures_asked: int | None = None
         self._answered = threading.Event()
         """The broker has answered the subscription."""
         self._was_connected = False
@@ -277,6 +291,8 @@ class Gateway:
             manual_ack=True,
         )
         client.username_pw_set(self.options.user, self.options.password)
+        if self.options.tls:
+            client.tls_set_context(self.options.tls.context())
         client.reconnect_delay_set(1, 5)
         client.max_inflight_messages_set(_RECEIPTS_AT_ONCE)
         client.on_connect = self._on_connect
@@ -302,9 +318,14 @@ class Gateway:
         self.metrics.connected.set(1)
         logger.info("connected", extra={"session_present": flags.session_present})
         self._subscribe()
+        _, self._figures_asked = self._client.subscribe([(one, 0) for one in BROKER_FIGURES])
 
     def _subscribe(self) -> None:
-        self._client.subscribe(f"$share/{self.options.share}/{self.options.filter}", qos=1)
+        share = f"$share/{self.options.share}/"
+        wanted = (self.options.filter, self.options.tries, *self.options.sparkplug)
+        self._client.subscribe([(share + one, 1) for one in wanted])
+        if self.options.share != COMMON_SHARE:  # a session from before would be given all twice
+            self._client.unsubscribe([f"$share/{COMMON_SHARE}/{one}" for one in wanted])
 
     def _refused(self, reason: str) -> None:
         """At the start a person is there to read it; later the broker may come to its senses."""
@@ -316,12 +337,19 @@ class Gateway:
         self,
         _client: mqtt.Client,
         _userdata: object,
-        _mid: int,
+        mid: int,
         reasons: Sequence[ReasonCode],
         _properties: Properties | None,
     ) -> None:
+        if mid == self._figures_asked:
+            return  # a broker that does not tell its figures serves us all the same
         if reasons[0].is_failure:
             self._end(f"the broker refuses the subscription to {self.options.filter}: {reasons[0]}")
+        others = [str(reason) for reason in reasons[1:] if reason.is_failure]
+        if others:
+            logger.error(
+                "the broker refuses tries or Sparkplug's topics", extra={"reasons": others}
+            )
         if not self._subscribed:
             logger.info("subscribed", extra={"filter": self.options.filter})
         self._subscribed = True
@@ -348,7 +376,10 @@ class Gateway:
         self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage
     ) -> None:
         try:
-            self._take(message)
+            if message.topic in BROKER_FIGURES:
+                self.metrics.broker_says(BROKER_FIGURES[message.topic], message.payload)
+            else:
+                self._take(message)
         except BaseException as error:  # noqa: BLE001 - a thread's outermost frame
             self._end(f"a message could not be taken: {error!r}")
 
@@ -370,9 +401,31 @@ class Gateway:
         )
         if message.dup:
             self.metrics.redelivered.inc()
+        if message.topic.endswith(_TRY):
+            self._try(part, taken)
+            return
         with self._gathering:
             for ready in self._coalescer.add(part, now=_monotonic_ms(), token=taken):
                 self._send(ready)
+
+    def _try(self, part: Part, taken: Taken) -> None:
+        """Pass on what is only to be checked, under a name that its answer can say."""
+        if isinstance(part, Section):
+            id_ = taken.message_id or taken.sha256
+            refused = tuple(replace(item, message=id_) for item in part.refused)
+            part = replace(part, messages=(id_,), refused=refused)
+        record = Record(self.options.client_id, self._incarnation, 0, (part,))
+        sending = self._producer.send(
+            self.options.tries_topic, encode(record), key=part.unit.encode()
+        )
+        sending.add_callback(partial(self._on_tried, taken))
+        sending.add_errback(self._on_lost)
+
+    def _on_tried(self, taken: Taken, _where: object) -> None:
+        self._acknowledge([taken])
+        self._progress_at = time.monotonic()
+        self.metrics.tries.inc()
+        self.room.leave(1, taken.octets)
 
     def _beat(self) -> None:
         """Send what has waited long enough."""

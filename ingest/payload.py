@@ -16,11 +16,12 @@ from decimal import Decimal, InvalidOperation
 from functools import lru_cache, partial
 from hashlib import sha256
 from operator import itemgetter
-from typing import Final, cast
+from typing import Final, Literal, cast
 
 import numpy as np
 import orjson
 
+from ingest import foreign, sparkplug
 from ingest.columns import Ints, collapsed, spread, taken, used
 from schemas.reading import (
     EARLIEST,
@@ -42,6 +43,9 @@ from schemas.reading import (
 from schemas.registry import STATEMENTS, Statement
 from schemas.scale import FLOAT_IS_EXACT_BELOW, SCALE, OutOfRangeError, scaled
 from schemas.section import NEVER, RANKS, ROUNDED, WITHDRAWN, Column, Refused, Section, Unreadable
+
+Form = Literal["json", "sparkplug"]
+"""How bytes are to be read: JSON of any kind, which tells itself, or Sparkplug B, which its topic tells."""
 
 _BOM = b"\xef\xbb\xbf"
 _DIGITS = bytes(ord("0") if chr(byte) in "0123456789." else ord(" ") for byte in range(256))
@@ -101,10 +105,15 @@ class _Table:
 
 
 def decode(
-    payload: bytes, *, unit: str, received_at: int, defaults: Defaults = NO_DEFAULTS
+    payload: bytes,
+    *,
+    unit: str,
+    received_at: int,
+    defaults: Defaults = NO_DEFAULTS,
+    form: Form = "json",
 ) -> Section | Unreadable:
     """What a door took from `unit`: every reading in order, or an unreadable payload."""
-    message = _parsed(payload, unit)
+    message = _parsed(payload, unit, form)
     if isinstance(message, Refusal):
         return unreadable(payload, unit=unit, received_at=received_at, reason=message)
     table = _table(message, defaults)
@@ -141,9 +150,11 @@ def unreadable(payload: bytes, *, unit: str, received_at: int, reason: str) -> U
 # From bytes to a JSON object.
 
 
-def _parsed(payload: bytes, unit: str) -> dict[str, object] | Refusal:
+def _parsed(payload: bytes, unit: str, form: Form) -> dict[str, object] | Refusal:
     if len(payload) > MAX_PAYLOAD:
         return Refusal.TOO_LARGE
+    if form == "sparkplug":
+        return sparkplug.message_of(payload)
     body = payload.removeprefix(_BOM)
     if not body.strip():
         return Refusal.EMPTY
@@ -155,9 +166,7 @@ def _parsed(payload: bytes, unit: str) -> dict[str, object] | Refusal:
             parsed = orjson.loads(body)
         except orjson.JSONDecodeError:
             parsed = _parsed_exactly(body)
-    if isinstance(parsed, dict | Refusal):
-        return parsed
-    return Refusal.NOT_A_MESSAGE
+    return parsed if isinstance(parsed, Refusal) else foreign.message_of(parsed)
 
 
 def _has_long_number(body: bytes, unit: str) -> bool:

@@ -16,6 +16,7 @@ from ingest.complaint import ComplaintError
 from schemas import topics
 from schemas.registry import Configuration
 from schemas.section import Record
+from schemas.settings import kafka_client
 from schemas.wire import LayoutError, encode, from_line
 
 _IN_FLIGHT = 5_000
@@ -51,6 +52,7 @@ def create_producer(bootstrap: str, *, client_id: str) -> KafkaProducer:
     try:
         return KafkaProducer(
             bootstrap_servers=bootstrap.split(","),
+            **kafka_client(),
             client_id=client_id,
             acks="all",
             enable_idempotence=True,
@@ -82,6 +84,7 @@ def _make_sure_of_kafka(bootstrap: Sequence[str]) -> None:
     try:
         admin = KafkaAdminClient(
             bootstrap_servers=bootstrap,
+            **kafka_client(),
             bootstrap_timeout_ms=_BOOTSTRAP_MS,
             request_timeout_ms=_BOOTSTRAP_MS,
         )

@@ -6,6 +6,7 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from ingest.complaint import ComplaintError
+from schemas.settings import kafka_client
 from schemas.topics import Topic, wanted
 
 _BOOTSTRAP_MS = 5_000
@@ -26,6 +27,7 @@ def create_topics(
     try:
         admin = KafkaAdminClient(
             bootstrap_servers=bootstrap.split(","),
+            **kafka_client(),
             client_id="weir-topics",
             bootstrap_timeout_ms=_BOOTSTRAP_MS,
         )

@@ -10,14 +10,17 @@ from contextlib import nullcontext
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
+from processors.lines_shown import lines_shown, render_lines
 from processors.ports import OutsideError
 from processors.replay import Replay, run
 from processors.show import render, rolling, shown
 from processors.stop_at import StopAt
 from schemas import topics
 from schemas.calendar import DAY_MS
+from schemas.completion import add_completion
 from schemas.factors import default_pack
 from schemas.failure_point import VARIABLE
 from schemas.settings import Settings, SettingsError
@@ -49,7 +52,9 @@ Settings come from WEIR_... in the environment; `python3 -m deploy.local env` pr
 _WITH_VERBS = {
     "migrate": "bring the database's tables up to date",
     "registry": "check, compare or load a registry file",
-    "factors": "the factors in force: compare with your packs, bring others into force",
+    "factors": "the factors in force: compare with your packs",
+    "objection": "a figure is contested until it is decided: file, decide, list",
+    "restate": "other factors, for the past as well: foretell, propose, approve by another login",
     "recompute": "work units out again from their readings: compare, or restate",
     "dlq": "records that could not be digested: list, show, replay",
     "offsets": "where the database is in the log: show, accept",
@@ -57,6 +62,8 @@ _WITH_VERBS = {
     "retention": "what is old and not needed: plan, apply; hold, lift, holds",
     "aggregator": "sum regions and industries hour by hour from what units told",
     "targets": "targets of regions and industries: check, diff, load",
+    "roles": "who may see what in the database: plan, apply; log of exports and acts",
+    "deductions": "feedstock and non-fossil energy that is deducted, by evidence: check, diff, load, show",
     "report": "a page, a workbook or CSV of where a unit or region stands",
     "barometer": "levels of regions and industries in double control, and what moved them",
     "packs": "coefficients, factors and limits: check, list, compare, examples",
@@ -85,10 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_worker(verbs.add_parser("worker", help="digest the log into the database"))
     for name, help_text in _WITH_VERBS.items():
         verbs.add_parser(name, help=help_text, add_help=False)
+    add_completion(parser, "weir-processors", make_whole=lambda: _load_verbs(verbs.choices))
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] and words[0] in _WITH_VERBS:
-        module = _NAMED_OTHERWISE.get(words[0], words[0])
-        code: int = import_module(f"processors.{module}").main(words[1:])
+        code: int = _module(words[0]).main(words[1:])
         return code
     options = parser.parse_args(words)
     work: Callable[[argparse.Namespace], int] = options.run
@@ -100,6 +107,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SettingsError, LayoutError, OutsideError) as error:
         print(str(error).strip(), file=sys.stderr)
         return 1
+
+
+def _module(verb: str) -> ModuleType:
+    return import_module(f"processors.{_NAMED_OTHERWISE.get(verb, verb)}")
+
+
+def _load_verbs(verbs: dict[str, argparse.ArgumentParser]) -> None:
+    """The parsers of modules with a command line of their own."""
+    for verb in _WITH_VERBS:
+        own: Callable[[], argparse.ArgumentParser] | None = getattr(_module(verb), "_parser", None)
+        if own is not None:
+            verbs[verb] = own()
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
@@ -163,7 +182,8 @@ def _show(options: argparse.Namespace) -> int:
             )
         more = _rolling(store, options.unit) if options.rolling else []
         windows = store.windows_of(options.unit)
-        return _print_shown(options.unit, windows, more, as_json=options.json)
+        lines = store.lines_of(options.unit)
+        return _print_shown(options.unit, windows, more, lines, as_json=options.json)
     finally:
         store.close()
 
@@ -205,6 +225,7 @@ def _print_shown(
     unit: str,
     windows: Sequence[tuple[int, bytes]],
     more: Sequence[dict[str, object]] = (),
+    lines: Sequence[tuple[str, str, int, bytes]] = (),
     *,
     as_json: bool,
 ) -> int:
@@ -213,7 +234,10 @@ def _print_shown(
         return 1
     told = shown(unit, windows)
     told["windows"] = [*cast("list[object]", told["windows"]), *more]
-    print(_line(told) if as_json else render(told))
+    of_lines = lines_shown(lines)
+    if of_lines:
+        told["lines"] = of_lines
+    print(_line(told) if as_json else render(told) + render_lines(of_lines))
     return 0
 
 
@@ -234,8 +258,9 @@ def _add_worker(parser: argparse.ArgumentParser) -> None:
         "--metrics-port",
         type=int,
         default=9465,
-        help="of /metrics, /healthz and /readyz on loopback; 0 takes a free one",
+        help="of /metrics, /healthz and /readyz; 0 takes a free one",
     )
+    parser.add_argument("--metrics-address", default="127.0.0.1", help="where they are (127.0.0.1)")
     parser.add_argument(
         "--step-records",
         type=int,
@@ -286,8 +311,9 @@ def _worker(options: argparse.Namespace) -> int:
         at_point=at_point,
     )
     points.watch(worker.is_ahead)
-    server = serve(metrics, options.metrics_port)
-    print(f"metrics on http://127.0.0.1:{server.server_port}/metrics", file=sys.stderr)
+    server = serve(metrics, options.metrics_port, options.metrics_address)
+    page = f"http://{options.metrics_address}:{server.server_port}/metrics"
+    print(f"metrics on {page}", file=sys.stderr)
     joined = Options(
         settings.kafka,
         options.session,

@@ -23,7 +23,7 @@ from processors.migrate import MigrationError, database_url
 from processors.region_store import AwayError, Message, RegionStore, TablesError
 from processors.stop_at import StopAt
 from schemas import topics
-from schemas.settings import Settings, SettingsError
+from schemas.settings import Settings, SettingsError, kafka_client
 
 logger = logging.getLogger(__name__)
 
@@ -188,7 +188,10 @@ class Aggregator:
     def _send(self, messages: Sequence[Message]) -> None:
         if self._producer is None:
             self._producer = KafkaProducer(
-                bootstrap_servers=self._bootstrap.split(","), acks="all", linger_ms=5
+                bootstrap_servers=self._bootstrap.split(","),
+                **kafka_client(),
+                acks="all",
+                linger_ms=5,
             )
         sent = []
         for one in messages:
@@ -253,8 +256,9 @@ def _once(aggregator: Aggregator) -> int:
 def _stay(aggregator: Aggregator, metrics: AggregatorMetrics, options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: aggregator.stopped.set())
-    server = serve(metrics, options.metrics_port)
-    sys.stderr.write(f"metrics on http://127.0.0.1:{server.server_port}/metrics\n")
+    server = serve(metrics, options.metrics_port, options.metrics_address)
+    page = f"http://{options.metrics_address}:{server.server_port}/metrics"
+    sys.stderr.write(f"metrics on {page}\n")
     aggregator.run()
     return 0
 
@@ -271,6 +275,7 @@ def _parser() -> argparse.ArgumentParser:
         "--metrics-port",
         type=int,
         default=9468,
-        help="of /metrics, /healthz and /readyz on loopback; 0 takes a free one",
+        help="of /metrics, /healthz and /readyz; 0 takes a free one",
     )
+    parser.add_argument("--metrics-address", default="127.0.0.1", help="where they are (127.0.0.1)")
     return parser

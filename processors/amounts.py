@@ -8,6 +8,8 @@ import numpy as np
 from processors.ports import Ints
 from schemas.calendar import HOUR_MS
 
+PERCENT_HOUR = 100 * HOUR_MS
+"""Weighted time (percent · ms) in which the rated maximum of an hour passes."""
 _PRODUCT_FITS = 2**63 // HOUR_MS
 """Rated amounts up to this can be multiplied by the milliseconds of an hour in int64."""
 _SQUARE_FITS = 3_000_000_000
@@ -26,9 +28,12 @@ def staircase(rated: Ints, at: Ints) -> Ints:
     return stairs
 
 
-def half_staircase(rated: Ints, at: Ints) -> Ints:
-    """H(t) = floor(rated · t / 2 h) = floor(R(t) / 2): the best guess where nothing is known."""
-    return staircase(rated, at) >> 1
+def weighted_staircase(rated: Ints, weighted: Ints) -> Ints:
+    """H(t) = floor(rated · Q(t) / 100 h), of Q(t) in percent · ms: the best guess where nothing is known."""
+    whole, rest = np.divmod(weighted, PERCENT_HOUR)
+    high, low = np.divmod(rated, PERCENT_HOUR)
+    result: Ints = rated * whole + high * rest + low * rest // PERCENT_HOUR
+    return result
 
 
 def allowed(rated: Ints, start: Ints, end: Ints) -> Ints:

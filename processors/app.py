@@ -8,6 +8,7 @@ import asyncio
 import gc
 import logging
 import os
+import ssl
 import tempfile
 import threading
 import time
@@ -28,6 +29,7 @@ from processors.restater import Restater
 from processors.self_audit import SelfAudit
 from processors.store import LostError
 from processors.worker import Message, Prepared, Worker, runs
+from schemas.settings import kafka_client
 from schemas.topics import INDICATORS, PROCESSORS, READINGS
 
 logger = logging.getLogger(__name__)
@@ -56,6 +58,18 @@ class Options:
     readings: str = READINGS
     indicators: str = INDICATORS
     batch_records: int = BATCH_RECORDS
+
+
+def _credentials(told: Mapping[str, str]) -> faust.SASLCredentials | None:
+    """What Faust is given of `schemas.settings.kafka_client`."""
+    if not told:
+        return None
+    return faust.SASLCredentials(
+        username=told["sasl_plain_username"],
+        password=told["sasl_plain_password"],
+        mechanism=told["sasl_mechanism"],
+        ssl_context=ssl.create_default_context(cafile=told["ssl_cafile"]),
+    )
 
 
 class Frame:
@@ -101,6 +115,7 @@ class Frame:
         app = _app_class(self)(
             options.group,
             broker=f"kafka://{options.bootstrap}".replace(",", ";kafka://"),
+            broker_credentials=_credentials(kafka_client()),
             store="memory://",
             datadir=tempfile.gettempdir(),
             topic_allow_declare=False,

@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from kafka import KafkaConsumer, TopicPartition
 
 from schemas.registry import Configuration
+from schemas.settings import kafka_client
 from schemas.topics import CONFIG
 
 
 def published(bootstrap: str, topic: str = CONFIG) -> Iterator[Configuration]:
     """All configurations of the topic, from its beginning to its present end."""
     consumer = KafkaConsumer(
-        bootstrap_servers=bootstrap, enable_auto_commit=False, consumer_timeout_ms=10_000
+        bootstrap_servers=bootstrap,
+        **kafka_client(),
+        enable_auto_commit=False,
+        consumer_timeout_ms=10_000,
     )
     try:
         place = TopicPartition(topic, 0)

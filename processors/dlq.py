@@ -93,7 +93,10 @@ def replay(link: Link, letter: DeadLetter, *, reason: str, settings: Settings) -
     again = replace(letter.record(), door=DOOR, incarnation=time.time_ns() // 1_000_000, sequence=0)
     parts = shared_out(again, letter, settings)
     producer = KafkaProducer(
-        bootstrap_servers=settings.kafka.split(","), acks="all", allow_auto_create_topics=False
+        bootstrap_servers=settings.kafka.split(","),
+        **settings.kafka_client(),
+        acks="all",
+        allow_auto_create_topics=False,
     )
     try:
         sent = [

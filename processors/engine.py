@@ -12,11 +12,12 @@ from operator import itemgetter
 
 import numpy as np
 
-from processors import restatement, revision
+from processors import restatement, revision, totals
 from processors import rows as row_making
 from processors.claims import ACCEPTED, REJECTED, Arrival, Group, merge
 from processors.feedback import Gathering
 from processors.gaps import change_gaps
+from processors.line_limits import Law
 from processors.ports import (
     ACCOUNT_CLASSES,
     EntryRow,
@@ -36,7 +37,6 @@ from processors.state import (
     FACTOR,
     KEY_BITS,
     LIMIT,
-    QUANTITIES,
     RESTATED,
     WAITS,
     ClaimColumns,
@@ -61,7 +61,8 @@ from processors.windows import (
 )
 from schemas.calendar import DAY_MS, HOUR_MS, OFFSET_MS, business_day
 from schemas.factors import FactorPack
-from schemas.feedback import UNKNOWN_UNIT
+from schemas.feedback import SHOWN, UNKNOWN_UNIT
+from schemas.quantities import QUANTITIES
 from schemas.registry import UNIT_OF_MEASURE, Configuration, Unit
 from schemas.section import (
     WITHDRAWN,
@@ -151,8 +152,13 @@ class Engine:
         partitions: int,
         *,
         generation: int = 1,
+        named: int = SHOWN,
     ) -> None:
-        """`configurations` may grow while the engine lives; `partitions` is the fixed count of the log, `generation` its number."""
+        """`configurations` may grow while the engine lives; `partitions` is the fixed count of the log, `generation` its number.
+
+        `named`: refused readings that feedback names, of a record and unit.
+        """
+        self._named = named
         self.state = State(factor_tables(pack), generation)
         self.partition_ticks: dict[int, int] = {}
         self.configurations = configurations
@@ -171,7 +177,7 @@ class Engine:
 
     def step(self, records: Sequence[Placed]) -> Stepping:
         """One step over records, in the order of their offsets within each partition."""
-        outcome = _Outcome()
+        outcome = _Outcome(feedback=Gathering(shown=self._named))
         chunk = _Chunk()
         counts: dict[int | str, int] = defaultdict(int)
         for placed in records:
@@ -211,6 +217,7 @@ class Engine:
         """Forget what the last step laid over the stored rows: it is handed over."""
         self.state.step_gaps.clear()
         self.state.step_claims.clear()
+        self.state.step_gone.clear()
 
     # Placing records into rounds.
 
@@ -248,6 +255,7 @@ class Engine:
         if version not in self.configurations:
             raise UnknownConfigurationError(version)
         state, applied = self.state, self.configurations[version]
+        self._learn_limits()
         converted = (
             [] if applied.factors is None else self._other_factors(place[0], version, outcome)
         )
@@ -263,6 +271,8 @@ class Engine:
             chunk.declare(place, state, u, revision.declared(None, state.units[u]), version)
         changes = [self._change(unit, version, outcome) for unit in known]
         changed = [u for u in changes if u is not None]
+        if applied.law is not None:
+            changed += self._other_limits(place[0], version)
         outcome.told.units.update([*converted, *changed])
         causes = {u: WAITS if state.pending[u] else LIMIT for u in (*converted, *changed)}
         yield from self._tell(place, causes, outcome)
@@ -291,6 +301,22 @@ class Engine:
             outcome.entries.append(EntryRow(state.units[u], version, waits=True, restated=False))
             waiting.append(u)
         return waiting
+
+    def _learn_limits(self) -> None:
+        """Know the product limits of all configurations at hand."""
+        for version, one in self.configurations.items():
+            if one.law is not None and version not in self.state.laws:
+                self.state.laws[version] = Law(one.law)
+
+    def _other_limits(self, partition: int, version: int) -> list[int]:
+        """Hold the lines of the partition's units to a configuration's limits; these units."""
+        state = self.state
+        mine = np.flatnonzero((state.partition == partition) & (state.law < version)).tolist()
+        held = [u for u in mine if state.boundaries[u]]
+        state.law[held] = version
+        for u in held:
+            state.broken_since[u].clear()
+        return held
 
     def _converts(self, u: int, pack: int, quantities: frozenset[int]) -> bool:
         """Whether a pack converts the unit's quantities otherwise than its own does."""
@@ -354,6 +380,7 @@ class Engine:
     def restore(self, stored: Iterable[UnitState]) -> None:
         """Take states as they rest in the database, each under the entry that it stands under."""
         self._learn_factors()
+        self._learn_limits()
         self.state.restore(
             (self._entry(one.unit, configuration_of(one.blob)), one.partition, one.blob)
             for one in stored
@@ -585,6 +612,8 @@ class Engine:
         units = _distinct(readings.unit[some], len(self.state.units))
         self.state.changed[units] = np.maximum(self.state.changed[units], 1)
         outcome.told.units.update(units.tolist())
+        bounded = totals.bounded_points(self.state, self.state.s_point[s])
+        ends = self.state.end[bounded]
         parts: list[Pieces] = []
         taken_out: list[Pieces] = []
         for wave in _waves(s[~plain], at[~plain], some[~plain]):
@@ -602,6 +631,9 @@ class Engine:
         yield from ensure(self.state, np.union1d(out.keys, new.keys) if len(out.keys) else new.keys)
         apply(self.state, out, -1)
         apply(self.state, new)
+        if len(bounded):
+            spans = totals.touched(self.state, bounded, ends, (s, at))
+            yield from totals.share_out(self.state, spans)
 
     def _plain(self, series: Ints, at: Ints, fine: Mask) -> Mask:
         """Which readings continue their series: all at or beyond `ahead`, one after the other, each fine.
@@ -686,15 +718,16 @@ class Engine:
             state.hot_keys[dirty] & ((1 << KEY_BITS) - 1),
         )
         names = [
-            (state.units[u].code, QUANTITIES[q], h)
-            for u, q, h in zip(
-                state.c_unit[carrier].tolist(),
-                state.c_quantity[carrier].tolist(),
-                hour.tolist(),
-                strict=True,
+            (state.units[u].code, state.c_name[c], h)
+            for u, c, h in zip(
+                state.c_unit[carrier].tolist(), carrier.tolist(), hour.tolist(), strict=True
             )
         ]
         numbers = state.hot_rows[dirty]
+        if state.step_gone:
+            names += state.step_gone
+            nothing = np.zeros((len(state.step_gone), numbers.shape[1]), np.int64)
+            numbers = np.concatenate([numbers, nothing])
         state.hot_dirty[:] = False
         evict(state)
         ended, begun = _gap_changes(state.step_gaps)
@@ -711,6 +744,11 @@ class Engine:
             gaps_ended=ended,
             gaps=begun,
             windows=tuple(_latest(outcome.told)),
+            lines=tuple(
+                {
+                    (row.unit, row.line, row.kind, row.start): row for row in outcome.told.lines
+                }.values()
+            ),
             states=tuple(state.export(sorted(outcome.told.units))),
             account={key: tuple(counts) for key, counts in outcome.account.items()},
             outbox=numbered(outcome.told.outbox),

@@ -1,38 +1,55 @@
-"""Sends what units hear of what they sent to weir.feedback.v1: what was refused, within seconds.
+"""Sends what units hear of what they sent to weir.feedback.v1.
 
-One at a time: a second one stands by. At least once, in order for each unit; the worker waits for nobody.
+What was refused, within seconds; what would become of what they sent to be tried; and, once a business day is over
+in every partition, each unit's account of it, signed. One at a time: a second one stands by. At least once, in order
+for each unit; the worker waits for nobody.
 """
 
 import argparse
 import logging
+import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
-from processors.feedback_store import AwayError, FeedbackStore, Row, TablesError
+from processors.account_seal import Seal, SealError
+from processors.feedback_store import AwayError, FeedbackStore, TablesError
 from processors.metrics import serve
 from processors.migrate import MigrationError, database_url
+from processors.trial import answer
 from schemas import topics
-from schemas.settings import Settings, SettingsError
+from schemas.factors import default_pack
+from schemas.registry import is_unit
+from schemas.settings import Settings, SettingsError, kafka_client
+from schemas.wire import LayoutError, decode
 
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.5
 _RETRY_SECONDS = 2.0
 _BATCH = 500
+_ACCOUNTS_SECONDS = 60.0
 _STALE_SECONDS = 60
 FATAL = 70
 
 _EPILOG = """examples:
   python -m processors feedback             send as it comes; stand by where another one runs
   python -m processors feedback --once      send what waits, then end
+  python -m processors feedback --new-key /etc/weir/feedback.pem > feedback-public.pem
+                                            a key that signs accounts; its public half is for every unit
+  WEIR_FEEDBACK_KEY_FILE=/etc/weir/feedback.pem python -m processors feedback --public-key
   python -m ingest feedback                 pass it on to the units by MQTT
+  python -m ingest verify --key feedback-public.pem accounts.jsonl
+
+Without WEIR_FEEDBACK_KEY_FILE no account is sent; everything else is. A key is changed by giving another one:
+accounts name the key that signed them.
 
 Exit codes: 0 stopped, or all that waited is sent; 1 settings are missing, or (with --once) the database or Kafka
 is away or another one sends; 70 the tables are not those of this release."""
@@ -53,7 +70,7 @@ class FeedbackMetrics:
             ["kind"],
             registry=self.registry,
         )
-        for kind in ("refused",):
+        for kind in ("refused", "account", "tried"):
             self.sent.labels(kind)
         self._moved_at = time.monotonic()
         self._waits_for = ""
@@ -79,15 +96,25 @@ class FeedbackMetrics:
 
 
 class Sender:
-    """Moves feedback from the database to Kafka."""
+    """Moves feedback from the database to Kafka, and answers tries."""
 
     def __init__(
-        self, store: FeedbackStore, metrics: FeedbackMetrics, *, bootstrap: str, topic: str
+        self,
+        store: FeedbackStore,
+        metrics: FeedbackMetrics,
+        *,
+        bootstrap: str,
+        prefix: str = "",
+        seal: Seal | None = None,
+        accounts_every_s: float = _ACCOUNTS_SECONDS,
     ) -> None:
-        """Connects to nothing yet."""
-        self._store, self._metrics = store, metrics
-        self._bootstrap, self._topic = bootstrap, topic
+        """Connects to nothing yet. Without a seal no account is sent."""
+        self._store, self._metrics, self._seal = store, metrics, seal
+        self._bootstrap, self._prefix = bootstrap, prefix
         self._producer: KafkaProducer | None = None
+        self._tries: KafkaConsumer | None = None
+        self._pack = default_pack()
+        self._accounts_at, self._accounts_every_s = 0.0, accounts_every_s
         self.stopped = threading.Event()
 
     def run(self) -> None:
@@ -99,11 +126,11 @@ class Sender:
                 logger.warning("feedback waits", extra={"reason": str(error)})
                 self._metrics.waits(str(error))
                 self._metrics.leads.set(0)
-                self._forget_producer()
+                self._forget_kafka()
                 self.stopped.wait(_RETRY_SECONDS)
             else:
                 if idle:
-                    self.stopped.wait(_POLL_SECONDS)
+                    self._pause()
         self.close()
 
     def once(self) -> bool:
@@ -119,36 +146,108 @@ class Sender:
         """Send what waits, at most a batch of each partition; whether there may be more."""
         leads = self._store.lead()
         self._metrics.leads.set(leads)
-        rows = self._store.unsent(_BATCH) if leads else []
-        if rows:
-            self._send(rows)
-            self._store.sent(rows)
-            self._metrics.sent.labels("refused").inc(len(rows))
+        more = leads and (self._refused() or self._accounts())
         self._metrics.moved()
-        return bool(rows)
+        return more
 
     def close(self) -> None:
         """Give up the connections, and the lead."""
-        self._forget_producer()
+        self._forget_kafka()
         self._store.close()
 
-    def _send(self, rows: Sequence[Row]) -> None:
+    def _refused(self) -> bool:
+        rows = self._store.unsent(_BATCH)
+        if rows:
+            self._send("refused", [(row.unit, row.payload) for row in rows])
+            self._store.sent(rows)
+        return bool(rows)
+
+    def _accounts(self) -> bool:
+        """Now and then: what is due changes once a day, and by what comes late."""
+        if self._seal is None or time.monotonic() < self._accounts_at:
+            return False
+        self._store.tell_accounts(self._seal.signed, _BATCH)
+        rows = self._store.unsent_accounts(_BATCH)
+        if rows:
+            self._send("account", [(row.unit, row.payload) for row in rows])
+            self._store.accounts_sent(rows)
+        else:
+            self._accounts_at = time.monotonic() + self._accounts_every_s
+        return bool(rows)
+
+    def _pause(self) -> None:
+        """Wait a moment for what is to be tried, and answer it."""
+        if not self._store.lead():
+            self.stopped.wait(_POLL_SECONDS)
+            return
+        if self._tries is None:
+            self._tries = _consumer_of_tries(self._bootstrap, self._prefix)
+        polled = self._tries.poll(timeout_ms=int(_POLL_SECONDS * 1_000), max_records=_BATCH)
+        answers = [
+            answered
+            for records in polled.values()
+            for record in records
+            for answered in self._answers(record.value or b"")
+        ]
+        if answers:
+            self._send("tried", answers)
+            self._tries.commit()
+
+    def _answers(self, value: bytes) -> Iterator[tuple[str, bytes]]:
+        try:
+            body = decode(value).body
+        except LayoutError as error:
+            logger.warning("a try cannot be read", extra={"reason": str(error)})
+            return
+        for part in body if isinstance(body, tuple) else ():
+            if is_unit(part.unit):
+                about = self._store.about(part.unit, at=part.received_at)
+                yield part.unit, answer(part, about, self._pack)
+
+    def _send(self, kind: str, messages: Sequence[tuple[str, bytes]]) -> None:
         if self._producer is None:
             self._producer = KafkaProducer(
-                bootstrap_servers=self._bootstrap.split(","), acks="all", linger_ms=5
+                bootstrap_servers=self._bootstrap.split(","),
+                **kafka_client(),
+                acks="all",
+                linger_ms=5,
             )
+        topic = self._prefix + topics.FEEDBACK
         sent = [
-            self._producer.send(self._topic, value=row.payload, key=row.unit.encode())
-            for row in rows
+            self._producer.send(topic, value=payload, key=unit.encode())
+            for unit, payload in messages
         ]
         self._producer.flush()
         for future in sent:
             future.get(timeout=30)
+        self._metrics.sent.labels(kind).inc(len(messages))
 
-    def _forget_producer(self) -> None:
+    def _forget_kafka(self) -> None:
         if self._producer is not None:
             self._producer.close(timeout=1)
-            self._producer = None
+        if self._tries is not None:
+            self._tries.close(autocommit=False, timeout_ms=1_000)
+        self._producer = self._tries = None
+
+
+def _consumer_of_tries(bootstrap: str, prefix: str) -> KafkaConsumer:
+    """All partitions: one process answers, and the group only keeps how far it is."""
+    consumer = KafkaConsumer(
+        bootstrap_servers=bootstrap.split(","),
+        **kafka_client(),
+        group_id=prefix + topics.TRIES_GROUP,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        allow_auto_create_topics=False,
+    )
+    topic = prefix + topics.TRIES
+    numbers = consumer.partitions_for_topic(topic) or set()
+    if not numbers:
+        logger.error(
+            "no topic for tries: run `python -m ingest topics create`", extra={"topic": topic}
+        )
+    consumer.assign([TopicPartition(topic, number) for number in sorted(numbers)])
+    return consumer
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -156,22 +255,54 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("kafka").setLevel(logging.WARNING)
+    if options.new_key:
+        return _new_key(options.new_key)
     try:
-        settings, url = Settings.read(), database_url()
-    except (SettingsError, MigrationError) as error:
+        settings = Settings.read()
+        pem = settings.feedback_key
+        seal = Seal.of(pem.get_secret_value()) if pem else None
+        if options.public_key:
+            return _public_key(seal)
+        url = database_url()
+    except (SettingsError, MigrationError, SealError) as error:
         sys.stderr.write(f"feedback: {str(error).strip()}\n")
         return 1
+    if seal is None:
+        logger.warning("no account is sent: WEIR_FEEDBACK_KEY_FILE is not set")
     sender = Sender(
         FeedbackStore(url),
         metrics := FeedbackMetrics(),
         bootstrap=settings.kafka,
-        topic=settings.topic_prefix + topics.FEEDBACK,
+        prefix=settings.topic_prefix,
+        seal=seal,
+        accounts_every_s=options.accounts_every,
     )
     try:
         return _once(sender) if options.once else _stay(sender, metrics, options)
     except TablesError as error:
         sys.stderr.write(f"feedback: {error}\n")
         return FATAL
+
+
+def _new_key(path: Path) -> int:
+    """Write a private key where there is none, and print its public half."""
+    seal = Seal.new()
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(seal.private_pem())
+    except OSError as error:
+        sys.stderr.write(f"feedback: {path} cannot be written: {error}\n")
+        return 1
+    return _public_key(seal)
+
+
+def _public_key(seal: Seal | None) -> int:
+    if seal is None:
+        sys.stderr.write("feedback: WEIR_FEEDBACK_KEY_FILE is not set\n")
+        return 1
+    sys.stdout.write(seal.public_pem())
+    return 0
 
 
 def _once(sender: Sender) -> int:
@@ -187,8 +318,9 @@ def _once(sender: Sender) -> int:
 def _stay(sender: Sender, metrics: FeedbackMetrics, options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: sender.stopped.set())
-    server = serve(metrics, options.metrics_port)
-    sys.stderr.write(f"metrics on http://127.0.0.1:{server.server_port}/metrics\n")
+    server = serve(metrics, options.metrics_port, options.metrics_address)
+    page = f"http://{options.metrics_address}:{server.server_port}/metrics"
+    sys.stderr.write(f"metrics on {page}\n")
     sender.run()
     return 0
 
@@ -202,9 +334,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--once", action="store_true", help="send what waits, then end")
     parser.add_argument(
+        "--new-key",
+        type=Path,
+        metavar="FILE",
+        help="write a private key there, print the public one, and end",
+    )
+    parser.add_argument(
+        "--public-key", action="store_true", help="print the public key of the one set, and end"
+    )
+    parser.add_argument(
+        "--accounts-every",
+        type=float,
+        default=_ACCOUNTS_SECONDS,
+        metavar="SECONDS",
+        help="how often accounts that are due are looked for (60)",
+    )
+    parser.add_argument(
         "--metrics-port",
         type=int,
         default=9470,
-        help="of /metrics, /healthz and /readyz on loopback; 0 takes a free one",
+        help="of /metrics, /healthz and /readyz; 0 takes a free one",
     )
+    parser.add_argument("--metrics-address", default="127.0.0.1", help="where they are (127.0.0.1)")
     return parser

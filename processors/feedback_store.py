@@ -1,6 +1,6 @@
 """The tables of feedback, as the service that sends it sees them. Raises AwayError and TablesError."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -8,12 +8,21 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from processors.ports import ACCOUNT_CLASSES
 from processors.store import passes
+from processors.trial import About
+from schemas.calendar import business_day, rfc3339
+from schemas.feedback import POINTS_SHOWN
+from schemas.registry import STATEMENTS, Unit
 
 Link = Connection[TupleRow]
 
 _LEADER = 4_932_004_940
 """Advisory lock of the one that sends."""
+_DAYS = 40
+"""Days back that an account is looked at: as long as the log is kept."""
+_LATE_MS = 600_000
+"""A day's account is told when every partition is so far past its end."""
 _UNSENT = """
 SELECT f.generation, f.partition, f."offset", f.number, f.unit, f.payload
 FROM partition p
@@ -27,6 +36,52 @@ CROSS JOIN LATERAL (
 _SENT = """
 INSERT INTO feedback_sent (generation, partition, "offset", number) VALUES (%s, %s, %s, %s)
 ON CONFLICT (generation, partition) DO UPDATE SET "offset" = excluded."offset", number = excluded.number"""
+
+
+_OVER = """
+SELECT CASE WHEN bool_and(t.at IS NOT NULL) THEN min(t.at) END
+FROM partition p
+LEFT JOIN LATERAL (
+    SELECT at FROM tick WHERE generation = p.generation AND partition = p.partition AND unit = 0
+    ORDER BY "offset" DESC LIMIT 1
+) t ON true
+WHERE p.generation = (SELECT max(generation) FROM partition)"""
+_COUNTS = "accepted, repeated, superseded, rejected, unreadable"
+_DUE = f"""
+SELECT a.unit, u.code, a.day::text, coalesce(t.revision, 0) + 1,
+       a.accepted, a.repeated, a.superseded, a.rejected, a.unreadable
+FROM account a
+JOIN unit u ON u.id = a.unit
+LEFT JOIN LATERAL (
+    SELECT * FROM account_told WHERE unit = a.unit AND day = a.day ORDER BY revision DESC LIMIT 1
+) t ON true
+WHERE a.day >= %s::date - {_DAYS} AND a.day < %s::date AND u.code ~ '^[0-9A-Z]{{18}}$'
+  AND (t.unit IS NULL OR (t.accepted, t.repeated, t.superseded, t.rejected, t.unreadable)
+       IS DISTINCT FROM (a.accepted, a.repeated, a.superseded, a.rejected, a.unreadable))
+ORDER BY a.day, a.unit LIMIT %s"""  # noqa: S608 - our own numbers
+_TELL = f"""
+INSERT INTO account_told (unit, day, revision, {_COUNTS}, payload)
+VALUES (%s, %s::date, %s, %s, %s, %s, %s, %s, %s)"""  # noqa: S608 - our own columns
+_UNSENT_ACCOUNTS = """
+SELECT t.unit, t.day::text, t.revision, u.code, t.payload FROM account_told t JOIN unit u ON u.id = t.unit
+WHERE t.sent_at IS NULL ORDER BY t.unit, t.day, t.revision LIMIT %s"""
+_SENT_ACCOUNT = """
+UPDATE account_told SET sent_at = clock_timestamp() WHERE unit = %s AND day = %s::date AND revision = %s"""
+_ENTRY = """
+SELECT (SELECT e FROM jsonb_array_elements(c.body -> 'units') e WHERE e ->> 'code' = u.code)::text,
+       coalesce(s.live, NOT u.history)
+FROM unit u JOIN configuration c ON c.version = u.version LEFT JOIN unit_state s ON s.unit = u.id
+WHERE u.code = %s"""
+
+
+_POINTS = """
+SELECT p.name, p.statement, p.unit_of_measure, p.valid_from, coalesce(s.ends[p.number + 1], p.valid_from)
+FROM unit u JOIN point p ON p.unit = u.id LEFT JOIN unit_state s ON s.unit = u.id
+WHERE u.code = %s AND p.valid_from <= %s AND coalesce(p.valid_to, 9223372036854775807) > %s
+ORDER BY p.name LIMIT %s"""
+_LAST_DAYS = f"""
+SELECT day::text, {_COUNTS} FROM account WHERE unit = (SELECT id FROM unit WHERE code = %s)
+ORDER BY day DESC LIMIT 2"""  # noqa: S608 - our own columns
 
 
 class AwayError(Exception):
@@ -44,6 +99,16 @@ class Row(NamedTuple):
     partition: int
     offset: int
     number: int
+    unit: str
+    payload: bytes
+
+
+class AccountRow(NamedTuple):
+    """An account that is to be sent."""
+
+    id: int
+    day: str
+    revision: int
     unit: str
     payload: bytes
 
@@ -84,6 +149,49 @@ class FeedbackStore:
             for place in last.values():
                 link.execute(_SENT, place)
 
+    def tell_accounts(self, signed: Callable[[dict[str, object]], bytes], limit: int) -> int:
+        """Write down the accounts of days that are over and were not told as they are now; how many."""
+        with self._linked() as link:
+            row = link.execute(_OVER).fetchone()
+            if row is None or row[0] is None:
+                return 0
+            today = business_day(int(row[0]) - _LATE_MS)
+            due = link.execute(_DUE, (today, today, limit)).fetchall()
+            with link.transaction():
+                for id_, unit, day, revision, *counts in due:
+                    payload = signed(_account(unit, day, revision, counts))
+                    link.execute(_TELL, (id_, day, revision, *counts, payload))
+        return len(due)
+
+    def unsent_accounts(self, limit: int) -> list[AccountRow]:
+        """Those that Kafka does not have."""
+        with self._linked() as link:
+            return [AccountRow(*row) for row in link.execute(_UNSENT_ACCOUNTS, (limit,))]
+
+    def accounts_sent(self, rows: Sequence[AccountRow]) -> None:
+        """Kafka has these."""
+        with self._linked() as link, link.transaction():
+            for row in rows:
+                link.execute(_SENT_ACCOUNT, row[:3])
+
+    def about(self, unit: str, *, at: int) -> About:
+        """What is known of a unit; of its points those that are valid at an instant."""
+        with self._linked() as link:
+            row = link.execute(_ENTRY, (unit,)).fetchone()
+            if row is None or row[0] is None:
+                return About()
+            points = link.execute(_POINTS, (unit, at, at, POINTS_SHOWN)).fetchall()
+            days = link.execute(_LAST_DAYS, (unit,)).fetchall()
+        return About(
+            Unit.model_validate_json(row[0]),
+            live=bool(row[1]),
+            points=[_standing(*point) for point in points],
+            days=[
+                {"day": day, **dict(zip(ACCOUNT_CLASSES, counts, strict=True))}
+                for day, *counts in days
+            ],
+        )
+
     @contextmanager
     def _linked(self) -> Iterator[Link]:
         try:
@@ -107,3 +215,26 @@ class FeedbackStore:
                 raise TablesError(str(error).strip()) from error
             message = f"the database does not answer: {str(error).strip() or type(error).__name__}"
             raise AwayError(message) from error
+
+
+def _standing(
+    name: str, statement: int, unit: str, valid_from: int, covered_until: int
+) -> dict[str, object]:
+    return {
+        "point": name,
+        "statement": STATEMENTS[statement],
+        "unit": unit,
+        "valid_from": rfc3339(valid_from),
+        "covered_until": rfc3339(covered_until),
+    }
+
+
+def _account(unit: str, day: str, revision: int, counts: Sequence[int]) -> dict[str, object]:
+    told: dict[str, object] = {
+        "kind": "account",
+        "unit": unit,
+        "day": day,
+        "revision": revision,
+        "received": sum(counts),
+    }
+    return told | dict(zip(ACCOUNT_CLASSES, counts, strict=True))

@@ -27,15 +27,15 @@ from processors.state import (
     NO_VERDICT,
     OPENING_UNKNOWN,
     PASS,
-    QUANTITIES,
     TARGETS,
     UNKNOWN_BEST,
     UNKNOWN_HIGH,
     State,
     ranges,
 )
-from processors.windows import carriers_of, factors_of, open_ends, open_points
+from processors.windows import factors_of, open_ends, open_points, rows_of
 from schemas.calendar import HOUR_MS, year_of
+from schemas.quantities import QUANTITIES
 from schemas.registry import CARRIERS
 
 _FEEDS = np.isin(QUANTITIES, CARRIERS)
@@ -109,6 +109,37 @@ def figures(sums: Sums, numerator: Ints, denominator: Ints) -> Figures:
         np.stack(low, axis=1),
         np.stack(best, axis=1),
         np.stack(high, axis=1),
+    )
+
+
+def by_quantity(state: State, carriers: Ints, found: Figures) -> Figures:
+    """Figures of all carriers of some units, in order, as signed sums by quantity: in the units' own boundary."""
+    if not state.has_cells:
+        return found
+    row = state.c_row[carriers]
+    owner = np.cumsum(np.concatenate([[0], row[1:] != row[:-1]]))
+    sign = state.c_sign[carriers]
+
+    def summed(values: Ints) -> Ints:
+        total = np.zeros((int(owner[-1]) + 1, *values.shape[1:]), np.int64)
+        np.add.at(total, owner, values)
+        return total
+
+    def end(mine: Ints, other: Ints) -> Ints:
+        """One end of the interval: of what is given away the other one counts."""
+        by = sign if mine.ndim == 1 else sign[:, None]
+        return summed(by * np.where(by < 0, other, mine))
+
+    return Figures(
+        low=end(found.low, found.high),
+        best=summed(sign * found.best),
+        high=end(found.high, found.low),
+        unknown=summed(np.abs(sign) * found.unknown),
+        measured=summed(np.abs(sign) * found.measured),
+        expected=summed(np.abs(sign) * found.expected),
+        target_low=end(found.target_low, found.target_high),
+        target_best=summed(sign[:, None] * found.target_best),
+        target_high=end(found.target_high, found.target_low),
     )
 
 
@@ -224,7 +255,7 @@ def _per_carrier(values: Ints, owner: Ints, count: int) -> Ints:
 
 @dataclass(frozen=True, slots=True)
 class Energy:
-    """A unit's energy (or CO2): sums over its carriers, with the opening balance. `open`: high is unknown."""
+    """A unit's energy (or CO2): sums over its quantities, with the opening balance. `open`: high is unknown."""
 
     low: Ints
     best: Ints
@@ -233,22 +264,23 @@ class Energy:
     missing: npt.NDArray[np.bool_]
 
 
-def feeding(state: State, carriers: Ints) -> npt.NDArray[np.bool_]:
-    """Which of these carriers count for energy and CO2."""
-    return _FEEDS[state.c_quantity[carriers]]
+def feeding(state: State, rows: Ints) -> npt.NDArray[np.bool_]:
+    """Which of these quantities count for energy and CO2."""
+    return _FEEDS[state.row_quantity[rows]]
 
 
 def unit_energy(
     state: State, units: Ints, owner: Ints, carried: Figures, window: tuple[Ints, Ints]
 ) -> Energy:
-    """Energy of units in the year windows (start, until); `owner` is the position of each carrier's unit."""
+    """Energy of units in the year windows (start, until); `owner` is the position of each quantity's unit."""
     start, until = window
+    feeds = feeding(state, rows_of(state, units))
     low, best, high = (
-        _per_carrier(column[:, 0], owner, len(units))
+        _per_carrier(column[feeds, 0], owner[feeds], len(units))
         for column in (carried.target_low, carried.target_best, carried.target_high)
     )
     missing = np.zeros(len(units), np.bool_)
-    missing[owner[feeding(state, carriers_of(state, units)) & (carried.unknown > 0)]] = True
+    missing[owner[feeds & (carried.unknown > 0)]] = True
     begins = state.begins[units]
     is_open = (start < begins) & (begins < until)
     for i in np.flatnonzero(is_open).tolist():

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Protocol
 
 from processors.engine import Engine
 from processors.ports import (
@@ -13,6 +14,7 @@ from processors.ports import (
     GapSpan,
     Hour,
     HourSpan,
+    LineRow,
     Needs,
     OutboxRow,
     ReadingRow,
@@ -46,6 +48,7 @@ class MemoryStore:
         self.hours: dict[str, dict[tuple[int, str], tuple[int, ...]]] = defaultdict(dict)
         self.gaps: dict[str, dict[tuple[int, int], Gap]] = defaultdict(dict)
         self.windows: dict[tuple[str, str, int], WindowRow] = {}
+        self.lines: dict[tuple[str, str, str, int], LineRow] = {}
         self.states: dict[str, UnitState] = {}
         self.account: dict[tuple[str, str], tuple[int, ...]] = {}
         self.outbox: list[OutboxRow] = []
@@ -106,6 +109,7 @@ class MemoryStore:
         for gap in step.gaps:
             self.gaps[gap.unit][gap.point, gap.start] = gap
         self.windows |= {(row.unit, row.kind, row.start): row for row in step.windows}
+        self.lines |= {(row.unit, row.line, row.kind, row.start): row for row in step.lines}
         self.states |= {state.unit: state for state in step.states}
         for key, counts in step.account.items():
             old = self.account.get(key, (0,) * len(ACCOUNT_CLASSES))
@@ -146,7 +150,14 @@ class MemoryStore:
             self.claims[claim[:3]][at].append(claim)
 
 
-def drive(stepping: Generator[Needs, Fetched, Step], store: MemoryStore) -> Step:
+class Tables(Protocol):
+    """What answers the engine."""
+
+    def fetch(self, needs: Needs) -> Fetched:
+        """Rows for the spans asked for."""
+
+
+def drive(stepping: Generator[Needs, Fetched, Step], store: Tables) -> Step:
     """Run a step of the engine to its end, answering from the store."""
     try:
         needs = next(stepping)

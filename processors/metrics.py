@@ -175,8 +175,8 @@ class Page(Protocol):
         """Whether it does its work, and what it waits for."""
 
 
-def serve(metrics: Page, port: int) -> ThreadingHTTPServer:
-    """Answer /metrics, /healthz and /readyz on loopback from a thread. Port 0 takes a free one."""
+def serve(metrics: Page, port: int, address: str = "127.0.0.1") -> ThreadingHTTPServer:
+    """Answer /metrics, /healthz and /readyz from a thread. Port 0 takes a free one."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -200,7 +200,7 @@ def serve(metrics: Page, port: int) -> ThreadingHTTPServer:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
             """Say nothing: a scrape is no event."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    server = ThreadingHTTPServer((address, port), Handler)
     threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     return server
 

@@ -20,14 +20,24 @@ from psycopg import Connection, sql
 from psycopg.rows import TupleRow
 
 from processors import registry
+from processors.acts import remember
 from schemas.factors import default_pack
 from schemas.settings import Settings, SettingsError
 
 Link = Connection[TupleRow]
 Say = Callable[[str], None]
 
-ROLES = ("weir_worker", "weir_reader")
-"""Without login; people and services get logins of their own that are members (`login`)."""
+LIMITED = ("weir_regulator", "weir_enterprise")
+"""Roles whose members see what `roles apply` lets them see, and else nothing."""
+ROLES = ("weir_worker", "weir_alerts", "weir_reader", "weir_steward", *LIMITED)
+"""Without login; people and services get logins of their own that are members of one (`login`)."""
+_HABITS = {
+    "weir_reader": {"statement_timeout": "60s", "idle_in_transaction_session_timeout": "5min"},
+    "weir_regulator": {"statement_timeout": "30s", "idle_in_transaction_session_timeout": "1min"},
+    "weir_enterprise": {"statement_timeout": "15s", "idle_in_transaction_session_timeout": "1min"},
+}
+"""What sessions of a login begin with; PostgreSQL lets a session set them otherwise."""
+_CONNECTIONS = {"weir_regulator": 10, "weir_enterprise": 5}
 
 _LOCK = 4_932_004_932
 """Number of the advisory lock: one migration at a time in a database."""
@@ -108,7 +118,7 @@ def status(url: str) -> Status:
 
 
 def login(url: str, name: str, *, role: str, password: str) -> None:
-    """Make or change a login that is a member of one of ROLES.
+    """Make or change a login that is a member of one of ROLES, and of no other of them.
 
     Only the password's SCRAM verifier is sent: statements end up in logs.
     """
@@ -121,7 +131,24 @@ def login(url: str, name: str, *, role: str, password: str) -> None:
         verb = sql.SQL("ALTER ROLE" if known else "CREATE ROLE")
         user, secret = sql.Identifier(name), sql.Literal(verifier.decode())
         link.execute(sql.SQL("{} {} LOGIN PASSWORD {}").format(verb, user, secret))
-        link.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), user))
+        make_member(link, name, role)
+        remember(link, "login", {"login": name, "role": role}, reason="its password was set")
+
+
+def make_member(link: Link, name: str, role: str) -> None:
+    """Let a login be a member of this one of ROLES alone, with its timeouts; in the caller's transaction."""
+    user = sql.Identifier(name)
+    for other in ROLES:
+        if other != role:
+            link.execute(sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(other), user))
+    link.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), user))
+    most = sql.Literal(_CONNECTIONS.get(role, -1))
+    link.execute(sql.SQL("ALTER ROLE {} CONNECTION LIMIT {}").format(user, most))
+    for setting in ("statement_timeout", "idle_in_transaction_session_timeout"):
+        value = sql.Literal(_HABITS.get(role, {}).get(setting, "0"))
+        link.execute(
+            sql.SQL("ALTER ROLE {} SET {} = {}").format(user, sql.Identifier(setting), value)
+        )
 
 
 def _prepare(link: Link) -> None:
@@ -135,6 +162,9 @@ def _prepare(link: Link) -> None:
                 number integer PRIMARY KEY, name text NOT NULL, hash text NOT NULL,
                 applied_at timestamptz NOT NULL DEFAULT clock_timestamp())"""
         )
+        # A temporary schema is a place for functions of one's own. (Not in a file: a dump leaves it out.)
+        name = sql.Identifier(link.info.dbname)
+        link.execute(sql.SQL("REVOKE TEMPORARY ON DATABASE {} FROM PUBLIC").format(name))
 
 
 def _apply(link: Link, migration: Migration) -> bool:
@@ -147,6 +177,7 @@ def _apply(link: Link, migration: Migration) -> bool:
             return False
         try:
             link.execute(migration.text)
+            _bind(link)
         except psycopg.Error as error:
             message = f"{migration.number:04d} {migration.name}: {error}"
             raise MigrationError(message) from error
@@ -155,6 +186,13 @@ def _apply(link: Link, migration: Migration) -> bool:
             (migration.number, migration.name, migration.hash),
         )
     return True
+
+
+def _bind(link: Link) -> None:
+    """Let what people read show each login what it may see, whatever a migration replaced (0018)."""
+    row = link.execute("SELECT to_regprocedure('seen.bind()') IS NOT NULL").fetchone()
+    if row is not None and row[0]:
+        link.execute("SELECT seen.bind()")
 
 
 def _applied(link: Link) -> dict[int, tuple[str, str, datetime]]:

@@ -61,7 +61,11 @@ def stands(link: Link, settings: Settings) -> list[Stand]:
 
 
 def _log(settings: Settings) -> tuple[dict[int, int], dict[int, int]]:
-    consumer = KafkaConsumer(bootstrap_servers=settings.kafka.split(","), enable_auto_commit=False)
+    consumer = KafkaConsumer(
+        bootstrap_servers=settings.kafka.split(","),
+        **settings.kafka_client(),
+        enable_auto_commit=False,
+    )
     try:
         topic = settings.readings_topic
         places = [TopicPartition(topic, p) for p in consumer.partitions_for_topic(topic) or ()]

@@ -10,6 +10,7 @@ from kafka.errors import KafkaError
 
 from processors.metrics import WorkerMetrics
 from processors.store import LostError, StoppedError, Store
+from schemas.settings import kafka_client
 
 logger = logging.getLogger(__name__)
 
@@ -66,6 +67,7 @@ class Publisher:
                 if producer is None:
                     producer = KafkaProducer(
                         bootstrap_servers=self._bootstrap,
+                        **kafka_client(),
                         acks="all",
                         linger_ms=5,
                         batch_size=131_072,

@@ -21,7 +21,7 @@ from processors import acts, generations
 from processors.generations import Ends, Moved
 from processors.migrate import MigrationError, database_url
 from schemas import topics
-from schemas.settings import Settings, SettingsError
+from schemas.settings import Settings, SettingsError, kafka_client
 
 Link = Connection[TupleRow]
 
@@ -53,7 +53,7 @@ class Log:
         """Raises KafkaError where the broker is away."""
         self._bootstrap, self._prefix = bootstrap.split(","), prefix
         self._admin = KafkaAdminClient(
-            bootstrap_servers=self._bootstrap, client_id="weir-partitions"
+            bootstrap_servers=self._bootstrap, **kafka_client(), client_id="weir-partitions"
         )
 
     def close(self) -> None:
@@ -78,7 +78,9 @@ class Log:
         readings, indicators = (
             self._prefix + topic.name for topic in topics.logs(0, generation=generation)
         )
-        consumer = KafkaConsumer(bootstrap_servers=self._bootstrap, enable_auto_commit=False)
+        consumer = KafkaConsumer(
+            bootstrap_servers=self._bootstrap, **kafka_client(), enable_auto_commit=False
+        )
         try:
             found = [
                 _edges_of(consumer, topic, partitions, beginning=beginning)

@@ -131,9 +131,10 @@ class Hour(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """A piece of a register point's (or long period's) timeline that hours alone cannot bound.
+    """A piece of a point's timeline that hours alone cannot bound.
 
-    kind: `known` (longer than an hour or than cadence and tolerance, or several values possible), `leading`, `event`.
+    kind: `known` (longer than an hour or than cadence and tolerance, or several values possible), `leading`, `event`; `bounded`: what
+    a total leaves over (low = high) for the time that its span has unknown, from the first such time to the last.
     """
 
     unit: str
@@ -145,6 +146,10 @@ class Gap(NamedTuple):
     high: int
     from_register: int | None
     to_register: int | None
+    parts: tuple[int, ...] = ()
+    """Of a bounded one: start and end of each part, one after the other."""
+    total: int | None = None
+    """By which it is bounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,6 +244,20 @@ class WindowRow(NamedTuple):
     judged: bytes
 
 
+class LineRow(NamedTuple):
+    """A day, month or year of a product line as last told. `judged` is the JSON of `indicator.LineJudged`."""
+
+    unit: str
+    line: str
+    kind: str
+    start: int
+    end: int
+    as_of: int
+    offset: int
+    position: int
+    judged: bytes
+
+
 class OutboxRow(NamedTuple):
     """One message for `weir.indicators.v1`, in the order of (offset, position, number)."""
 
@@ -301,6 +320,7 @@ class Step:
     """Gaps to delete, by (unit, point, start)."""
     gaps: tuple[Gap, ...] = ()
     windows: tuple[WindowRow, ...] = ()
+    lines: tuple[LineRow, ...] = ()
     states: tuple[UnitState, ...] = ()
     account: dict[tuple[str, str], tuple[int, ...]] = field(default_factory=dict)
     """(unit, business day of received_at) → what to add to each of ACCOUNT_CLASSES."""

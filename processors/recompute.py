@@ -102,7 +102,9 @@ def _restate(store: Store, settings: Settings, chosen: argparse.Namespace) -> in
     before = {unit: store.restated_at(unit) for unit in chosen.unit}
     with psycopg.connect(store.url) as link:
         remember(link, "recompute", {"units": chosen.unit}, reason=chosen.reason)
-    producer = KafkaProducer(bootstrap_servers=settings.kafka.split(","), acks="all")
+    producer = KafkaProducer(
+        bootstrap_servers=settings.kafka.split(","), **settings.kafka_client(), acks="all"
+    )
     try:
         for unit, partition in partitions.items():
             send_restated(producer, settings.readings_topic, (unit, 0), partition)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from processors.aggregation import Member, Span, Told, spans_due, summed
+from processors.ledger import EMPTY, Ledger
 from processors.standings import (
     Level,
     Stand,
@@ -31,6 +32,7 @@ class Scene:
     members: Sequence[Member]
     told: Mapping[Span, Told]
     targets: TargetVersion | None
+    ledger: Ledger = EMPTY
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def _judged(before: Scene, after: Scene, levels: Mapping[str, Level]) -> Iterabl
         told = _of_year(after, target)
         if told is None or after.targets is None:
             continue
-        stand = stand_of(after.targets, target, after.members, told, after.hour)
+        stand = stand_of(after.targets, target, after.members, told, after.hour, after.ledger)
         was = levels.get(target.id, NONE_YET)
         level = level_after(stand, was.last_known)
         changed = None
@@ -109,7 +111,7 @@ def _change(before: Scene, stand: Stand, was: Level, level: Level) -> LevelChang
     if targets is None or old is None or subject(old) != subject(stand.target):
         return None
     told = _of_year(before, old) or {}
-    earlier = stand_of(targets, old, before.members, told, before.hour)
+    earlier = stand_of(targets, old, before.members, told, before.hour, before.ledger)
     return change_of(earlier, stand, was.level, level.level)
 
 

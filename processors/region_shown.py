@@ -56,6 +56,8 @@ def _standing(row: Row, change: tuple[int, Row] | None) -> dict[str, object]:
     told["hour"] = rfc3339(cast("int", row["hour"]))
     told["unit_of_measure"] = _UNITS[str(row["quantity"])]
     told |= {name: as_text(cast("int | None", row[name])) for name in amounts}
+    told["net_of"] = row["net_of"]
+    told |= {f"gross_{end}": as_text(cast("int | None", row[f"gross_{end}"])) for end in _ENDS}
     told |= {name: row[name] for name in ("verdict", "reason", "level", "level_reason", "rule")}
     told["last_change"] = None if change is None else _change(*change)
     return told
@@ -120,9 +122,12 @@ def _standing_lines(standing: Json) -> list[str]:
         f"target {standing['target']}: {standing['target_amount']} {unit} of {standing['quantity']} in {standing['year']},"
         f" of {standing['covers']}, at {standing['hour']}"
     )
+    net = cast("Sequence[str]", standing["net_of"])
+    gross = ", ".join(_end(standing[f"gross_{end}"]) for end in _ENDS)
+    of = f", net of {' and '.join(net)} (gross [{gross}])" if net else ""
     lines = [
         head,
-        f"  {standing['verdict']}{reason}: used [{used}] {unit}",
+        f"  {standing['verdict']}{reason}: used [{used}] {unit}{of}",
         f"  {level}: allowed until then {standing['allowed']} {unit}, {standing['basis']}; rule {standing['rule'] or 'none'}",
     ]
     change = cast("Json | None", standing["last_change"])

@@ -15,6 +15,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from processors import consequences
 from processors.aggregation import (
     Gathering,
     Kind,
@@ -25,8 +26,11 @@ from processors.aggregation import (
     first_hour,
     tellings_of,
 )
+from processors.deduction_store import DeductionStore
+from processors.entries import HOUR_LOCK
 from processors.landing_store import Inputs, begin, has_begun, tell
 from processors.landing_told import Json, Row, landing_messages
+from processors.ledger import Net, netted
 from processors.region_rows import (
     HourRows,
     Judged,
@@ -36,10 +40,11 @@ from processors.region_rows import (
     spans_of,
     subject,
 )
-from processors.standings import Level
+from processors.standings import Level, level_after, stand_of
 from processors.store import passes
-from schemas.calendar import HOUR_MS, window_start
+from schemas.calendar import HOUR_MS, window_start, year_start
 from schemas.double_control import Amount
+from schemas.factors import FactorPack
 from schemas.indicator import LandingTold, LevelTold
 from schemas.regions import Window
 from schemas.section import partition_of
@@ -49,8 +54,6 @@ Link = Connection[TupleRow]
 
 _LEADER = 4_932_004_934
 """Advisory lock of the one aggregator."""
-HOUR_LOCK = 4_932_004_935
-"""Advisory lock of a transaction that tells an hour, or that decides from which hour on targets hold."""
 _FETCH = 2_000
 _BEFORE, _BEYOND = (-1, -1), (2**62, 0)
 
@@ -81,7 +84,7 @@ SELECT u.unit ->> 'code', u.unit ->> 'region', u.unit ->> 'industry',
 FROM configuration c CROSS JOIN LATERAL jsonb_array_elements(c.body -> 'units') AS u (unit)
 WHERE c.version = %s"""
 _TELLING = """unit, kind, starts, ends, as_of, cause, silent, verdict, fed, share,
-  energy_low, energy_best, energy_high, co2_low, co2_best, co2_high"""
+  energy_low, energy_best, energy_high, co2_low, co2_best, co2_high, configuration, natives"""
 _DUE = f"SELECT {_TELLING} FROM region_telling WHERE NOT counted AND as_of <= %s ORDER BY as_of"  # noqa: S608 - our own columns
 _COUNTED = f"SELECT {_TELLING} FROM region_telling WHERE kind = %s AND starts = %s AND counted"  # noqa: S608 - our own columns
 _FORGET_DUE = "DELETE FROM region_telling WHERE NOT counted AND as_of <= %s"
@@ -104,8 +107,8 @@ SELECT DISTINCT ON (target) target, scope, year, quantity, covers, level, level_
 FROM target_hour WHERE target = ANY(%s) ORDER BY target, hour DESC"""
 _STANDING = """
 INSERT INTO target_hour (target, hour, version, scope, year, quantity, covers, target_amount, allowed, basis,
-  low, best, high, verdict, reason, level, level_reason, last_known, rule)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+  low, best, high, verdict, reason, level, level_reason, last_known, rule, net_of, gross_low, gross_best, gross_high)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
 _CHANGE = """
 INSERT INTO level_change (target, hour, scope, from_level, to_level, body)
 VALUES (%s, %s, %s, %s, %s, %s::jsonb)"""
@@ -126,7 +129,7 @@ CROSS JOIN LATERAL (SELECT * FROM region_hour h WHERE h.scope = %(scope)s AND h.
 ORDER BY r.kind DESC, r.starts DESC"""
 _NEWEST_STANDINGS = """
 SELECT DISTINCT ON (target) target, hour, year, quantity, covers, target_amount, allowed, basis, low, best, high,
-       verdict, reason, level, level_reason, rule
+       verdict, reason, level, level_reason, rule, net_of, gross_low, gross_best, gross_high
 FROM target_hour WHERE scope = %(scope)s ORDER BY target, hour DESC"""
 _NEWEST_CHANGES = """
 SELECT DISTINCT ON (target) target, hour, body FROM level_change WHERE scope = %(scope)s ORDER BY target, hour DESC"""
@@ -188,6 +191,7 @@ class RegionStore:
         self._leads = False
         self._members: dict[int, list[Member]] = {}
         self._targets: dict[int, TargetVersion] = {}
+        self._deductions = DeductionStore()
 
     def close(self) -> None:
         """Give up the connection, and the lock with it."""
@@ -317,9 +321,10 @@ class RegionStore:
             span: {key[0]: one for key, one in gathering.fresh.items() if key[1] == span}
             for span in spans
         }
-        before = Scene(hour - HOUR_MS, self._members_at(link, earlier), counted, old)
+        ledgers = [self._deductions.at(link, at) for at in (hour - HOUR_MS, hour)]
+        before = Scene(hour - HOUR_MS, self._members_at(link, earlier), counted, old, ledgers[0])
         told = {span: {**counted[span], **fresh[span]} for span in spans}
-        after = Scene(hour, self._members_at(link, cuts), told, targets)
+        after = Scene(hour, self._members_at(link, cuts), told, targets, ledgers[1])
         rows = rows_of(before, after, self._levels(link, targets))
         self._keep(link, gathering)
         midnight = window_start("day", hour) == hour
@@ -467,6 +472,49 @@ class RegionStore:
 
     # ---- Showing
 
+    def netted(self, year: int, asked: Callable[[Member], bool]) -> tuple[int, list[Net]] | None:
+        """The hour told last, and the energy of a year, gross and net, of the units asked for by then; None before the first."""
+        with self._linked() as link, link.transaction():
+            row = link.execute(_LAST).fetchone()
+            if row is None:
+                return None
+            hour = int(row[0])
+            cuts = [Cut(*cut) for cut in link.execute(_CUTS, (hour,))]
+            told = self._counted(link, Span("year", year_start(year), year_start(year + 1)))
+            members = [one for one in self._members_at(link, cuts) if asked(one)]
+            return hour, netted(members, told, hour, self._deductions.at(link, hour))
+
+    def foretold(
+        self, other: Callable[[Telling], Telling], version: int, pack: FactorPack
+    ) -> list[tuple[consequences.Judged, consequences.Judged]]:
+        """Each target at the hour told last: as it stood, and as if units had told otherwise; `pack` is of the version that they would tell under."""
+        with self._linked() as link, link.transaction():
+            row = link.execute(_LAST).fetchone()
+            targets = None if row is None else self._targets_at(link, int(row[0]))
+            if row is None or targets is None:
+                return []
+            hour = int(row[0])
+            self._deductions.know(version, pack)
+            ledger = self._deductions.at(link, hour)
+            members = self._members_at(link, [Cut(*cut) for cut in link.execute(_CUTS, (hour,))])
+            levels = self._levels(link, targets)
+            found = []
+            for target in targets.targets.targets:
+                span = Span("year", year_start(target.year), year_start(target.year + 1))
+                if target.id not in levels or span.start >= hour:
+                    continue
+                told = self._counted(link, span)
+                changed = {unit: other(one) for unit, one in told.items()}
+                stands = [
+                    stand_of(targets, target, members, some, hour, ledger)
+                    for some in (told, changed)
+                ]
+                known = levels[target.id]
+                judged = known, level_after(stands[1], known.last_known)
+                before, after = map(consequences.Judged, stands, judged)
+                found.append((before, after))
+            return found
+
     def shown(self, scope: str) -> Shown:
         """What was told of a scope last."""
         with self._linked() as link:
@@ -486,7 +534,7 @@ def _by_name(link: Link, query: LiteralString, scope: str) -> list[dict[str, obj
 
 def _telling(row: TupleRow) -> Telling:
     unit, kind, starts, ends, *rest = row
-    as_of, cause, silent, verdict, fed, share, *amounts = rest
+    as_of, cause, silent, verdict, fed, share, *amounts, configuration, natives = rest
     return Telling(
         unit=unit,
         span=Span(cast("Kind", kind), starts, ends),
@@ -498,6 +546,8 @@ def _telling(row: TupleRow) -> Telling:
         share=share,
         energy=Amount(*amounts[:3]),
         co2=Amount(*amounts[3:]),
+        configuration=configuration,
+        natives=tuple(Amount(*natives[n : n + 3]) for n in range(0, len(natives), 3)),
     )
 
 
@@ -514,6 +564,8 @@ def _columns(telling: Telling) -> tuple[object, ...]:
         telling.share,
         *(energy.low, energy.best, energy.high),
         *(co2.low, co2.best, co2.high),
+        telling.configuration,
+        [end for one in telling.natives for end in (one.low, one.best, one.high)],
     )
 
 
@@ -530,13 +582,15 @@ def _sums(window: Window) -> tuple[int | None, ...]:
 
 def _write_standing(link: Link, hour: int, judged: Judged) -> None:
     said, target, level = judged.said, judged.stand.target, judged.level
+    gross = said.gross
     link.execute(
         _STANDING,
         (
             *(target.id, hour, said.version, target.scope, target.year, target.quantity),
             *(target.covers, said.amount, said.allowed, said.basis),
             *(said.used.low, said.used.best, said.used.high, said.verdict, said.reason),
-            *(level.level, level.reason, level.last_known, said.rule),
+            *(level.level, level.reason, level.last_known, said.rule, list(said.net_of)),
+            *((None,) * 3 if gross is None else (gross.low, gross.best, gross.high)),
         ),
     )
     if said.changed is not None:

@@ -20,22 +20,28 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 from pydantic import ValidationError
 
-from processors import revision
+from processors import line_entries, revision
+from processors.packs import UnreadableError, with_ours
 from processors.ports import EntryRow
+from processors.profiles import weights_of
+from schemas.cells import named_cell
 from schemas.factors import Entry, FactorPack
+from schemas.law import LawInForce
+from schemas.pack_reading import PackError
 from schemas.registry import (
     STATEMENTS,
     Configuration,
     FactorsInForce,
     Industry,
     Point,
+    Profile,
     Region,
     Registry,
     Unit,
 )
 from schemas.scale import scaled
 from schemas.section import ApplyConfiguration, Record
-from schemas.settings import Settings, SettingsError
+from schemas.settings import Settings, SettingsError, kafka_client
 from schemas.topics import CONFIG, PARTITIONS, READINGS, of_generation
 from schemas.wire import configuration_line, encode
 
@@ -116,7 +122,8 @@ def _needed(
 def stored_configurations(link: Link, known: Iterable[int] = ()) -> dict[int, Configuration]:
     """All configurations but the known ones, by version: what is stored never changes."""
     rows = link.execute(
-        """SELECT version, author, reason, hash, body::text, factors::text FROM configuration
+        """SELECT version, author, reason, hash, body::text, factors::text, law::text
+        FROM configuration
         WHERE version <> ALL(%s::bigint[]) ORDER BY version""",
         (sorted(known),),
     )
@@ -128,8 +135,9 @@ def stored_configurations(link: Link, known: Iterable[int] = ()) -> dict[int, Co
             hash=digest,
             registry=_slim(Registry.model_validate_json(body)),
             factors=None if factors is None else FactorsInForce.model_validate_json(factors),
+            law=None if law is None else LawInForce.model_validate_json(law),
         )
-        for version, author, reason, digest, body, factors in rows
+        for version, author, reason, digest, body, factors, law in rows
     }
 
 
@@ -150,13 +158,13 @@ def save_configuration(link: Link, configuration: Configuration) -> bool:
     Raises RegistryError where its version has another content.
     """
     digest = configuration.content_hash()
-    registry, factors = configuration.registry, configuration.factors
+    registry, factors, law = configuration.registry, configuration.factors, configuration.law
     with link.transaction():
         if factors is not None:
             save_factors(link, FactorPack(factors.version, factors.entries))
         cursor = link.execute(
-            """INSERT INTO configuration (version, author, reason, hash, body, factors)
-            VALUES (%s, %s, %s, %s, %s::jsonb, %s::jsonb) ON CONFLICT (version) DO NOTHING""",
+            """INSERT INTO configuration (version, author, reason, hash, body, factors, law)
+            VALUES (%s, %s, %s, %s, %s::jsonb, %s::jsonb, %s::jsonb) ON CONFLICT (version) DO NOTHING""",
             (
                 configuration.version,
                 configuration.author,
@@ -164,6 +172,7 @@ def save_configuration(link: Link, configuration: Configuration) -> bool:
                 digest,
                 registry.model_dump_json(),
                 None if factors is None else factors.model_dump_json(),
+                None if law is None else law.model_dump_json(),
             ),
         )
         if not cursor.rowcount:
@@ -190,7 +199,7 @@ def save_entries(link: Link, entries: Sequence[EntryRow]) -> None:
                 "UPDATE unit SET pending = %s WHERE code = %s", (entry.version, entry.unit.code)
             )
             continue
-        for table in ("quota", "opening"):
+        for table in ("quota", "opening", "line"):
             link.execute(
                 f"DELETE FROM {table} USING unit u WHERE u.id = {table}.unit AND u.code = %s".encode(),  # noqa: S608 - two constants
                 (entry.unit.code,),
@@ -226,11 +235,18 @@ def _save_units(link: Link, units: Sequence[Unit], version: int) -> None:
         link,
         _POINTS,
         [
-            {"code": unit.code, "number": number, "version": version} | _point_row(point)
+            {
+                "code": unit.code,
+                "number": number,
+                "version": version,
+                "cell": named_cell(point.quantity, cell),
+            }
+            | _point_row(point)
             for unit in units
-            for number, point in enumerate(unit.points)
+            for number, (point, cell) in enumerate(zip(unit.points, unit.cells, strict=True))
         ],
     )
+    _save_lines(link, units, version)
     _insert(
         link,
         _QUOTAS,
@@ -254,6 +270,24 @@ def _save_units(link: Link, units: Sequence[Unit], version: int) -> None:
     )
 
 
+def _save_lines(link: Link, units: Sequence[Unit], version: int) -> None:
+    lines = [
+        {"code": unit.code, "number": number, "version": version, "begins": line.begins}
+        | line.model_dump(mode="json", include={"id", "name", "indicators", "evidence"})
+        | {"parameters": dict(line.parameters)}
+        for unit in units
+        for number, line in enumerate(unit.lines)
+    ]
+    _insert(link, _LINES, lines)
+    members: list[dict[str, object]] = [
+        {"code": unit.code, "point": number, "line": line, "sign": sign}
+        for unit in units
+        for number, point in enumerate(unit.points)
+        for line, sign in point.lines
+    ]
+    _insert(link, _MEMBERS, members)
+
+
 def _unit_row(unit: Unit, version: int) -> dict[str, object]:
     return {
         **unit.model_dump(
@@ -268,7 +302,10 @@ def _point_row(point: Point) -> dict[str, object]:
     return {
         **point.model_dump(
             mode="json",
-            include={"name", "quantity", "unit_of_measure", "multiplier", "digits", "cadence_ms"},
+            include={
+                *("name", "quantity", "unit_of_measure", "multiplier", "digits", "cadence_ms"),
+                "sign",
+            },
         ),
         "statement": STATEMENTS.index(point.statement),
         "others": [STATEMENTS.index(other) for other in point.others],
@@ -277,6 +314,19 @@ def _point_row(point: Point) -> dict[str, object]:
         "anchor": point.anchor,
         "valid_from": point.begins,
         "valid_to": point.ends,
+        "profile": _profile_row(point.profiles),
+    }
+
+
+def _profile_row(profiles: Sequence[Profile]) -> dict[str, object] | None:
+    """Dated profiles as the type `profile` has them."""
+    if not profiles:
+        return None
+    weights = weights_of(profiles)
+    return {
+        "begins": weights.begins.tolist(),
+        "offsets": weights.offset[1:].tolist(),
+        "weeks": weights.week[1:].ravel().tolist(),
     }
 
 
@@ -289,18 +339,30 @@ ON CONFLICT (code) DO UPDATE SET name = excluded.name, region = excluded.region,
   begins = excluded.begins, version = excluded.version"""
 _POINTS = """
 INSERT INTO point (unit, number, name, quantity, unit_of_measure, statement, others, multiplier, digits,
-  rated, cadence_ms, tolerance_ms, anchor, valid_from, valid_to, version)
+  rated, cadence_ms, tolerance_ms, anchor, valid_from, valid_to, profile, version, sign, cell)
 SELECT u.id, r.number, r.name, r.quantity, r.unit_of_measure, r.statement, r.others, r.multiplier, r.digits,
-  r.rated, r.cadence_ms, r.tolerance_ms, r.anchor, r.valid_from, r.valid_to, r.version
+  r.rated, r.cadence_ms, r.tolerance_ms, r.anchor, r.valid_from, r.valid_to, r.profile, r.version,
+  r.sign, r.cell
 FROM json_to_recordset(%s::json) AS r (code text, number smallint, name text, quantity quantity,
   unit_of_measure text, statement smallint, others smallint[], multiplier integer, digits smallint,
   rated bigint, cadence_ms bigint, tolerance_ms bigint, anchor bigint, valid_from bigint,
-  valid_to bigint, version integer) JOIN unit u USING (code)
+  valid_to bigint, profile profile, version integer, sign smallint,
+  cell quantity) JOIN unit u USING (code)
 ON CONFLICT (unit, number) DO UPDATE SET name = excluded.name, quantity = excluded.quantity,
   unit_of_measure = excluded.unit_of_measure, statement = excluded.statement, others = excluded.others,
   multiplier = excluded.multiplier, digits = excluded.digits, rated = excluded.rated,
   cadence_ms = excluded.cadence_ms, tolerance_ms = excluded.tolerance_ms, anchor = excluded.anchor,
-  valid_from = excluded.valid_from, valid_to = excluded.valid_to, version = excluded.version"""
+  valid_from = excluded.valid_from, valid_to = excluded.valid_to, profile = excluded.profile,
+  version = excluded.version, sign = excluded.sign, cell = excluded.cell"""
+_LINES = """
+INSERT INTO line (unit, id, number, name, indicators, parameters, evidence, begins, version)
+SELECT u.id, r.id, r.number, r.name, r.indicators, r.parameters, r.evidence, r.begins, r.version
+FROM json_to_recordset(%s::json) AS r (code text, id text, number smallint, name text, indicators text[],
+  parameters jsonb, evidence text, begins bigint, version integer) JOIN unit u USING (code)"""
+_MEMBERS = """
+INSERT INTO line_point (unit, line, point, sign)
+SELECT u.id, r.line, r.point, r.sign
+FROM json_to_recordset(%s::json) AS r (code text, line text, point smallint, sign smallint) JOIN unit u USING (code)"""
 _QUOTAS = """
 INSERT INTO quota (unit, year, amount, source, status, version)
 SELECT u.id, r.year, r.amount, r.source, r.status, r.version
@@ -325,8 +387,7 @@ def _insert(link: Link, statement: str, rows: Sequence[dict[str, object]]) -> No
 
 def save_factors(link: Link, pack: FactorPack) -> bool:
     """Store a factor pack; False where it is stored already. Raises RegistryError for another content."""
-    rows = [_factor_row(entry, pack.version) for entry in pack.entries]
-    digest = sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+    digest, rows = factor_rows(pack)
     with link.transaction():
         cursor = link.execute(
             """INSERT INTO factor_pack (version, hash, base)
@@ -344,6 +405,12 @@ def save_factors(link: Link, pack: FactorPack) -> bool:
             rows,
         )
     return True
+
+
+def factor_rows(pack: FactorPack) -> tuple[str, list[dict[str, object]]]:
+    """A pack as the table `factor` has it, and the hash of that."""
+    rows = [_factor_row(entry, pack.version) for entry in pack.entries]
+    return sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest(), rows
 
 
 def _refuse_edited(link: Link, version: str, digest: str) -> None:
@@ -376,6 +443,19 @@ def stored_factors(link: Link) -> FactorPack | None:
     return FactorPack(rows[0][0], tuple(Entry.model_validate(body) for _, body in rows))
 
 
+def factors_under(link: Link, version: int) -> FactorPack | None:
+    """The pack that a configuration converts by: of the last one up to it that brought one, else the first."""
+    row = link.execute(
+        """SELECT factors FROM configuration WHERE version <= %s AND factors IS NOT NULL
+        ORDER BY version DESC LIMIT 1""",
+        (version,),
+    ).fetchone()
+    if row is None:
+        return stored_factors(link)
+    brought = FactorsInForce.model_validate(row[0])
+    return FactorPack(brought.version, brought.entries)
+
+
 # ---- The log
 
 
@@ -405,7 +485,10 @@ def _publish(configuration: Configuration, brokers: str, log: tuple[str, int, in
 
     prefix, partitions, generation = log
     producer = KafkaProducer(
-        bootstrap_servers=brokers.split(","), acks="all", bootstrap_timeout_ms=_BOOTSTRAP_MS
+        bootstrap_servers=brokers.split(","),
+        **kafka_client(),
+        acks="all",
+        bootstrap_timeout_ms=_BOOTSTRAP_MS,
     )
     version = configuration.version
     readings = prefix + of_generation(READINGS, generation)
@@ -439,13 +522,35 @@ def check(path: Path) -> Registry:
         raise RegistryError(message) from error
 
 
-def store_news(link: Link, asked: Registry, *, author: str, reason: str) -> Configuration | None:
-    """Store what is new in a registry as the next version; None where nothing is."""
+def law_for(asked: Registry) -> LawInForce | None:
+    """The product limits of the packs (WEIR_PACKS on ours) that lines of a registry are held to; None without lines.
 
-    def added(stored: Mapping[int, Configuration]) -> tuple[Registry, None] | None:
+    Raises RegistryError with a line for each line of which the packs know too little.
+    """
+    if not any(unit.lines for unit in asked.units):
+        return None
+    try:
+        packs = with_ours([Path(name) for name in Settings.read().packs.split(":") if name])
+    except (PackError, UnreadableError) as error:
+        raise RegistryError(str(error)) from error
+    if wrong := list(line_entries.complaints(asked.units, packs)):
+        raise RegistryError("\n".join(wrong))
+    return LawInForce.of(packs)
+
+
+def store_news(
+    link: Link, asked: Registry, *, author: str, reason: str, law: LawInForce | None = None
+) -> Configuration | None:
+    """Store what is new in a registry as the next version, with `law` where that is new too; None where nothing is."""
+
+    def added(
+        stored: Mapping[int, Configuration],
+    ) -> tuple[Registry, LawInForce | None] | None:
         found = news((one.registry for one in stored.values()), asked)
         _refuse_gone(link, stored, found)
-        return (found, None) if found.units or found.regions or found.industries else None
+        brought = [one.law.version for _, one in sorted(stored.items()) if one.law is not None]
+        new = None if law is None or brought[-1:] == [law.version] else law
+        return (found, new) if found.units or found.regions or found.industries or new else None
 
     return _store_next(link, added, author=author, reason=reason)
 
@@ -465,17 +570,21 @@ def _refuse_gone(link: Link, stored: Mapping[int, Configuration], asked: Registr
         raise RegistryError(message)
 
 
-def store_factors(
+def other_factors(
     link: Link, pack: FactorPack, *, author: str, reason: str
 ) -> Configuration | None:
-    """Store other factors as the next version; None where they are in force already."""
-
-    def added(stored: Mapping[int, Configuration]) -> tuple[Registry, FactorsInForce] | None:
-        if pack.version == version_in_force(link, stored):
-            return None
-        return Registry(), FactorsInForce(version=pack.version, entries=pack.entries)
-
-    return _store_next(link, added, author=author, reason=reason)
+    """The configuration that would bring other factors into force, next in number; None where they are already."""
+    stored = stored_configurations(link)
+    if pack.version == version_in_force(link, stored):
+        return None
+    configuration = Configuration(
+        version=max(stored, default=0) + 1,
+        author=author,
+        reason=reason,
+        registry=Registry(),
+        factors=FactorsInForce(version=pack.version, entries=pack.entries),
+    )
+    return configuration.model_copy(update={"hash": configuration.content_hash()})
 
 
 def version_in_force(link: Link, stored: Mapping[int, Configuration]) -> str:
@@ -487,7 +596,7 @@ def version_in_force(link: Link, stored: Mapping[int, Configuration]) -> str:
 
 def _store_next(
     link: Link,
-    added: Callable[[Mapping[int, Configuration]], tuple[Registry, FactorsInForce | None] | None],
+    added: Callable[[Mapping[int, Configuration]], tuple[Registry, LawInForce | None] | None],
     *,
     author: str,
     reason: str,
@@ -504,7 +613,7 @@ def _store_next(
             author=author,
             reason=reason,
             registry=found[0],
-            factors=found[1],
+            law=found[1],
         )
         configuration = configuration.model_copy(update={"hash": configuration.content_hash()})
         save_configuration(link, configuration)
@@ -518,8 +627,9 @@ def main(arguments: Sequence[str]) -> int:
     chosen = _parser().parse_args(arguments)
     try:
         asked = check(chosen.file)
+        law = law_for(asked)
         if chosen.verb == "load":
-            return _load(asked, chosen)
+            return _load(asked, law, chosen)
         if chosen.verb == "diff":
             return _diff(asked)
     except (RegistryError, SettingsError, psycopg.Error) as error:
@@ -548,7 +658,7 @@ def _diff(asked: Registry) -> int:
     return 0
 
 
-def _load(asked: Registry, chosen: argparse.Namespace) -> int:
+def _load(asked: Registry, law: LawInForce | None, chosen: argparse.Namespace) -> int:
     """Store first, then publish: `--again` publishes what a broker that was away did not get."""
     settings = Settings.read()
     database = settings.database_url
@@ -556,11 +666,12 @@ def _load(asked: Registry, chosen: argparse.Namespace) -> int:
         _complain("registry: no database named: set WEIR_DATABASE_URL")
         return 2
     with psycopg.connect(database.get_secret_value(), autocommit=True) as link:
-        added = store_news(link, asked, author=chosen.author, reason=chosen.reason)
+        added = store_news(link, asked, author=chosen.author, reason=chosen.reason, law=law)
         stored = list(stored_configurations(link).values())
     if added:
         _tell(
             f"stored configuration {added.version}: {len(added.registry.units)} new or changed units"
+            + (f"; product limits of {added.law.version}" if added.law else "")
         )
     told = [added] if added else stored if chosen.again else []
     if not told:

@@ -12,13 +12,14 @@ from pathlib import Path
 
 import psycopg
 
+from processors.aggregation import scope_of
 from processors.migrate import MigrationError, database_url
 from processors.report_document import Language, Report
 from processors.report_files import csv_text, tables, workbook
 from processors.report_page import page
 from processors.report_region import region_report
 from processors.report_rows import Span
-from processors.report_store import NothingError, open_as_reader, region_rows, unit_rows
+from processors.report_store import NothingError, RefusedError, open_export, region_rows, unit_rows
 from processors.report_unit import unit_report
 from schemas.settings import SettingsError
 
@@ -29,8 +30,9 @@ _EPILOG = """examples:
   python -m processors report --region industry:31 --out steel.html
 
 The page holds its styles and charts: it can be mailed, printed and opened years later. The database is read in one
-snapshot with the rights of weir_reader; the login of WEIR_DATABASE_URL must be a member of it, as one that
-`python -m processors migrate login NAME --role weir_reader` makes is."""
+snapshot, as far as the login of WEIR_DATABASE_URL may see: a member of weir_reader everything, of weir_regulator its
+regions, of weir_enterprise its units (`python -m processors roles --help`). Who asked for what, and who was refused,
+is kept: `python -m processors roles log`."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -56,12 +58,14 @@ def main(arguments: Sequence[str]) -> int:
             "report: the database is older than this: run `python -m processors migrate up`\n"
         )
         return 1
-    except psycopg.errors.InsufficientPrivilege as error:
-        sys.stderr.write(
-            f"report: {str(error).strip()}: the login must be a member of weir_reader\n"
-        )
-        return 1
-    except (NothingError, MigrationError, SettingsError, psycopg.Error, OSError) as error:
+    except (
+        NothingError,
+        RefusedError,
+        MigrationError,
+        SettingsError,
+        psycopg.Error,
+        OSError,
+    ) as error:
         sys.stderr.write(f"report: {str(error).strip()}\n")
         return 1
     return 0
@@ -70,11 +74,16 @@ def main(arguments: Sequence[str]) -> int:
 def report_of(
     url: str, *, unit: str | None, region: str | None, span: Span, language: Language
 ) -> Report:
-    """The report of a unit or a region, from one snapshot. Raises NothingError and psycopg.Error."""
-    with closing(open_as_reader(url)) as link:
+    """The report of a unit or a region, from one snapshot of what the login may see; who asked for it is kept.
+
+    Raises RefusedError, NothingError and psycopg.Error.
+    """
+    scope = scope_of(region or "") if unit is None else f"unit:{unit}"
+    days = {"from": span.first and f"{span.first}", "to": span.last and f"{span.last}"}
+    with closing(open_export(url, "report", scope, days | {"language": language})) as link:
         if unit is not None:
             return unit_report(unit_rows(link, unit, span), language)
-        return region_report(region_rows(link, region or "", span), language)
+        return region_report(region_rows(link, scope, span), language)
 
 
 def write(report: Report, out: Path | None, xlsx: Path | None, folder: Path | None) -> list[Path]:

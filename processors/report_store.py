@@ -1,14 +1,16 @@
-"""The rows of a report, read in one snapshot with the rights of weir_reader and no others."""
+"""The rows of a report, read in one snapshot with the rights of who asks, and written down as taken out."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import LiteralString, TypeVar
 
 import psycopg
-from psycopg import Connection, IsolationLevel
+from psycopg import Connection, IsolationLevel, sql
 from psycopg.rows import TupleRow, class_row
 
 from processors.aggregation import scope_of
+from processors.memberships import refusal
 from processors.report_rows import (
     Account,
     AlertNow,
@@ -37,13 +39,19 @@ Link = Connection[TupleRow]
 RowT = TypeVar("RowT")
 
 WEEK = timedelta(days=7)
+READERS = ("weir_reader", "weir_regulator", "weir_enterprise")
+"""Roles that only read, the one that sees most first."""
+_ROLE: LiteralString = """
+SELECT rolname FROM pg_roles WHERE rolname = ANY (%s) AND pg_has_role(session_user, oid, 'MEMBER')
+ORDER BY array_position(%s, rolname::text) LIMIT 1"""
+_NOTED: LiteralString = "SELECT allowed, may_see FROM note_export(%s, %s, %s::jsonb)"
 _STANDING: LiteralString = (
     "SELECT unit, name, region, region_name, industry_name, standing, year, as_of, reason, since, quota_tce, energy_low,"
-    " energy_best, energy_high, best_of_quota, share_measured, watermark, silent_points FROM unit_standing"
+    " energy_best, energy_high, best_of_quota, share_measured, watermark, silent_points, contested FROM unit_standing"
 )
 _WINDOW: LiteralString = (
     "scope, name, window_kind, starts, ends, hour, energy_low, energy_best, energy_high, co2_low, co2_best, co2_high,"
-    " share_measured, units, told, pending, silent, broken, not_judged FROM region_told"
+    " share_measured, units, told, pending, silent, broken, not_judged, contested FROM region_told"
 )
 _ALERTS: LiteralString = (
     "SELECT unit, rule, kind, severity, state, since, summary FROM alert_standing"
@@ -54,17 +62,42 @@ class NothingError(Exception):
     """There is no such unit, or nothing of such a region; the message names it."""
 
 
-def open_as_reader(url: str) -> Link:
-    """A session that sees one snapshot and may do what weir_reader may. Raises psycopg.Error."""
-    link: Link = psycopg.connect(url)
+class RefusedError(Exception):
+    """Who asks may not see it, or may read nothing; the message says what they may see."""
+
+
+def open_export(url: str, what: str, scope: str, parameters: Mapping[str, object]) -> Link:
+    """A session that sees one snapshot of what the login may see, once it is written down that it asks.
+
+    Of our roles it takes on one that only reads, so that an owner's report can do no more than a reader's.
+    Raises RefusedError and psycopg.Error.
+    """
+    link: Link = psycopg.connect(url, autocommit=True)
     try:
+        _take_on_a_reading_role(link)
+        noted = link.execute(_NOTED, (what, scope, json.dumps(parameters))).fetchone()
+        _refuse(link.info.user, scope, noted or (False, ()))
+        link.autocommit = False
         link.isolation_level = IsolationLevel.REPEATABLE_READ
         link.read_only = True
-        link.execute("SET LOCAL ROLE weir_reader")
     except BaseException:
         link.close()
         raise
     return link
+
+
+def _take_on_a_reading_role(link: Link) -> None:
+    role = link.execute(_ROLE, (list(READERS), list(READERS))).fetchone()
+    if role is None:
+        message = f"{link.info.user} may read nothing: it must be a member of {', '.join(READERS[:-1])} or {READERS[-1]}"
+        raise RefusedError(message)
+    link.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(role[0])))
+
+
+def _refuse(login: str, scope: str, noted: TupleRow) -> None:
+    allowed, may_see = noted
+    if not allowed:
+        raise RefusedError(refusal(login, scope, may_see))
 
 
 def rows_of(
@@ -109,7 +142,7 @@ def unit_rows(link: Link, unit: str, span: Span) -> UnitRows:
 
 
 _TOLD: LiteralString = """
-SELECT window_kind, starts, ends, as_of, quantity, unit_of_measure, low, best, high, share_measured, unverified
+SELECT window_kind, starts, ends, as_of, quantity, unit_of_measure, low, best, high, share_measured, unverified, contested
 FROM figure_told WHERE unit = %s AND ends > %s AND starts < %s
 ORDER BY starts, window_kind, array_position(ARRAY['energy', 'co2', 'electricity', 'raw_coal', 'output'], quantity)"""
 _LOAD: LiteralString = """

@@ -17,7 +17,7 @@ from processors.ports import (
     Rebuild,
     Rebuilt,
 )
-from processors.state import FOREVER, KEY_BITS, QUANTITIES, State, StepClaims
+from processors.state import FOREVER, KEY_BITS, State, StepClaims
 from processors.windows import carrier_of, open_windows, put_rows
 from schemas.calendar import HOUR_MS, window_start
 from schemas.registry import UNIT_OF_MEASURE, Unit
@@ -75,9 +75,10 @@ def take(
 
 def convert_again(state: State, u: int, asked: Rebuild) -> Generator[Needs, Fetched, None]:
     """Other factors for the same readings: the open windows are summed anew, and all windows are told again."""
-    state.units[u], state.horizon[u] = asked.entry, asked.entry.horizon_days * 24 * HOUR_MS
+    state.take_entry(u, asked.entry)
     state.configuration[u], state.pending[u] = asked.version, 0
     state.pack[u] = state.pack_at(asked.version)
+    state.law[u] = max(int(state.law[u]), state.law_at(asked.version))
     state.slot_start[u], state.slot_end[u] = FOREVER, FOREVER
     state.told_full[u] = state.told_since[u] = NEVER
     state.touched[u].clear()
@@ -108,7 +109,7 @@ def _fill(state: State, u: int, rebuilt: Rebuilt) -> None:
     state.last_known_gap[u] = rebuilt.last_known_gap
     _remember(state, u, (*rebuilt.admitted, *rebuilt.too_fast))
     for hour, quantity in rebuilt.hours:
-        carrier = carrier_of(state, u, quantity)
+        carrier = _carrier(state, u, quantity)
         state.max_hour[carrier] = max(int(state.max_hour[carrier]), hour)
     carriers = slice(int(state.carrier_from[u]), int(state.carrier_from[u + 1]))
     state.hot_from[carriers] = state.max_hour[carriers] + 1
@@ -156,19 +157,30 @@ def _put_hours(
         for key in stored.keys() | hours.keys()
         if hours.get(key, _NOTHING) != stored.get(key, _NOTHING)
     }
-    kept = {QUANTITIES[q] for q in _quantities(state, u).tolist()}
+    kept = _cells(state, u)
     rows = {
-        carrier_of(state, u, quantity) << KEY_BITS | hour: numbers
-        for (hour, quantity), numbers in changed.items()
-        if quantity in kept
+        _carrier(state, u, cell) << KEY_BITS | hour: numbers
+        for (hour, cell), numbers in changed.items()
+        if cell in kept
     }
+    gone = [(hour, cell) for hour, cell in changed if cell not in kept]
+    state.step_gone += [(state.units[u].code, cell, hour) for hour, cell in sorted(gone)]
     keys = np.array(sorted(rows), np.int64)
     table = np.array([rows[key] for key in keys.tolist()], np.int64)
     put_rows(state, keys, table.reshape(-1, len(HOUR_FIELDS)))
 
 
-def _quantities(state: State, u: int) -> Ints:
-    return state.c_quantity[int(state.carrier_from[u]) : int(state.carrier_from[u + 1])]
+def _cells(state: State, u: int) -> set[str]:
+    return set(state.c_name[int(state.carrier_from[u]) : int(state.carrier_from[u + 1])])
+
+
+def _carrier(state: State, u: int, cell: str) -> int:
+    """The carrier of a cell that the unit's entry has."""
+    carrier = carrier_of(state, u, cell)
+    if carrier is None:
+        message = f"unit {state.units[u].code} has no cell {cell}"
+        raise LookupError(message)
+    return carrier
 
 
 def _put_gaps(state: State, stored: tuple[Gap, ...], gaps: tuple[Gap, ...]) -> None:

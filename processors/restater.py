@@ -22,6 +22,7 @@ from processors.store import StoppedError, Store
 from schemas.calendar import DAY_MS, OFFSET_MS
 from schemas.factors import FactorPack
 from schemas.section import Record, Restated
+from schemas.settings import kafka_client
 from schemas.wire import encode
 
 logger = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ class Restater:
             try:
                 for asked in self._due():
                     producer = producer or KafkaProducer(
-                        bootstrap_servers=self._bootstrap, acks="all"
+                        bootstrap_servers=self._bootstrap, **kafka_client(), acks="all"
                     )
                     self._begin(asked)
                     self._send(producer, asked)

@@ -78,10 +78,20 @@ def described(stored: Unit | None, asked: Unit) -> Iterator[str]:
         quotas = [_quota(entry, year) for entry in (stored, asked)]
         what = f"quota {quotas[0]} becomes {quotas[1]}" if quotas[0] != quotas[1] else "openings"
         yield f"unit {asked.code}: {year}: {what}, at once"
+    yield from _changed_lines(stored, asked)
     for number, point in enumerate(asked.points):
         before = stored.points[number] if number < len(stored.points) else None
         if before != point:
             yield f"unit {asked.code}: point {point.name}: {_changes(before, point)}, once the unit is restated"
+
+
+def _changed_lines(stored: Unit, asked: Unit) -> Iterator[str]:
+    for line in asked.lines:
+        if line not in stored.lines:
+            yield f"unit {asked.code}: line {line.id}: new, or declared otherwise"
+    for line in stored.lines:
+        if line.id not in {one.id for one in asked.lines}:
+            yield f"unit {asked.code}: line {line.id}: gone"
 
 
 def _quota(entry: Unit, year: int) -> str:

@@ -5,19 +5,21 @@ Amounts are integers of 10⁻⁶ t. A target of the whole society needs the rema
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from fractions import Fraction
 from typing import Literal
 
-from processors.aggregation import Member, Told, amount_of, belongs, told_sum
+from processors.aggregation import Member, Telling, Told, amount_of, belongs, told_sum
 from processors.double_control import Bounds
+from processors.ledger import EMPTY, Ledger
 from processors.levels import Edges, ratios, told_level
-from schemas.calendar import BUSINESS, instant, moment, year_start
+from schemas.calendar import BUSINESS, business_date, day_start, instant, year_start
 from schemas.double_control import NOTHING, Amount, Remainder, Schedule
 from schemas.levels import LevelRule, our_rules, rule_at
 from schemas.regions import LevelChange, Line, Standing, Verdict
 from schemas.targets import Target, TargetVersion
 
+CAPPED = "certificates beyond the cap"
 REMAINDER_UNKNOWN = "remainder unknown"
 MISSING, AMBIGUOUS = "missing data", "ambiguous data"
 MovedBy = Literal["reading", "late reading", "time", "limit", "rule"]
@@ -30,6 +32,8 @@ _WORDS: Mapping[str, MovedBy] = {
 }
 Parts = Mapping[str, tuple[Amount, str]]
 """By unit: its amount, and what made it known."""
+Deductions = Mapping[tuple[str, str], Amount]
+"""By unit and what is deducted, to be added; without a unit: what a cap gives back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +44,21 @@ class Stand:
     version: int
     hour: int
     units: Parts
+    deductions: Deductions
     remainder: Amount | None
     used: Amount
-    """The key units', with the remainder where the target covers the whole society and it is known."""
+    """The key units' less the deductions, with the remainder where the target covers the whole society and it is known."""
     unknown: str
     """Why nothing can be judged; empty where it can."""
     rule: LevelRule | None
     schedule: Schedule | None
     """The seasonal one where it decides."""
     allowed: int
+
+    @property
+    def gross(self) -> Amount:
+        """Used, before anything is deducted."""
+        return sum((amount for amount, _ in self.units.values()), self.remainder or NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,24 +72,33 @@ class Level:
 
 
 def stand_of(
-    targets: TargetVersion, target: Target, members: Iterable[Member], told: Told, hour: int
+    targets: TargetVersion,
+    target: Target,
+    members: Iterable[Member],
+    told: Told,
+    hour: int,
+    ledger: Ledger = EMPTY,
 ) -> Stand:
     """A target at an hour; `told`: of its year."""
     start, end = year_start(target.year), year_start(target.year + 1)
     till = min(hour, end)
     parts = _parts(target, members, told, till)
+    deducted = _deductions(target, (told.get(unit) for unit in parts), till, ledger)
     remainder = _remainder(targets, target, start, till)
     rule = rule_at(
         (*our_rules(), *targets.targets.levels), "total", target.quantity, business_date(till - 1)
     )
     schedule = schedule_of(targets, target) if rule and rule.basis == "seasonal" else None
-    used = sum((amount for amount, _ in parts.values()), remainder or NOTHING)
+    used = sum(
+        (*(amount for amount, _ in parts.values()), *deducted.values()), remainder or NOTHING
+    )
     is_unknown = target.covers == "whole society" and remainder is None
     return Stand(
         target=target,
         version=targets.version,
         hour=till,
         units=parts,
+        deductions=deducted,
         remainder=remainder,
         used=used,
         unknown=REMAINDER_UNKNOWN if is_unknown else "",
@@ -99,14 +118,30 @@ def _parts(target: Target, members: Iterable[Member], told: Told, till: int) -> 
     return found
 
 
+def _deductions(
+    target: Target, told: Iterable[Telling | None], till: int, ledger: Ledger
+) -> Deductions:
+    """What the target is net of, by unit and form; of capped certificates no more than it names."""
+    found: dict[tuple[str, str], Amount] = {}
+    capped = NOTHING
+    for telling in told if target.net_of else ():
+        for one in ledger.taken(telling, till):
+            if telling is None or one.part not in target.net_of:
+                continue
+            key = telling.unit, f"deduction: {one.form}"
+            found[key] = found.get(key, NOTHING) + one.amount
+            capped += one.amount if one.capped else NOTHING
+    beyond = Amount(*(max(0, -(end or 0) - target.certificates_cap) for end in _ends(capped)))
+    return found if beyond == NOTHING else found | {("", CAPPED): beyond}
+
+
+def _ends(amount: Amount) -> tuple[int, int, int | None]:
+    return amount.low, amount.best, amount.high
+
+
 def schedule_of(targets: TargetVersion, target: Target) -> Schedule | None:
     """The seasonal schedule of a target, where it has one."""
     return next((s for s in targets.targets.schedules if s.id == target.schedule), None)
-
-
-def business_date(at: int) -> date:
-    """Business day of an instant."""
-    return moment(at).astimezone(BUSINESS).date()
 
 
 # ---- What is allowed until an hour
@@ -150,7 +185,7 @@ def remainder_until(entries: Iterable[Remainder], start: int, till: int) -> Amou
     """
     latest: dict[tuple[int, int], Remainder] = {}
     for entry in entries:
-        key = _begin(entry.first), _begin(entry.until)
+        key = day_start(entry.first), day_start(entry.until)
         if entry.known_on > business_date(till - 1) or key[1] <= start or key[0] >= till:
             continue
         before = latest.setdefault(key, entry)
@@ -162,10 +197,6 @@ def remainder_until(entries: Iterable[Remainder], start: int, till: int) -> Amou
             return None
         reached, amount = until, amount + _cut(entry.bounds, first, until, till)
     return amount if reached >= till else None
-
-
-def _begin(day: date) -> int:
-    return instant(datetime(day.year, day.month, day.day, tzinfo=BUSINESS))
 
 
 def _cut(amount: Amount, first: int, until: int, till: int) -> Amount:
@@ -228,6 +259,8 @@ def told_standing(stand: Stand, level: Level, changed: LevelChange | None) -> St
         allowed=stand.allowed,
         basis="calendar" if stand.schedule is None else "seasonal",
         used=told_sum(stand.used),
+        net_of=target.net_of,
+        gross=told_sum(stand.gross) if target.net_of else None,
         verdict=verdict,
         reason=reason,
         level=level.level,
@@ -253,7 +286,12 @@ def change_of(
     before: Stand, after: Stand, from_level: int | None, to_level: int | None
 ) -> LevelChange:
     """What moved used less allowed between two hours: lines that sum exactly to the change, the greatest first."""
-    lines = [*_by_units(before, after), _remainders(before, after), *_limits(before, after)]
+    lines = [
+        *_by_units(before, after),
+        *_by_deductions(before, after),
+        _remainders(before, after),
+        *_limits(before, after),
+    ]
     moved = [line for line in lines if (line.low, line.best, line.high) != (0, 0, 0)]
     return LevelChange(
         before=from_level,
@@ -281,6 +319,12 @@ def _by_units(before: Stand, after: Stand) -> Iterable[Line]:
         new = after.units.get(unit, (NOTHING, "no longer counted"))
         cause = new[1] if unit in before.units else f"newly counted, {new[1]}"
         yield _difference(unit, cause, old[0], new[0])
+
+
+def _by_deductions(before: Stand, after: Stand) -> Iterable[Line]:
+    for key in sorted(before.deductions.keys() | after.deductions.keys()):
+        old, new = (stand.deductions.get(key, NOTHING) for stand in (before, after))
+        yield _difference(*key, old, new)
 
 
 def _remainders(before: Stand, after: Stand) -> Line:

@@ -15,19 +15,23 @@ from typing import NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
+from processors.boundaries import Boundary, boundaries
+from processors.line_limits import Law
 from processors.ports import HOUR_FIELDS, Gap, Ints, UnitState
+from processors.profiles import Weights, weights_of
 from schemas.calendar import HOUR_MS
+from schemas.cells import named_cell
 from schemas.factors import FactorPack
-from schemas.registry import CARRIERS, LENGTH_MS, STATEMENTS, UNIT_OF_MEASURE, Point, Unit
+from schemas.quantities import QUANTITIES
+from schemas.registry import CARRIERS, LENGTH_MS, STATEMENTS, UNIT_OF_MEASURE, Point, Profile, Unit
 from schemas.scale import SCALE, scaled
 from schemas.section import NEVER
 
 FOREVER = 2**62
-QUANTITIES = ("electricity", "raw_coal", "output")
 TARGETS = ("energy", "co2")
 FIRST_YEAR, LAST_YEAR = 1970, 2199
-LAYOUT = 3
-"""Version of the blob; 2 lacked the two last scalars. Another version: rebuild from the records."""
+LAYOUT = 4
+"""Version of the blob; 2 lacked the three last scalars, 3 the last. Another version: rebuild from the records."""
 
 ACC_FIELDS = (
     "best",
@@ -88,10 +92,11 @@ _UNITS = (
     "pending",
     "revised",
     "pack",
+    "law",
     "slot_start",
     "slot_end",
 )
-_CARRIERS = ("c_unit", "c_quantity", "settled", "max_hour", "hot_from", "acc")
+_CARRIERS = ("c_unit", "c_quantity", "c_cell", "c_sign", "settled", "max_hour", "hot_from", "acc")
 _POINTS = (
     "p_unit",
     "p_carrier",
@@ -106,6 +111,8 @@ _POINTS = (
     "cadence",
     "patience",
     "statement",
+    "bounded_by",
+    "p_profile",
     "end",
     "tick_end",
     "told_silent",
@@ -245,6 +252,10 @@ class State:
 
     c_unit: Ints = field(default_factory=_empty)
     c_quantity: Ints = field(default_factory=_empty)
+    c_cell: Ints = field(default_factory=_empty)
+    """Number of the cell within the quantity (`schemas/cells.py`)."""
+    c_sign: Ints = field(default_factory=_empty)
+    """How it counts for the unit."""
     settled: Ints = field(default_factory=_empty)
     """Hours before this are in the `exact_*` sums of the open windows."""
     max_hour: Ints = field(default_factory=_empty)
@@ -266,6 +277,10 @@ class State:
     cadence: Ints = field(default_factory=_empty)
     patience: Ints = field(default_factory=_empty)
     statement: Ints = field(default_factory=_empty)
+    bounded_by: Ints = field(default_factory=_empty)
+    """The statement whose totals bound the point's unknown time, −1: none."""
+    p_profile: Ints = field(default_factory=_empty)
+    """Which of `profiles` weights the point's unknown time, −1: half the rated maximum always."""
     end: Ints = field(default_factory=_empty)
     tick_end: Ints = field(default_factory=_empty)
     """`end` at the unit's last tick: what changes before it is late."""
@@ -283,6 +298,16 @@ class State:
     carrier_from: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
     series_from: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
     carrier_point_from: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
+    c_row: Ints = field(default_factory=_empty)
+    """Which quantity of its unit a carrier is part of: a row of `row_*`."""
+    row_quantity: Ints = field(default_factory=_empty)
+    row_from: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
+    has_cells: bool = False
+    """Whether any carrier is not a whole quantity that counts once."""
+    c_name: list[str] = field(default_factory=list)
+    """Names of the carriers' cells, as the tables have them."""
+    boundaries: list[tuple[Boundary, ...]] = field(default_factory=list)
+    """Per unit: its product lines."""
     c_begun: Ints = field(default_factory=_empty)
     c_ends: Ints = field(default_factory=_empty)
     """Between these all points of the carrier are valid."""
@@ -290,6 +315,15 @@ class State:
     """Per unit: by which of the packs it is converted."""
     pack_from: dict[int, int] = field(default_factory=dict)
     """Configuration that brought factors → their pack."""
+    law: Ints = field(default_factory=_empty)
+    """Per unit: the configuration whose product limits its lines are held to; 0 none."""
+    laws: dict[int, Law] = field(default_factory=dict)
+    """Configuration that brought product limits → these."""
+    broken_since: list[dict[str, dict[str, int]]] = field(default_factory=list)
+    """Per unit, by line and open window: limits that are broken → the tick that found it."""
+    profiles: list[Weights] = field(default_factory=list)
+    place_of: dict[tuple[Profile, ...], int] = field(default_factory=dict)
+    """Dated profiles → their place in `profiles`; points of the same ones share it."""
     series_of: Ints = field(default_factory=lambda: np.empty((0, len(STATEMENTS)), np.int64))
     point_of_number: list[Ints] = field(default_factory=list)
     names: list[dict[str, int]] = field(default_factory=list)
@@ -305,6 +339,8 @@ class State:
     """(unit, point number, start) → the gap as this step leaves it, None where it ended; laid over the stored ones."""
     step_claims: list[StepClaims] = field(default_factory=list)
     """Claims of this step, a round after the other."""
+    step_gone: list[tuple[str, str, int]] = field(default_factory=list)
+    """(unit, cell, hour) of rows that become nothing in this step, since their unit has the cell no more."""
 
     def register(
         self, units: Iterable[Unit], partition: dict[str, int], configuration: int
@@ -319,6 +355,7 @@ class State:
             self.units.append(unit)
             self.touched.append(set())
             self.earlier.append({})
+            self.broken_since.append({})
         self._extend_units(new, partition, configuration)
         self._extend_points(new, first)
         self._derive()
@@ -342,6 +379,7 @@ class State:
             "pending": np.zeros(n, np.int64),
             "revised": np.zeros(n, np.int64),
             "pack": np.full(n, self.pack_at(configuration), np.int64),
+            "law": np.full(n, self.law_at(configuration), np.int64),
             "slot_start": np.full((n, 4), FOREVER, np.int64),
             "slot_end": np.full((n, 4), FOREVER, np.int64),
         }
@@ -349,37 +387,42 @@ class State:
 
     def _extend_points(self, new: list[Unit], first: int) -> None:
         points: list[dict[str, int]] = []
-        carriers: list[tuple[int, int, int]] = []
+        profiles: list[int] = []
+        carriers: list[tuple[int, int, int, int, int]] = []
         series: list[tuple[int, int, int]] = []
         at_point, at_carrier = len(self.p_unit), len(self.c_unit)
         for u, unit in enumerate(new, first):
-            ordered = sorted(
-                enumerate(unit.points),
-                key=lambda item: (QUANTITIES.index(item[1].quantity), item[0]),
-            )
-            mine: list[int] = []
-            for number, point in ordered:
-                quantity = QUANTITIES.index(point.quantity)
-                if quantity not in mine:
-                    mine.append(quantity)
-                    carriers.append((u, quantity, unit.begins // HOUR_MS))
+            kinds = [
+                (QUANTITIES.index(point.quantity), cell)
+                for point, cell in zip(unit.points, unit.cells, strict=True)
+            ]
+            before = None
+            for number in sorted(range(len(kinds)), key=lambda n: (kinds[n], n)):
+                point = unit.points[number]
+                if kinds[number] != before:
+                    before = kinds[number]
+                    carriers.append((u, *before, point.sign, unit.begins // HOUR_MS))
                 carrier = at_carrier + len(carriers) - 1
                 points.append(_point_row(point, u, carrier, number))
+                profiles.append(self._place(point.profiles))
                 series.extend(
                     (at_point + len(points) - 1, STATEMENTS.index(name), point.anchor_of(name))
                     for name in (point.statement, *point.others)
                 )
         table = {name: np.array([row[name] for row in points], np.int64) for name in points[0]}
         columns: dict[str, npt.NDArray[np.generic]] = {**table}
+        columns["p_profile"] = np.array(profiles, np.int64)
         columns["is_register"] = table["statement"] == 0
         columns["end"] = table["p_begins"].copy()
         columns["tick_end"] = table["p_begins"].copy()
         columns["told_silent"] = np.zeros(len(points), np.bool_)
-        c = np.array(carriers, np.int64).reshape(-1, 3)
+        c = np.array(carriers, np.int64).reshape(-1, 5)
         columns |= {
             "c_unit": c[:, 0].copy(),
             "c_quantity": c[:, 1].copy(),
-            "settled": c[:, 2].copy(),
+            "c_cell": c[:, 2].copy(),
+            "c_sign": c[:, 3].copy(),
+            "settled": c[:, 4].copy(),
             "max_hour": np.full(len(c), NEVER, np.int64),
             "hot_from": np.full(len(c), NEVER, np.int64),
             "acc": np.zeros((len(c), 4, len(ACC_FIELDS)), np.int64),
@@ -395,6 +438,15 @@ class State:
         }
         self._append(columns)
 
+    def _place(self, profiles: tuple[Profile, ...]) -> int:
+        """Their place in `profiles`."""
+        if not profiles:
+            return -1
+        if profiles not in self.place_of:
+            self.place_of[profiles] = len(self.profiles)
+            self.profiles.append(weights_of(profiles))
+        return self.place_of[profiles]
+
     def _append(self, columns: dict[str, npt.NDArray[np.generic]]) -> None:
         for name, values in columns.items():
             setattr(self, name, np.concatenate([getattr(self, name), values]))
@@ -408,6 +460,7 @@ class State:
         first = self.carrier_point_from[:-1]
         self.c_begun = np.maximum.reduceat(self.p_begins, first) if len(first) else _empty()
         self.c_ends = np.minimum.reduceat(self.p_ends, first) if len(first) else _empty()
+        self._derive_quantities(count)
         self.series_from = np.searchsorted(self.p_unit[self.s_point], np.arange(count + 1))
         self.series_of = np.full((len(self.p_unit), len(STATEMENTS)), -1, np.int64)
         self.series_of[self.s_point, self.s_statement] = np.arange(len(self.s_point))
@@ -419,6 +472,18 @@ class State:
             names, eras = _by_name(self.units[u], numbers)
             self.names.append(names)
             self.eras.append(eras)
+
+    def _derive_quantities(self, count: int) -> None:
+        """The quantities of each unit: one or more carriers each."""
+        key = self.c_unit * len(QUANTITIES) + self.c_quantity
+        first = np.concatenate([[True], key[1:] != key[:-1]]) if len(key) else key.astype(np.bool_)
+        self.c_row = np.cumsum(first) - 1
+        self.row_quantity = self.c_quantity[first]
+        self.row_from = np.searchsorted(self.c_unit[first], np.arange(count + 1))
+        self.has_cells = bool((self.c_cell > 0).any())
+        kinds = zip(self.c_quantity.tolist(), self.c_cell.tolist(), strict=True)
+        self.c_name = [cell_of(*kind) for kind in kinds]
+        self.boundaries += [boundaries(unit) for unit in self.units[len(self.boundaries) :]]
 
     def take_factors(self, configuration: int, pack: FactorPack) -> None:
         """Know the factors that a configuration brings; whom they concern is another matter."""
@@ -433,6 +498,10 @@ class State:
         )
         return 0 if last is None else self.pack_from[last]
 
+    def law_at(self, configuration: int) -> int:
+        """The configuration that brought the product limits of this one: the last until then; 0 none did."""
+        return max((version for version in self.laws if version <= configuration), default=0)
+
     def drop(self, partitions: set[int]) -> None:
         """Forget the units of these partitions."""
         self._keep(~np.isin(self.partition, list(partitions)))
@@ -444,10 +513,12 @@ class State:
         """
         partition = int(self.partition[u])
         kept = {name: getattr(self, name)[u] for name in _KEPT}
+        law = int(self.law[u])
         self._keep(np.arange(len(self.units)) != u)
         (new,) = self.register([entry], {entry.code: partition}, configuration)
         for name, value in kept.items():
             getattr(self, name)[new] = value
+        self.law[new] = max(law, int(self.law[new]))
         self.revised[new] = 1
         return new
 
@@ -478,9 +549,17 @@ class State:
         self.units = [self.units[u] for u in kept]
         self.touched = [self.touched[u] for u in kept]
         self.earlier = [self.earlier[u] for u in kept]
+        self.broken_since = [self.broken_since[u] for u in kept]
         self.index = {unit.code: u for u, unit in enumerate(self.units)}
-        self.point_of_number, self.names, self.eras = [], [], []
+        self.point_of_number, self.names, self.eras, self.boundaries = [], [], [], []
         self._derive()
+
+    def take_entry(self, unit: int, entry: Unit) -> None:
+        """Another entry of a unit, under which its readings count as before."""
+        self.units[unit] = entry
+        self.horizon[unit] = entry.horizon_days * 24 * HOUR_MS
+        self.boundaries[unit] = boundaries(entry)
+        self.broken_since[unit].clear()
 
     def opening(self, unit: int, year: int, quantity: str) -> tuple[int, int, int] | None:
         """The declared opening balance (low, best, high) in 10⁻⁶, or None."""
@@ -521,10 +600,11 @@ class State:
 
     def _marks(self, u: int) -> bytes:
         """What is remembered for the next full hour, as JSON; mostly nothing."""
-        if not self.touched[u] and not self.earlier[u]:
+        if not self.touched[u] and not self.earlier[u] and not self.broken_since[u]:
             return b""
         earlier = [[*key, mark] for key, mark in sorted(self.earlier[u].items())]
-        return json.dumps([sorted(self.touched[u]), earlier], separators=(",", ":")).encode()
+        marks = [sorted(self.touched[u]), earlier, self.broken_since[u]]
+        return json.dumps(marks, separators=(",", ":"), sort_keys=True).encode()
 
     def _columns(self, units: Ints) -> list[tuple[Ints, Ints, Ints]]:
         """The columns of the units' blobs, in their order: (values, how many of each unit, where they stand)."""
@@ -577,12 +657,18 @@ class State:
             target[where] = values.reshape(target[where].shape)
         series = slice(int(self.series_from[u]), int(self.series_from[u + 1]))
         self.ahead[series] += self.last_at[series]
-        touched, earlier = json.loads(rest) if rest else ([], [])
+        touched, earlier, *more = json.loads(rest) if rest else ([], [])
+        self.broken_since[u] = more[0] if more else {}
         self.touched[u] = {(kind, start) for kind, start in touched}
         self.earlier[u] = {(carrier, hour): mark for carrier, hour, mark in earlier}
         carriers = slice(int(self.carrier_from[u]), int(self.carrier_from[u + 1]))
         self.hot_from[carriers] = self.max_hour[carriers] + 1
         self.pack[u] = self.pack_at(int(self.configuration[u]))
+
+
+def cell_of(quantity: int, cell: int) -> str:
+    """A cell's name in the tables."""
+    return named_cell(QUANTITIES[quantity], cell)
 
 
 def ranges(first: Ints, last: Ints) -> Ints:
@@ -657,8 +743,9 @@ _SCALARS = (
     "told_full",
     "pending",
     "revised",
+    "law",
 )
-_SCALARS_OF = {2: _SCALARS[:-2], LAYOUT: _SCALARS}
+_SCALARS_OF = {2: _SCALARS[:-3], 3: _SCALARS[:-1], LAYOUT: _SCALARS}
 _KEPT = ("live", "last_tick", "told_verdict")
 """What a unit keeps under another entry: its time, and the verdict that it was told."""
 
@@ -697,6 +784,7 @@ def _point_row(point: Point, unit: int, carrier: int, number: int) -> dict[str, 
         "cadence": point.cadence_ms,
         "patience": point.cadence_ms + point.tolerance,
         "statement": STATEMENTS.index(point.statement),
+        "bounded_by": -1 if point.bounded_by is None else STATEMENTS.index(point.bounded_by),
     }
 
 

@@ -13,11 +13,13 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
-from processors import beyond, spans
+from processors import beyond, line_limits, lines, spans
+from processors.boundaries import Boundary
 from processors.judgement import (
     Energy,
     Figures,
     Sums,
+    by_quantity,
     feeding,
     figures,
     open_of,
@@ -27,7 +29,8 @@ from processors.judgement import (
     unit_energy,
     verdicts,
 )
-from processors.ports import Fetched, Ints, Needs, OutboxRow, WindowRow, side_by_side
+from processors.line_message import limit_name, limit_told, line_window
+from processors.ports import Fetched, Ints, LineRow, Needs, OutboxRow, WindowRow, side_by_side
 from processors.state import (
     AMBIGUOUS_DATA,
     FAIL,
@@ -38,7 +41,6 @@ from processors.state import (
     NO_VERDICT,
     OPENING_UNKNOWN,
     PASS,
-    QUANTITIES,
     TARGETS,
     WAITS,
     Factors,
@@ -51,16 +53,28 @@ from processors.windows import (
     ensure,
     has_earlier_windows,
     open_windows,
+    rows_of,
     settle,
     touched_windows,
     years_of_hours,
 )
-from schemas.calendar import HOUR_MS, KINDS, QUARTER_MS, window_ends, year_of, year_start
+from schemas.calendar import (
+    HOUR_MS,
+    KINDS,
+    QUARTER_MS,
+    business_date,
+    window_ends,
+    year_of,
+    year_start,
+)
+from schemas.quantities import QUANTITIES
+from schemas.regions import regions_of
 from schemas.registry import CARRIERS, UNIT_OF_MEASURE
 from schemas.scale import SCALE
 from schemas.section import NEVER
 
 YEAR = KINDS.index("year")
+TOLD_OF_LINES = tuple(KINDS.index(kind) for kind in ("day", "month", "year"))
 _WORDS: dict[int, tuple[str | None, str | None]] = {
     NO_VERDICT: (None, None),
     PASS: ("PASS", None),
@@ -110,12 +124,17 @@ class Window(NamedTuple):
         return self._replace(said=self.said[:-1] + b"," + orjson.dumps(verdict)[1:])
 
 
+LineWindows = dict[str, Window]
+"""One window of each product line of a unit, by the line's id."""
+
+
 @dataclass(slots=True)
 class Told:
     """What ticks told: messages for others, and windows as they rest in the tables."""
 
     outbox: list[OutboxRow] = field(default_factory=list)
     windows: list[WindowRow] = field(default_factory=list)
+    lines: list[LineRow] = field(default_factory=list)
     units: set[int] = field(default_factory=set)
     """Whose state changed."""
 
@@ -168,7 +187,9 @@ class _Judged:
     to_tell: list[int]
     windows: dict[int, list[Window]]
     silent: dict[int, list[Json]]
-    earlier: dict[int, list[Window]] = field(default_factory=dict)
+    lines: dict[int, list[LineWindows]]
+    """Of units with product lines that are told in full: by kind of window."""
+    earlier: dict[int, list[tuple[Window, LineWindows]]] = field(default_factory=dict)
 
 
 def _judge_open(
@@ -176,6 +197,7 @@ def _judge_open(
 ) -> Generator[Needs, Fetched, _Judged]:
     carriers = carriers_of(state, units)
     per_unit = state.carrier_from[units + 1] - state.carrier_from[units]
+    quantities = state.row_from[units + 1] - state.row_from[units]
     owner = np.repeat(np.arange(len(units)), per_unit)
     tick = at[owner]
     opens = open_of(state, carriers, tick)
@@ -187,21 +209,24 @@ def _judge_open(
     differs[state.p_unit[points[silent != state.told_silent[points]]]] = True
     state.told_silent[points] = silent
     full = (at % HOUR_MS == 0) | (state.changed[units] >= LIMIT)
+    cells: dict[int, Figures] = {}
     found: dict[int, Figures] = {}
     for kind in range(len(KINDS)) if full.any() else (YEAR,):
         sums = open_sums(state, carriers, kind, tick, opens)
-        found[kind] = figures(
+        cells[kind] = figures(
             sums, *_ratios(state, carriers, state.slot_start[state.c_unit[carriers], kind])
         )
+        found[kind] = by_quantity(state, carriers, cells[kind])
     start = state.slot_start[units, YEAR]
+    owner = np.repeat(np.arange(len(units)), quantities)
     energy = unit_energy(state, units, owner, found[YEAR], (start, at))
     codes = verdicts(energy, state.quota[units])
     to_tell = (codes != state.told_verdict[units]) | differs[units] | full
     windows: dict[int, list[Window]] = {i: [] for i in np.flatnonzero(to_tell).tolist()}
     for kind, of_kind in found.items():
         some = np.flatnonzero(to_tell if kind == YEAR else full)
-        first = np.cumsum(per_unit) - per_unit
-        rows = ranges(first[some], (first + per_unit)[some])
+        first = np.cumsum(quantities) - quantities
+        rows = ranges(first[some], (first + quantities)[some])
         between = state.slot_start[units[some], kind], state.slot_end[units[some], kind], at[some]
         for i, window in zip(
             some.tolist(),
@@ -209,8 +234,30 @@ def _judge_open(
             strict=True,
         ):
             windows[i].append(window)
+    lined = [i for i in np.flatnonzero(full).tolist() if state.boundaries[units[i]]]
+    ends = np.cumsum(per_unit).tolist()
+    lines = {
+        i: [
+            _line_windows(
+                state,
+                int(units[i]),
+                (kind, int(state.slot_start[units[i], kind]), int(state.slot_end[units[i], kind])),
+                int(at[i]),
+                cells[kind].of(np.arange(ends[i] - int(per_unit[i]), ends[i])),
+                is_open=True,
+            )
+            for kind in TOLD_OF_LINES
+        ]
+        for i in lined
+    }
     return _Judged(
-        energy, codes, full.tolist(), list(windows), windows, _silent_lists(state, points[silent])
+        energy,
+        codes,
+        full.tolist(),
+        list(windows),
+        windows,
+        _silent_lists(state, points[silent]),
+        lines,
     )
 
 
@@ -245,7 +292,10 @@ def _tell(state: State, moment: Moment, judged: _Judged, i: int, told: Told) -> 
         suspected = int(judged.energy.best[i]) > quota
         windows[-1] = windows[-1].judged(_verdict(code, quota, since, suspected=suspected))
     if judged.full[i]:
-        windows += judged.earlier.get(i, [])
+        earlier = judged.earlier.get(i, [])
+        windows += [window for window, _ in earlier]
+        lines = [*judged.lines.get(i, []), *(of_lines for _, of_lines in earlier)]
+        _tell_lines(state, moment, lines, told)
         state.touched[u].clear()
         state.earlier[u].clear()
         state.told_full[u] = moment.at
@@ -274,21 +324,62 @@ def _message(
     u, stand = moment.unit, moment.stand
     body = {
         "kind": "unit",
-        "unit": state.units[u].code,
-        "version": version(state, stand),
-        "as_of": moment.at,
-        "cause": _CAUSES[int(state.changed[u]) % WAITS],
-        "configuration": int(state.configuration[u]),
-        "history": not bool(state.live[u]),
+        **_told_of(state, moment),
         "windows": [orjson.Fragment(window.said) for window in windows],
         "silent": silent,
         "previous_verdict": _WORDS[before][0],
     }
-    if state.pending[u]:
-        body["pending"] = int(state.pending[u])
     return OutboxRow(
         stand.partition, stand.offset, stand.position, 0, state.units[u].code, orjson.dumps(body)
     )
+
+
+def _told_of(state: State, moment: Moment) -> Json:
+    """Whom a message is about, where it stands, and why it is told."""
+    u = moment.unit
+    body: Json = {
+        "unit": state.units[u].code,
+        "version": version(state, moment.stand),
+        "as_of": moment.at,
+        "cause": _CAUSES[int(state.changed[u]) % WAITS],
+        "configuration": int(state.configuration[u]),
+        "history": not bool(state.live[u]),
+    }
+    if state.pending[u]:
+        body["pending"] = int(state.pending[u])
+    return body
+
+
+def _tell_lines(state: State, moment: Moment, windows: list[LineWindows], told: Told) -> None:
+    """A message for each product line of a unit, after the unit's own."""
+    unit, stand = state.units[moment.unit], moment.stand
+    for line in (boundary.line for boundary in state.boundaries[moment.unit]):
+        mine = [of_lines[line.id] for of_lines in windows]
+        told.lines.extend(
+            LineRow(
+                unit.code,
+                line.id,
+                window.kind,
+                window.start,
+                window.end,
+                moment.at,
+                stand.offset,
+                stand.position,
+                window.said,
+            )
+            for window in mine
+        )
+        body = {
+            "kind": "line",
+            "line": line.id,
+            "name": line.name,
+            **_told_of(state, moment),
+            "windows": [orjson.Fragment(window.said) for window in mine],
+        }
+        key = f"line:{unit.code}:{line.id}"
+        told.outbox.append(
+            OutboxRow(stand.partition, stand.offset, stand.position, 0, key, orjson.dumps(body))
+        )
 
 
 def version(state: State, stand: Stand) -> Json:
@@ -337,17 +428,17 @@ def _verdict(code: int, quota: int, since: int | None, *, suspected: bool) -> Js
 def _windows(
     state: State, units: Ints, kind: int, between: tuple[Ints, Ints, Ints], found: Figures
 ) -> list[Window]:
-    """A window of each unit (starts, ends, until when) as told; `found`: figures of all carriers of these units."""
+    """A window of each unit (starts, ends, until when) as told; `found`: figures of all quantities of these units."""
     start, end, until = between
     begins = state.begins[units]
     is_open = ((start < begins) & (begins < until)).tolist()
-    carriers = carriers_of(state, units)
-    count = state.carrier_from[units + 1] - state.carrier_from[units]
+    rows = rows_of(state, units)
+    count = state.row_from[units + 1] - state.row_from[units]
     last = np.cumsum(count)
     first = last - count
-    names = [QUANTITIES[quantity] for quantity in state.c_quantity[carriers].tolist()]
+    names = [QUANTITIES[quantity] for quantity in state.row_quantity[rows].tolist()]
     native = _figures(found.low, found.best, found.high, found.measured, found.expected)
-    energies = _energies(state, found, carriers, first)
+    energies = _energies(state, found, rows, first)
     forms = _Forms(state.factors, KINDS[kind])
     years = (years_of_hours(start // HOUR_MS) + FIRST_YEAR).tolist()
     columns = (units, first, last, start, end)
@@ -372,9 +463,9 @@ def _figures(low: Ints, best: Ints, high: Ints, measured: Ints, expected: Ints) 
     ]
 
 
-def _energies(state: State, found: Figures, carriers: Ints, first: Ints) -> list[list[Figure]]:
-    """Figures of the targets of each unit, whose carriers begin at `first`; none where nothing feeds them."""
-    feeds = feeding(state, carriers)
+def _energies(state: State, found: Figures, rows: Ints, first: Ints) -> list[list[Figure]]:
+    """Figures of the targets of each unit, whose quantities begin at `first`; none where nothing feeds them."""
+    feeds = feeding(state, rows)
     measured, expected = (
         np.add.reduceat(np.where(feeds, column, 0), first)
         for column in (found.measured, found.expected)
@@ -387,8 +478,8 @@ def _energies(state: State, found: Figures, carriers: Ints, first: Ints) -> list
         )
         of_targets.append(_figures(low, best, high, measured, expected))
     fed = np.logical_or.reduceat(feeds, first).tolist()
-    rows = zip(*of_targets, strict=True)
-    return [list(row) if is_fed else [] for is_fed, row in zip(fed, rows, strict=True)]
+    told = zip(*of_targets, strict=True)
+    return [list(row) if is_fed else [] for is_fed, row in zip(fed, told, strict=True)]
 
 
 class _Form(NamedTuple):
@@ -442,8 +533,10 @@ def _opened(state: State, u: int, what: tuple[int, str], figure: Figure) -> Figu
     return low + declared[0], best + declared[1], int(high) + declared[2], share
 
 
-def _earlier_windows(state: State, u: int) -> Generator[Needs, Fetched, list[Window]]:
-    """The touched days, months and years before the open ones, as they are now."""
+def _earlier_windows(
+    state: State, u: int
+) -> Generator[Needs, Fetched, list[tuple[Window, LineWindows]]]:
+    """The touched days, months and years before the open ones, as they are now, with those of product lines."""
     windows = []
     touched = yield from touched_windows(state, u)
     for kind, start in touched:
@@ -456,18 +549,119 @@ def _earlier_windows(state: State, u: int) -> Generator[Needs, Fetched, list[Win
 
 def _closed_window(
     state: State, u: int, where: tuple[int, int, int], sums: Sums
-) -> Generator[Needs, Fetched, Window]:
+) -> Generator[Needs, Fetched, tuple[Window, LineWindows]]:
     kind, start, end = where
     carriers = carriers_of(state, np.array([u]))
-    found = figures(sums, *_ratios(state, carriers, np.full(len(carriers), start)))
+    cells = figures(sums, *_ratios(state, carriers, np.full(len(carriers), start)))
+    found = by_quantity(state, carriers, cells)
     units, begin, until = np.array([u]), np.array([start]), np.array([end])
     window = _windows(state, units, kind, (begin, until, until), found)[0]
+    lines = _line_windows(state, u, where, end, cells, is_open=False) if state.boundaries[u] else {}
     quota = state.quota_of(u, year_of(start)) if kind == YEAR else -1
     if quota < 0:
-        return window
-    energy = unit_energy(state, units, np.zeros(len(carriers), np.int64), found, (begin, until))
+        return window, lines
+    owner = np.zeros(len(found.low), np.int64)
+    energy = unit_energy(state, units, owner, found, (begin, until))
     code = int(verdicts(energy, np.array([quota]))[0])
     since = None
     if code == FAIL:
         since = yield from spans.since(state, u, (start, end), quota)
-    return window.judged(_verdict(code, quota, since, suspected=int(energy.best[0]) > quota))
+    verdict = _verdict(code, quota, since, suspected=int(energy.best[0]) > quota)
+    return window.judged(verdict), lines
+
+
+# Product lines.
+
+
+def _line_windows(
+    state: State,
+    u: int,
+    where: tuple[int, int, int],
+    until: int,
+    cells: Figures,
+    *,
+    is_open: bool,
+) -> LineWindows:
+    """A window (kind, start, end) of each product line of a unit; `cells`: figures of the unit's carriers until then."""
+    kind, start, end = where
+    carriers = slice(int(state.carrier_from[u]), int(state.carrier_from[u + 1]))
+    quantities = state.c_quantity[carriers].tolist()
+    columns = (cells.low, cells.best, cells.high, cells.measured, cells.expected)
+    natives = [lines.Native._make(row) for row in zip(*(c.tolist() for c in columns), strict=True)]
+    factors = _LineFactors(state.factors, int(state.pack[u]), year_of(start), quantities)
+    names = [QUANTITIES[quantity] for quantity in quantities]
+    told = {}
+    span = start, min(until, end)
+    ratios = factors.ratios()
+    for boundary in state.boundaries[u]:
+        found = lines.figures(boundary, names, natives, ratios, span)
+        window = line_limits.Window(
+            boundary,
+            names,
+            natives,
+            ratios["energy"],
+            span,
+            business_date(span[1] - 1),
+            regions_of(state.units[u].region),
+        )
+        limits = [] if KINDS[kind] == "day" else _limits(state, u, window, kind, is_open=is_open)
+        said = line_window((KINDS[kind], start, end), found, factors.used(boundary), limits)
+        told[boundary.line.id] = Window(KINDS[kind], start, end, said)
+    return told
+
+
+def _limits(
+    state: State, u: int, window: line_limits.Window, kind: int, *, is_open: bool
+) -> list[Json]:
+    """What is said of a line against its limits; remembers since when each is broken in an open window."""
+    law = state.laws.get(int(state.law[u]))
+    if law is None:
+        return []
+    start, until = window.span
+    place = f"{window.boundary.line.id} {KINDS[kind]} {start}"
+    before = state.broken_since[u].get(place, {})
+    held = list(law.of(window))
+    broken = {
+        name: before.get(name, until)
+        for name in (limit_name(one) for one in held if one.judged.outcome == "FAIL")
+    }
+    if is_open:
+        line = f"{window.boundary.line.id} {KINDS[kind]} "
+        for other in [one for one in state.broken_since[u] if one.startswith(line)]:
+            del state.broken_since[u][other]
+        if broken:
+            state.broken_since[u][place] = broken
+    since = broken if is_open else {}
+    return [limit_told(one, law.held.version, since.get(limit_name(one))) for one in held]
+
+
+class _LineFactors(NamedTuple):
+    """The factors of a unit's carriers in a year."""
+
+    factors: Factors
+    pack: int
+    year: int
+    quantities: list[int]
+
+    def ratios(self) -> dict[str, dict[int, lines.Ratio]]:
+        """By target, of the carriers that are energy."""
+        return {
+            name: {
+                place: self._ratio(quantity, target)
+                for place, quantity in enumerate(self.quantities)
+                if QUANTITIES[quantity] in CARRIERS
+            }
+            for target, name in enumerate(TARGETS)
+        }
+
+    def _ratio(self, quantity: int, target: int) -> lines.Ratio:
+        where = self.pack, quantity, target, self.year - FIRST_YEAR
+        return lines.Ratio(int(self.factors.numerator[where]), int(self.factors.denominator[where]))
+
+    def used(self, boundary: Boundary) -> dict[str, list[tuple[str, bool]]]:
+        """By target: ids of the factors that a line is converted by, and whether each is unverified."""
+        mine = sorted({self.quantities[place] for place, _ in boundary.takes})
+        return {
+            name: [self.factors.ids(self.pack, quantity, target, self.year) for quantity in mine]
+            for target, name in enumerate(TARGETS)
+        }

@@ -3,15 +3,15 @@
 Rules: schemas/RULES.md, sections 3 to 5.
 """
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from processors.amounts import bounds_of_part, spread, staircase
+from processors.amounts import bounds_of_part, spread, staircase, weighted_staircase
 from processors.conversion import converted
-from processors.gaps import known_gaps
+from processors.gaps import bounded_part, known_gaps
 from processors.ports import HOUR_FIELDS, Fetched, Gap, HourSpan, Ints, Needs
 from processors.revision import limits_of_years
 from processors.state import (
@@ -34,7 +34,6 @@ from processors.state import (
     KEY_BITS,
     MEASURED,
     NO_VERDICT,
-    QUANTITIES,
     UNKNOWN_BEST,
     UNKNOWN_HIGH,
     State,
@@ -170,18 +169,18 @@ def _spans(state: State, carriers: Ints, hours: Ints) -> tuple[HourSpan, ...]:
     return tuple(spans)
 
 
-def carrier_of(state: State, unit: int, quantity: str) -> int:
-    """Index of a unit's carrier."""
-    code = QUANTITIES.index(quantity)
+def carrier_of(state: State, unit: int, cell: str) -> int | None:
+    """Index of a unit's carrier by the name of its cell; None where its entry has the cell no more."""
     first, last = int(state.carrier_from[unit]), int(state.carrier_from[unit + 1])
-    return next(c for c in range(first, last) if state.c_quantity[c] == code)
+    return next((c for c in range(first, last) if state.c_name[c] == cell), None)
 
 
 def _take_rows(state: State, fetched: Fetched) -> None:
     """Rows from the store; what is in memory already is newer and stays."""
     rows = {
-        carrier_of(state, state.index[row.unit], row.quantity) << KEY_BITS | row.hour: row.numbers
+        carrier << KEY_BITS | row.hour: row.numbers
         for row in fetched.hours
+        if (carrier := carrier_of(state, state.index[row.unit], row.quantity)) is not None
     }
     keys = np.array(sorted(rows), np.int64)
     new = keys[~_contains(state.hot_keys, keys)]
@@ -242,6 +241,8 @@ class Change:
     part: Pieces
     keys: Ints
     rows: Ints
+    bounded: tuple[tuple[Gap, int], ...] = ()
+    """Bounded gaps, each with the instant until which it counts."""
 
 
 def apply(state: State, change: Change, sign: int = 1, *, quiet: bool = False) -> None:
@@ -261,6 +262,7 @@ def apply(state: State, change: Change, sign: int = 1, *, quiet: bool = False) -
     np.maximum.at(state.max_hour, carrier, hour)
     _add_to_windows(state, carrier, hour, before, after)
     _add_cuts(state, change.part, sign)
+    _add_bounded_cuts(state, change.bounded, sign)
     if not quiet:
         _note_earlier(state, carrier, hour, before)
 
@@ -287,6 +289,55 @@ def change_of(state: State, part: Pieces) -> Change:
     if len(edge_keys):
         keys = np.concatenate([keys, edge_keys])
     return Change(part, *_grouped(keys, columns, edges))
+
+
+def change_of_bounded(state: State, gaps: Iterable[tuple[Gap, int]]) -> Change:
+    """What bounded gaps make of the hours of unknown time, each until an instant: a share of its amount in place of the guess."""
+    found = tuple(gaps)
+    rows = [
+        (i, a, min(b, until), before)
+        for i, (gap, until) in enumerate(found)
+        for a, b, before in _parts(gap)
+        if a < until
+    ]
+    owner, start, end, before = np.array(rows, np.int64).reshape(-1, 4).T
+    columns = [(_point(state, gap), gap.low, _length(gap), _mark(gap)) for gap, _ in found]
+    point, low, length, marks = np.array(columns, np.int64).reshape(-1, 4)[owner].T
+    index, hour = _by_hour(Pieces(point, start, end, np.full(len(owner), UNKNOWN), low, low, end))
+    x, y = np.maximum(start[index], hour * HOUR_MS), np.minimum(end[index], (hour + 1) * HOUR_MS)
+    best, high = unknown_amounts(state, point[index], (x, y))
+    zero, done = np.zeros(len(index), np.int64), before[index] - start[index]
+    first, last = (spread(low[index], zero, length[index], done + at) for at in (x, y))
+    columns_of = {
+        H_BEST: last - first - best,
+        H_UNKNOWN_BEST: -best,
+        H_UNKNOWN_HIGH: -high,
+        H_FINGERPRINT: marks[index],
+    }
+    keys = state.p_carrier[point[index]] << KEY_BITS | hour
+    return Change(pieces(()), *_grouped(keys, columns_of, {}), found)
+
+
+def _parts(gap: Gap) -> Iterator[tuple[int, int, int]]:
+    """Parts of a bounded gap, each with the length of those before it."""
+    before = 0
+    for a, b in zip(gap.parts[::2], gap.parts[1::2], strict=True):
+        yield a, b, before
+        before += b - a
+
+
+def _length(gap: Gap) -> int:
+    return sum(gap.parts[1::2]) - sum(gap.parts[::2])
+
+
+def _mark(gap: Gap) -> int:
+    """A hash of a bounded gap, whole."""
+    columns = (np.array([number], np.int64) for number in (gap.point, gap.low, *gap.parts))
+    return int(_mixed(columns)[0])
+
+
+def _point(state: State, gap: Gap) -> int:
+    return int(state.point_of_number[state.index[gap.unit]][gap.point])
 
 
 def _fingerprints(state: State, part: Pieces) -> Ints:
@@ -324,10 +375,33 @@ def _of_unknown(
     state: State, part: Pieces, index: Ints, between: tuple[Ints, Ints]
 ) -> dict[int, Ints]:
     x, y = between
-    rated = state.rated[part.point[index]]
+    best, high = unknown_amounts(state, part.point[index], (x, y))
+    return {H_BEST: best, H_UNKNOWN_BEST: best, H_UNKNOWN_HIGH: high, H_INEXACT: y - x}
+
+
+def unknown_amounts(state: State, points: Ints, between: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+    """Of time [x, y) of which nothing is known: best and high."""
+    x, y = between
+    rated = state.rated[points]
     before, after = staircase(rated, x), staircase(rated, y)
-    best = (after >> 1) - (before >> 1)
-    return {H_BEST: best, H_UNKNOWN_BEST: best, H_UNKNOWN_HIGH: after - before, H_INEXACT: y - x}
+    best = (after >> 1) - (before >> 1)  # half a staircase is the staircase's half
+    if state.profiles:
+        for number, mine in _by_profile(state.p_profile[points]):
+            weights = state.profiles[number]
+            first, last = (
+                weighted_staircase(rated[mine], weights.weighted(at[mine])) for at in (x, y)
+            )
+            best[mine] = last - first
+    return best, after - before
+
+
+def _by_profile(profiles: Ints) -> Iterator[tuple[int, Ints]]:
+    """Places of each of the profiles; those of none (−1) left out."""
+    some = np.flatnonzero(profiles >= 0)
+    if len(some):
+        some = some[np.argsort(profiles[some], kind="stable")]
+        known, first = np.unique(profiles[some], return_index=True)
+        yield from zip(known.tolist(), np.split(some, first[1:]), strict=True)
 
 
 def _of_lift(
@@ -471,6 +545,30 @@ def _add_cuts(state: State, part: Pieces, sign: int) -> None:
         np.add.at(state.acc[:, kind, CUT_LOW : CUT_LOW + 2], state.p_carrier[p[hit]], sign * cuts)
 
 
+def _add_bounded_cuts(state: State, gaps: Iterable[tuple[Gap, int]], sign: int) -> None:
+    """What open windows that hold only some of a bounded gap know of it less its best there."""
+    for gap, until in gaps:
+        u = state.index[gap.unit]
+        for kind in range(len(KINDS)):
+            window = int(state.slot_start[u, kind]), min(until, int(state.slot_end[u, kind]))
+            _add_bounded_cut(state, kind, gap, window, sign)
+
+
+def _add_bounded_cut(
+    state: State, kind: int, gap: Gap, window: tuple[int, int], sign: int = 1
+) -> None:
+    x, y = window
+    if x < y and gap.start < y and x < gap.end:
+        carrier = state.p_carrier[_point(state, gap)]
+        state.acc[carrier, kind, CUT_LOW : CUT_LOW + 2] += sign * bounded_cut(state, gap, window)
+
+
+def bounded_cut(state: State, gap: Gap, between: tuple[int, int]) -> Ints:
+    """Bounds of a bounded gap in [x, y) less its best there: low, high."""
+    low, best, high = bounded_part(state, gap, between)
+    return np.array([low - best, high - best], np.int64)
+
+
 def cut_bounds(
     state: State,
     point: Ints,
@@ -585,8 +683,7 @@ def change_limits(state: State, u: int, entry: Unit) -> None:
         start = year_start(year)
         if start < state.slot_start[u, YEAR] and window_end("year", start) > entry.begins:
             state.touched[u].add((YEAR, start))
-    state.units[u] = entry
-    state.horizon[u] = entry.horizon_days * 24 * HOUR_MS
+    state.take_entry(u, entry)
     state.told_since[u] = NEVER
     if state.slot_start[u, YEAR] != FOREVER:
         state.quota[u] = state.quota_of(u, year_of(int(state.slot_start[u, YEAR])))
@@ -595,6 +692,11 @@ def change_limits(state: State, u: int, entry: Unit) -> None:
 def carriers_of(state: State, units: Ints) -> Ints:
     """All carriers of these units."""
     return ranges(state.carrier_from[units], state.carrier_from[units + 1])
+
+
+def rows_of(state: State, units: Ints) -> Ints:
+    """All quantities of these units: rows of `State.row_*`."""
+    return ranges(state.row_from[units], state.row_from[units + 1])
 
 
 def _leave(state: State, kind: int, units: Ints, starts: Ints) -> None:
@@ -637,14 +739,18 @@ def _fill_window(state: State, kind: int, carriers: Ints, first: Ints) -> Asking
 
 
 def _fill_gaps(state: State, kind: int, units: Ints) -> Asking:
-    """Known gaps that overlap a window just opened."""
+    """Gaps with an amount that overlap a window just opened."""
     some = units[state.last_known_gap[units] > state.slot_start[units, kind]]
     spans = zip(
         state.slot_start[some, kind].tolist(), state.slot_end[some, kind].tolist(), strict=True
     )
     found = yield from known_gaps(state, dict(zip(some.tolist(), spans, strict=True)))
     for u, gaps in found.items():
-        _add_gap_cuts(state, kind, u, gaps)
+        _add_gap_cuts(state, kind, u, [gap for gap in gaps if not gap.parts])
+        window = int(state.slot_start[u, kind]), int(state.slot_end[u, kind])
+        for gap in gaps:
+            if gap.parts:
+                _add_bounded_cut(state, kind, gap, window)
 
 
 def _add_gap_cuts(state: State, kind: int, unit: int, found: list[Gap]) -> None:
@@ -700,6 +806,4 @@ def open_ends(state: State, points: Ints, start: Ints, at: Ints) -> tuple[Ints, 
     """Of points with an open end (`open_points`) its part within [start, at): best and high, per point."""
     y = np.minimum(state.p_ends[points], at)
     x = np.minimum(np.maximum(state.end[points], start), y)
-    rated = state.rated[points]
-    before, after = staircase(rated, x), staircase(rated, y)
-    return (after >> 1) - (before >> 1), after - before  # half a staircase is the staircase's half
+    return unknown_amounts(state, points, (x, y))

@@ -3,7 +3,7 @@
 Instants are integers of milliseconds since 1970-01-01 UTC. A window is [start, end).
 """
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Literal
 
 import numpy as np
@@ -67,9 +67,19 @@ def year_start(year: int) -> int:
     return instant(datetime(year, 1, 1, tzinfo=BUSINESS))
 
 
+def day_start(day: date) -> int:
+    """First instant of a business day."""
+    return instant(datetime(day.year, day.month, day.day, tzinfo=BUSINESS))
+
+
 def business_day(at: int) -> str:
     """Business day of an instant, as `2026-11-23`."""
     return datetime.fromtimestamp(at / 1000, BUSINESS).date().isoformat()
+
+
+def business_date(at: int) -> date:
+    """Business day of an instant."""
+    return date.fromisoformat(business_day(at))
 
 
 def instant(when: datetime) -> int:

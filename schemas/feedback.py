@@ -4,6 +4,7 @@ Keyed by unit, at least once: a message with an `id` that was heard before says 
 """
 
 import json
+from collections.abc import Mapping
 from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -13,11 +14,14 @@ from schemas.registry import UnitCode
 
 SHOWN = 20
 """Refused readings that one message names; all are counted."""
+POINTS_SHOWN = 200
+"""Points that the answer to a try names."""
 ORIGINAL_SHOWN = 200
 """Characters of what the door could not use."""
 UNKNOWN_UNIT: Final = "unknown unit"
 NOT_DIGESTED: Final = "not digested"
-SIGNED_BY: Final = "Ed25519"
+TAKEN: Final = "taken"
+"""Fate of a reading that would be accepted, or counted as repeated or superseded."""
 
 DO: Final[dict[str, str]] = {
     # By the registry.
@@ -66,6 +70,8 @@ DO: Final[dict[str, str]] = {
     Refusal.NO_READINGS: "the message names no reading",
     Refusal.TOO_MANY: "send at most 10,000 readings in a message",
     Refusal.COLUMNS_DIFFER: "columns of one message have one length",
+    Refusal.NEWER_SENML: "send SenML of version 10 (RFC 8428), or leave `bver` out",
+    Refusal.NOT_SPARKPLUG: "on spBv1.0/ topics send Sparkplug B payloads (protobuf)",
     Refusal.NO_UNIT_IN_TOPIC: "publish on energy/v1/{unit}/readings",
 }
 """What to do, by reason: a closed set."""
@@ -110,7 +116,76 @@ class Refused(_Told):
     items: Annotated[list[Item], Field(max_length=SHOWN)]
 
 
-Feedback = Refused
+class Standing(_Told):
+    """A point as it is registered, and how far it is covered."""
+
+    point: str
+    statement: str
+    unit: str
+    """Unit of measure."""
+    valid_from: str
+    covered_until: str
+    """End of the last reading that counts; valid_from where there is none."""
+
+
+class Counts(_Told):
+    """What was received on a business day so far; see `Account`."""
+
+    day: str
+    accepted: int
+    repeated: int
+    superseded: int
+    rejected: int
+    unreadable: int
+
+
+class Tried(_Told):
+    """What would become of a message sent on `try`: the same checks, and nothing is stored."""
+
+    kind: Literal["tried"] = "tried"
+    unit: UnitCode
+    message: str
+    """Its id as sent; its SHA-256 where it has none or could not be read."""
+    received_at: str
+    readings: int
+    """0: it could not be read."""
+    fates: list[str]
+    """Of each reading in the order of what was sent: `taken`, or the reason it would be refused for."""
+    refused: int
+    reasons: dict[str, int]
+    do: dict[str, str]
+    items: Annotated[list[Item], Field(max_length=SHOWN)]
+    points: Annotated[list[Standing], Field(max_length=POINTS_SHOWN)]
+    """The unit's points that are valid now, by name; empty where the unit is not registered."""
+    days: list[Counts]
+    """The last two days on which something was received, newest first."""
+
+
+class Account(_Told):
+    """What was received from a unit in a business day (+08:00), by what became of it on arrival; signed.
+
+    received = accepted + repeated + superseded + rejected + unreadable.
+    """
+
+    kind: Literal["account"] = "account"
+    unit: UnitCode
+    day: Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$")]
+    revision: Annotated[int, Field(ge=1)]
+    """Greater replaces: what was received on a day may become known after it was told."""
+    received: int
+    accepted: int
+    repeated: int
+    superseded: int
+    rejected: int
+    unreadable: int
+    signed_by: Literal["Ed25519"] = "Ed25519"
+    key: str
+    """First 16 hexadecimal digits of the SHA-256 of the public key's 32 bytes."""
+    signature: str
+    """Base64, over `canonical` of all the rest."""
+
+
+Feedback = Annotated[Refused | Tried | Account, Field(discriminator="kind")]
 """What comes on the topic."""
 
 
@@ -124,7 +199,7 @@ def json_schema() -> dict[str, object]:
     }
 
 
-def canonical(told: dict[str, object]) -> bytes:
+def canonical(told: Mapping[str, object]) -> bytes:
     """The bytes that are signed: all but the signature, names in order, no blanks."""
     return json.dumps(
         {name: entry for name, entry in told.items() if name != "signature"},

@@ -65,6 +65,66 @@ class Judged(_Told):
     """UNDECIDABLE, and the best estimate is above the limit."""
 
 
+class LineFigure(_Told):
+    """One figure of a product line in one window; an end that is None is not known."""
+
+    unit_of_measure: str
+    low: int | None
+    best: int | None
+    high: int | None
+    share_measured: int | None = None
+    factors: tuple[str, ...] = ()
+    unverified: bool = False
+    said: Literal["not computable", "energy without output"] | None = None
+    """Of the intensity: why there is none."""
+
+
+class LimitJudged(_Told):
+    """One level of a product limit, judged alone. Amounts in 10⁻⁶ of `unit_of_measure`; None is not known."""
+
+    regime: Literal["product limit"] = "product limit"
+    limit: str
+    """What is judged apart from all else: `cement.clinker.comprehensive level 3`."""
+    indicator: str
+    level: Literal[1, 2, 3]
+    """1 advanced; 2 access; 3 the limit of existing plants."""
+    region: str | None
+    """Of a local standard."""
+    unit_of_measure: str
+    basis: str
+    """How the standard counts electricity."""
+    low: int | None
+    best: int | None
+    high: int | None
+    """What the line used a unit of output, by the standard's own rules."""
+    limit_low: int | None
+    limit_high: int | None
+    """The corrected limit: an interval where something that it depends on is not declared."""
+    verdict: Verdict | Literal["NOT JUDGED"]
+    reason: str | None
+    since: int | None
+    """Of a FAIL in an open window: the tick that found it."""
+    suspected: bool
+    entries: tuple[str, ...]
+    """Ids of the packs' limits."""
+    notes: tuple[str, ...]
+    """Where it rests on an unverified figure, or on a day that nobody confirmed."""
+    law: str
+    """The packs that the limits are from."""
+
+
+class LineJudged(_Told):
+    """One window of one product line."""
+
+    window: WindowKind
+    start: int
+    end: int
+    figures: dict[str, LineFigure]
+    """`energy`, `co2`, the carriers, `output`, and `intensity` in 10⁻⁶ kgce a unit of output."""
+    limits: tuple[LimitJudged, ...] = ()
+    """Of months and years."""
+
+
 class Silent(_Told):
     """A point that should have spoken by now."""
 
@@ -94,6 +154,27 @@ class Indicator(_Told):
     previous_verdict: Verdict | None = None
     history: bool = False
     """The unit was in history at this tick: its time is its own, and it is notified only on request."""
+
+
+class LineTold(_Told):
+    """One product line of a unit, as told where the unit is told in full. Key: `line:`, the unit's code, `:` and the line's id."""
+
+    kind: Literal["line"] = "line"
+    unit: str
+    line: str
+    name: str
+    version: Version
+    as_of: int
+    cause: Cause
+    configuration: int
+    pending: int | None = None
+    windows: tuple[LineJudged, ...]
+    history: bool = False
+
+    @property
+    def subject(self) -> str:
+        """As it is remembered, apart from what the unit itself tells; no unit's code has a colon."""
+        return f"line:{self.unit}:{self.line}"
 
 
 class Told(_Told):
@@ -147,4 +228,6 @@ class LandingTold(_Told):
         return f"landing:{self.unit}"
 
 
-Message = Annotated[Indicator | Told | LevelTold | LandingTold, Field(discriminator="kind")]
+Message = Annotated[
+    Indicator | LineTold | Told | LevelTold | LandingTold, Field(discriminator="kind")
+]

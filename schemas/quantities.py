@@ -3,6 +3,8 @@
 from typing import Literal
 
 Quantity = Literal["electricity", "raw_coal", "output"]
+QUANTITIES: tuple[Quantity, ...] = ("electricity", "raw_coal", "output")
+"""In the order in which they stand everywhere."""
 UNIT_OF_MEASURE = {
     "electricity": "kWh",
     "raw_coal": "t",

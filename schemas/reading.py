@@ -25,6 +25,8 @@ one of `Refusal`.
 A unit in history (import, replay, simulation) brings its own time, as `ticks`: see `Tick`. To a live
 unit they say nothing; its time is the clock's. A message of ticks alone has `"readings": []`.
 
+SenML (RFC 8428), Telegraf's JSON and Sparkplug B are understood as well: see ingest/foreign.py.
+
 What Kafka has is receipted: see `Receipt`. Who must not lose a message keeps it until then.
 """
 
@@ -102,6 +104,8 @@ class Refusal(StrEnum):
     NO_READINGS = "no readings"
     TOO_MANY = "too many readings"
     COLUMNS_DIFFER = "columns differ in length"
+    NEWER_SENML = "newer SenML"
+    NOT_SPARKPLUG = "not Sparkplug B"
     NO_UNIT_IN_TOPIC = "no unit in the topic"
 
 

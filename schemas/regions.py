@@ -88,6 +88,10 @@ class Standing(_Told):
     """Of it until the hour."""
     basis: Literal["calendar", "seasonal"]
     used: Sum
+    net_of: tuple[Literal["feedstock", "non-fossil"], ...] = ()
+    """What was deducted of `used`, as admitted evidence proves it."""
+    gross: Sum | None = None
+    """Used before that; where nothing is deducted it is not told."""
     verdict: Verdict
     """Against the whole year: PASS of a year that is not over means "not broken yet"."""
     reason: str
@@ -110,3 +114,8 @@ class RegionTold(_Told):
     windows: tuple[Window, ...]
     """The year and the month to the hour, and earlier ones that units told anew."""
     standings: tuple[Standing, ...] = ()
+
+
+def regions_of(code: str) -> tuple[str, ...]:
+    """A region and those that it lies in: 510402, 510400, 510000."""
+    return tuple(dict.fromkeys((code, f"{code[:4]}00", f"{code[:2]}0000")))

@@ -7,6 +7,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from datetime import date, datetime, time
 from decimal import Decimal
 from hashlib import sha256
 from itertools import pairwise
@@ -15,6 +16,7 @@ from typing import Annotated, Literal, Self
 from pydantic import (
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -22,8 +24,10 @@ from pydantic import (
     model_validator,
 )
 
-from schemas.calendar import DAY_MS, HOUR_MS, OFFSET_MS, instant
+from schemas import cells
+from schemas.calendar import BUSINESS, DAY_MS, HOUR_MS, OFFSET_MS, instant
 from schemas.factor_entry import Entry
+from schemas.law import LawInForce
 from schemas.quantities import CARRIERS, UNIT_OF_MEASURE, Quantity
 from schemas.scale import LARGEST, scaled
 
@@ -47,8 +51,49 @@ RATED_LIMIT = 10**13
 MAX_POINTS = 4_000
 
 
+Sign = Literal[-1, 0, 1]
+LineId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")]
+
+
+def _pairs(told: object) -> object:
+    """A TOML table as pairs in order, so that it stays as it is."""
+    return tuple(sorted(told.items())) if isinstance(told, dict) else told
+
+
+Memberships = Annotated[tuple[tuple[LineId, Literal[-1, 1]], ...], BeforeValidator(_pairs)]
+Declarations = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_pairs)]
+
+
 class _Entity(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+Percents = Annotated[
+    tuple[Annotated[int, Field(ge=0, le=100)], ...], Field(min_length=24, max_length=24)
+]
+"""Of the rated maximum, in each hour of the business day from midnight on."""
+
+
+class Profile(_Entity):
+    """What a point is thought to use while nothing is known of it, from a day on until the next profile's."""
+
+    from_day: Annotated[date, Field(ge=date(1970, 1, 2))]
+    """First business day."""
+    workdays: Percents
+    """Monday to Friday."""
+    weekends: Percents | None = None
+    """Saturday and Sunday; as on workdays unless told."""
+
+    @property
+    def begins(self) -> int:
+        """First instant (ms): a business midnight."""
+        return instant(datetime.combine(self.from_day, time(), BUSINESS))
+
+    @property
+    def week(self) -> Percents:
+        """Percents of the 168 hours of a week, from Monday midnight on."""
+        weekends = self.workdays if self.weekends is None else self.weekends
+        return self.workdays * 5 + weekends * 2
 
 
 class Point(_Entity):
@@ -64,6 +109,8 @@ class Point(_Entity):
     """The primary statement: what makes this point's amounts."""
     others: tuple[Statement, ...] = ()
     """Further statements that are kept and checked, and make no amounts."""
+    bounded_by: Statement | None = None
+    """That of them whose totals, measured or corrected, bound what the primary periods in their spans leave unknown."""
     multiplier: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """Amount per unit of the register's dial (current and voltage transformers). 40 means: one on the dial is 40 kWh."""
     digits: Annotated[int, Field(ge=3, le=12)] | None = None
@@ -84,6 +131,14 @@ class Point(_Entity):
     """The dial at valid_to, where a meter was taken away."""
     evidence: str = ""
     """What proves the opening and closing registers: the protocol of the exchange."""
+    sign: Sign = 1
+    """How it counts for the unit: 1 once; 0 not at all, since other points hold it already (a sub-meter, heat that is won back); -1 given away."""
+    lines: Memberships = ()
+    """How it counts for product lines: `{ kiln = 1, mill = -1 }`; as their energy, or (`output`) as what they make."""
+    within: str | None = None
+    """Name of the point that measures it already: in no boundary do both count with one sign."""
+    profiles: tuple[Profile, ...] = ()
+    """What `best` is while nothing is known, from a day on; half the rated maximum before the first, and without one."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -111,6 +166,31 @@ class Point(_Entity):
         return self
 
     @model_validator(mode="after")
+    def _check_bounding(self) -> Self:
+        by = self.bounded_by
+        if by is None:
+            return self
+        if by not in self.others:
+            message = f"point {self.name}: bounded_by {by} is not among its other statements"
+            raise ValueError(message)
+        if not 0 < STATEMENTS.index(self.statement) < STATEMENTS.index(by):
+            message = f"point {self.name}: bounded_by {by} must be a longer period than its statement, and {self.statement} is none that it bounds"
+            raise ValueError(message)
+        if (self.anchor_of(by) - self.anchor) % LENGTH_MS[self.statement]:
+            message = f"point {self.name}: bounded_by {by}: its periods do not begin where those of {self.statement} do, by anchor_ms {self.anchor_ms}"
+            raise ValueError(message)
+        return self
+
+    @field_validator("profiles")
+    @classmethod
+    def _in_order(cls, profiles: tuple[Profile, ...]) -> tuple[Profile, ...]:
+        for one, following in pairwise(profiles):
+            if one.from_day >= following.from_day:
+                message = f"the profile from {following.from_day} is not later than that from {one.from_day} before it"
+                raise ValueError(message)
+        return profiles
+
+    @model_validator(mode="after")
     def _check_declared(self) -> Self:
         for what, register in (("opening", self.opening), ("closing", self.closing)):
             if register is None:
@@ -132,6 +212,11 @@ class Point(_Entity):
             yield self.begins, scaled(self.opening)[0]
         if self.closing is not None and self.ends is not None:
             yield self.ends, scaled(self.closing)[0]
+
+    @property
+    def pattern(self) -> tuple[Sign, Memberships] | None:
+        """How it counts in all boundaries; None where it is once, for the unit alone."""
+        return (self.sign, self.lines) if self.sign != 1 or self.lines else None
 
     @property
     def rated(self) -> int:
@@ -162,7 +247,7 @@ class Point(_Entity):
         """Phase of a statement's period grid (ms since the epoch): `anchor_ms` is the primary statement's."""
         if self.anchor_ms is not None and statement == self.statement:
             return self.anchor_ms
-        return -OFFSET_MS if statement == "P1D" else 0
+        return -OFFSET_MS if statement in {"P1D", "P1M"} else 0
 
 
 def checked_amount(amount: Decimal) -> Decimal:
@@ -215,6 +300,26 @@ class Opening(_Entity):
         return self
 
 
+class Line(_Entity):
+    """A product line of a unit: what its points with `lines` take in, and what they make of it."""
+
+    id: LineId
+    name: str
+    indicators: tuple[str, ...] = ()
+    """What it is held to: ids of the packs' product limits, `cement.clinker.comprehensive`."""
+    parameters: Declarations = ()
+    """What it declares, with evidence, of what the limits depend on: `{ clinker_ratio = "78.5" }`."""
+    evidence: str = ""
+    """What proves the parameters."""
+    valid_from: AwareDatetime | None = None
+    """When it began to work: windows that begin before its points do lack nothing that lies before this."""
+
+    @property
+    def begins(self) -> int | None:
+        """When it began to work (ms), if that is declared."""
+        return None if self.valid_from is None else instant(self.valid_from)
+
+
 class Unit(_Entity):
     """A key energy-using unit (重点用能单位)."""
 
@@ -229,10 +334,12 @@ class Unit(_Entity):
     points: Annotated[tuple[Point, ...], Field(min_length=1, max_length=MAX_POINTS)]
     quotas: tuple[Quota, ...] = ()
     openings: tuple[Opening, ...] = ()
+    lines: tuple[Line, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         for what, keys in (
+            ("line", [line.id for line in self.lines]),
             ("quota", [str(quota.year) for quota in self.quotas]),
             ("opening", [f"{opening.year} {opening.quantity}" for opening in self.openings]),
         ):
@@ -252,10 +359,67 @@ class Unit(_Entity):
                 raise ValueError(message)
         return self
 
+    @model_validator(mode="after")
+    def _check_boundaries(self) -> Self:
+        for complaint in complaints_of_boundaries(self):
+            message = f"unit {self.code}: {complaint}"
+            raise ValueError(message)
+        return self
+
+    @property
+    def cells(self) -> list[int]:
+        """The number of each point's cell (`schemas/cells.py`)."""
+        return cells.numbered((point.quantity, point.pattern) for point in self.points)
+
     @property
     def begins(self) -> int:
         """First validity of any of its points (ms)."""
         return min(point.begins for point in self.points)
+
+
+def complaints_of_boundaries(unit: Unit) -> Iterator[str]:
+    """What cannot be in the boundaries of a unit and of its lines."""
+    lines = {line.id for line in unit.lines}
+    names = {point.name for point in unit.points}
+    for point in unit.points:
+        for name, _ in point.lines:
+            if name not in lines:
+                yield f"point {point.name}: there is no line {name}: add it to [[units.lines]]"
+        if point.within is not None and point.within not in names - {point.name}:
+            yield f"point {point.name}: there is no other point {point.within} that it could be within"
+    for line in unit.lines:
+        mine = [point for point in unit.points if line.id in dict(point.lines)]
+        if not any(point.quantity in CARRIERS for point in mine):
+            yield f"line {line.id}: no point says its energy: give one `lines = {{ {line.id} = 1 }}`"
+        if not any(point.quantity == "output" for point in mine):
+            yield f"line {line.id}: no point says its output: give one of quantity output `lines = {{ {line.id} = 1 }}`"
+    if not any(point.sign for point in unit.points):
+        yield "no point counts for the unit: every one has sign 0"
+    yield from _counted_twice(unit)
+    yield from _too_many_cells(unit)
+
+
+def _too_many_cells(unit: Unit) -> Iterator[str]:
+    try:
+        cells.numbered((point.quantity, point.pattern) for point in unit.points)
+    except ValueError as error:
+        yield str(error)
+
+
+def _counted_twice(unit: Unit) -> Iterator[str]:
+    """Points that count with one sign where a point that holds them does."""
+    outer = {point.name: point.within for point in unit.points}
+    signs = {point.name: {"the unit": point.sign, **dict(point.lines)} for point in unit.points}
+    for name, holder in outer.items():
+        around, seen = holder, {name}
+        while around is not None and around not in seen:
+            for boundary, sign in signs[name].items():
+                if sign and sign == signs[around].get(boundary, 0):
+                    yield f"point {name} is counted twice in the boundary of {boundary}: {around} holds it already"
+            seen.add(around)
+            around = outer[around]
+        if around is not None:
+            yield f"point {name} lies within itself"
 
 
 class Region(_Entity):
@@ -307,6 +471,24 @@ class FactorsInForce(_Entity):
     entries: tuple[Entry, ...]
 
 
+_USUAL_OF_POINT: dict[str, object] = {
+    "opening": None,
+    "closing": None,
+    "evidence": "",
+    "sign": 1,
+    "lines": [],
+    "within": None,
+    "profiles": [],
+    "bounded_by": None,
+}
+
+
+def _without_usual(told: dict[str, object], usual: dict[str, object]) -> None:
+    for name, value in usual.items():
+        if told[name] == value:
+            del told[name]
+
+
 class Configuration(BaseModel):
     """One numbered version of the registry, as it travels on `weir.config.v1` and is stored.
 
@@ -321,17 +503,21 @@ class Configuration(BaseModel):
     registry: Registry
     factors: FactorsInForce | None = None
     """Other factors than before, if any."""
+    law: LawInForce | None = None
+    """Other product limits than before, if any."""
     hash: str = ""
 
     def content_hash(self) -> str:
-        """SHA-256 over the canonical JSON of the registry, and of the factors if there are any."""
+        """SHA-256 over the canonical JSON of the registry, and of the factors and limits if there are any."""
         told = self.registry.model_dump(mode="json")
-        for point in (point for unit in told["units"] for point in unit["points"]):
-            for name in ("opening", "closing", "evidence"):  # hashes from before these stay
-                if not point[name]:
-                    del point[name]
+        for unit in told["units"]:  # hashes from before these stay
+            _without_usual(unit, {"lines": []})
+            for point in unit["points"]:
+                _without_usual(point, _USUAL_OF_POINT)
         if self.factors is not None:
             told["factors"] = self.factors.model_dump(mode="json")
+        if self.law is not None:
+            told["law"] = self.law.model_dump(mode="json")
         body = json.dumps(
             told,
             sort_keys=True,

@@ -47,6 +47,7 @@ BREACHES: frozenset[Kind] = frozenset({"confirmed breach", "suspected breach"})
 
 Severity = Literal["critical", "warning", "info"]
 """Level 1, 2, 3; level 1 is the worst."""
+SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
 
 LONGEST_MS = 3_660 * DAY_MS
 

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Annotated, Self, get_args
 from urllib.parse import urlsplit, urlunsplit
 
-from pydantic import BeforeValidator, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 from pydantic_settings import (
@@ -80,12 +87,29 @@ class Settings(BaseSettings):
 
     kafka: Hosts = "127.0.0.1:9092"
     """Bootstrap servers: `kafka-1:9092,kafka-2:9092`."""
+    kafka_user: str | None = None
+    """Who this process is to Kafka (SCRAM-SHA-512 over TLS). None: to a broker that asks nobody, as the local one."""
+    kafka_password: Secret | None = None
+    kafka_authority: str = ""
+    """Who signed the brokers' certificates, a PEM file: `/etc/weir/ca.pem`, or `/etc/ssl/certs/ca-certificates.crt`."""
     database_url: Secret | None = None
     """`postgresql://weir:secret@127.0.0.1:5432/weir`; better as a file."""
     mqtt: HostAndPort = "127.0.0.1:1883"
     """The MQTT broker: `broker:1883`."""
     mqtt_user: str | None = None
     mqtt_password: Secret | None = None
+    feedback_key: Secret | None = None
+    """The private key (Ed25519, PEM) that signs accounts, as a file: `WEIR_FEEDBACK_KEY_FILE=/etc/weir/feedback.pem`."""
+    mqtt_share: Secret | None = None
+    """Name of the gateways' shared subscription, as `access apply` makes it (`secrets/mqtt-share`).
+
+    Units must not guess it: the broker gives a member who may not read a message its share of them all the same, and they are lost."""
+    mqtt_authority: str = ""
+    """Who signed the broker's certificate, a PEM file; without it the connection is plain, for the loopback."""
+    mqtt_certificate: str = ""
+    """Our own certificate, a PEM file: to a broker that asks for one instead of a password."""
+    mqtt_key: str = ""
+    """Its key, a PEM file."""
     alertmanager: HttpUrl = "http://127.0.0.1:9093"
     """Alertmanager's address, without `/api/v2`."""
     alertmanager_webhook: HttpUrl | None = None
@@ -106,6 +130,30 @@ class Settings(BaseSettings):
     """Without a tick for so long a worker tells an alarm: three times the clock's interval."""
     generation: Annotated[int, Field(ge=1, le=2**31 - 1)] = 1
     """Number of the log: one more each time it begins anew (`python -m processors partitions resize`)."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        kafka = (self.kafka_user, self.kafka_password, self.kafka_authority)
+        if any(kafka) and not all(kafka):
+            message = f"{PREFIX}KAFKA_USER, _PASSWORD and _AUTHORITY belong together: set all three, or none"
+            raise ValueError(message)
+        mqtt = (self.mqtt_certificate, self.mqtt_key, self.mqtt_authority)
+        if any(mqtt[:2]) and not all(mqtt):
+            message = f"{PREFIX}MQTT_CERTIFICATE, _KEY and _AUTHORITY belong together: set all three, or only the last"
+            raise ValueError(message)
+        return self
+
+    def kafka_client(self) -> dict[str, str]:
+        """What kafka-python's clients are given so that they prove who they are; nothing where nobody asks."""
+        if self.kafka_user is None or self.kafka_password is None:
+            return {}
+        return {
+            "security_protocol": "SASL_SSL",
+            "ssl_cafile": self.kafka_authority,
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_plain_username": self.kafka_user,
+            "sasl_plain_password": self.kafka_password.get_secret_value(),
+        }
 
     @property
     def readings_topic(self) -> str:
@@ -145,11 +193,18 @@ class Settings(BaseSettings):
         )
 
 
+def kafka_client() -> dict[str, str]:
+    """`Settings.kafka_client` of this process: it is one user to Kafka, whatever it does there."""
+    return Settings.read().kafka_client()
+
+
 def _complaint(error: ErrorDetails) -> str:
     """One line; of a secret never the value."""
     told = error["input"]
     if isinstance(told, _Problem):
         return told.said
+    if not error["loc"]:  # of several settings together
+        return error["msg"].removeprefix("Value error, ")
     return f"{PREFIX}{str(error['loc'][0]).upper()}={told!r}: {error['msg']}"
 
 

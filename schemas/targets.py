@@ -3,14 +3,14 @@
 A file is the whole of them. Numbers come as decimal text and are integers of 10⁻⁶ t (tce, CO2) inside.
 """
 
-import json
 from collections import Counter
-from hashlib import sha256
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from schemas.deductions import Part
 from schemas.double_control import Code, Remainder, Schedule, ScopeText
+from schemas.entered import Entered, hash_of
 from schemas.levels import LevelRule
 from schemas.pack_entries import Number, Text
 from schemas.scale import scaled
@@ -18,10 +18,8 @@ from schemas.scale import scaled
 Quantity = Literal["energy", "co2"]
 
 
-class Target(BaseModel):
+class Target(Entered):
     """What a scope may use, or emit, in a year."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: Code
     scope: ScopeText
@@ -34,6 +32,10 @@ class Target(BaseModel):
     """A target of the whole society needs the remainder that the key units leave out."""
     schedule: Code | None = None
     """How the year is expected to pass; by the calendar where there is none."""
+    net_of: tuple[Part, ...] = ()
+    """Of energy: what admitted evidence proves of these is deducted from the key units' sum."""
+    certificates_at_most: Number | None = None
+    """tce that certificates may deduct where their rule has a cap; nothing where it is not said."""
     source: Text
 
     @model_validator(mode="after")
@@ -44,6 +46,16 @@ class Target(BaseModel):
         if any(part.startswith(("class:", "unit:")) for part in self.scope.split("+")):
             message = f"scope {self.scope}: targets are of regions and industries"
             raise ValueError(message)
+        if self.net_of and self.quantity != "energy":
+            message = (
+                f"net_of {', '.join(self.net_of)}: deductions are of energy, not of {self.quantity}"
+            )
+            raise ValueError(message)
+        if self.certificates_at_most is not None and (
+            "non-fossil" not in self.net_of or self.certificates_at_most < 0
+        ):
+            message = f"certificates_at_most {self.certificates_at_most} must not be below 0, and net_of must have non-fossil"
+            raise ValueError(message)
         return self
 
     @property
@@ -51,11 +63,14 @@ class Target(BaseModel):
         """Its amount in 10⁻⁶ t."""
         return scaled(self.amount)[0]
 
+    @property
+    def certificates_cap(self) -> int:
+        """What capped certificates may deduct, in 10⁻⁶ tce."""
+        return scaled(self.certificates_at_most or 0)[0]
 
-class Targets(BaseModel):
+
+class Targets(Entered):
     """All of a file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     targets: tuple[Target, ...] = ()
     schedules: tuple[Schedule, ...] = ()
@@ -81,9 +96,13 @@ class Targets(BaseModel):
         return self
 
     def content_hash(self) -> str:
-        """SHA-256 over the canonical JSON."""
-        body = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False)
-        return sha256(body.encode()).hexdigest()
+        """SHA-256 over the canonical JSON; hashes from before targets could be net stay."""
+        told = self.model_dump(mode="json")
+        for target in told["targets"]:
+            for name in ("net_of", "certificates_at_most"):
+                if not target[name]:
+                    del target[name]
+        return hash_of(told)
 
 
 class TargetVersion(BaseModel):

@@ -13,13 +13,22 @@ REGIONS = "weir.regions.v1"
 """What regions and industries were told, hour by hour; one partition, so that hours stand in order."""
 FEEDBACK = "weir.feedback.v1"
 """What was refused, for the enterprise."""
+TRIES = "weir.tries.v1"
+"""What units sent to be tried: records of sections, keyed by unit, answered on FEEDBACK and soon gone."""
 
 PROCESSORS = "weir-processors"
 """Consumer group of the workers."""
 ALERTS = "weir-alerts"
 """Consumer group of the alerts' workers."""
+KAFKA_GATEWAYS = "weir-kafka-gateways"
+"""Consumer group of the Kafka door's gateways."""
 FEEDBACK_GROUP = "weir-feedback"
 """Consumer group of those that pass feedback on to MQTT."""
+TRIES_GROUP = "weir-tries"
+"""Where the one that answers tries keeps how far it is."""
+
+ENTERPRISES = "enterprise."
+"""How the topics of the Kafka door begin: one a unit, and nobody else writes there."""
 
 PARTITIONS = 8
 
@@ -52,6 +61,11 @@ def wanted(partitions: int, *, generation: int = 1) -> tuple[Topic, ...]:
         Topic(CONFIG, 1, ever | {"max.message.bytes": str(64 * _MIB)}),
         Topic(REGIONS, 1, ever | {"max.message.bytes": str(4 * _MIB)}),
         Topic(FEEDBACK, partitions, {"retention.ms": str(7 * _DAY_MS)}),
+        Topic(
+            TRIES,
+            partitions,
+            {"retention.ms": str(_DAY_MS // 24), "max.message.bytes": str(4 * _MIB)},
+        ),
     )
 
 
@@ -70,9 +84,33 @@ def logs(partitions: int, *, generation: int) -> tuple[Topic, Topic]:
     )
 
 
+def enterprise_readings(unit: str) -> str:
+    """Where a unit writes its readings by Kafka."""
+    return f"{ENTERPRISES}{unit}.readings"
+
+
+def enterprise_topic(name: str) -> Topic:
+    """A unit's own: one partition, so that its order is kept; a week for the gateways to read it."""
+    return Topic(
+        name,
+        1,
+        {
+            "retention.ms": str(7 * _DAY_MS),
+            "cleanup.policy": "delete",
+            "max.message.bytes": str(2 * _MIB),
+            "message.timestamp.type": "LogAppendTime",
+        },
+    )
+
+
 def mqtt_readings(unit: str) -> str:
     """Where a unit publishes its readings."""
     return f"energy/v1/{unit}/readings"
+
+
+def mqtt_try(unit: str) -> str:
+    """Where a unit publishes readings that are to be checked and answered, and not stored."""
+    return f"energy/v1/{unit}/try"
 
 
 def mqtt_feedback(unit: str) -> str:

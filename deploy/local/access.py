@@ -21,19 +21,9 @@ from deploy.local.complaint import ComplaintError
 from deploy.local.mosquitto import GATEWAY
 from deploy.local.parts import LocalParts
 from deploy.local.state import write_private
+from ingest.access_rights import mosquitto_acl
 
-ACL = f"""\
-# What a user may do under its own name; %u is the name.
-pattern write energy/v1/%u/readings
-pattern write energy/v1/%u/try
-pattern read energy/v1/%u/feedback
-pattern read energy/v1/%u/receipt
-
-user {GATEWAY}
-topic read energy/v1/+/readings
-topic write energy/v1/+/feedback
-topic write energy/v1/+/receipt
-"""
+ACL = mosquitto_acl({GATEWAY: GATEWAY})
 
 _is_unit = re.compile(r"[0-9A-Z]{18}").fullmatch
 

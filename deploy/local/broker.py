@@ -9,6 +9,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.local.certificates import Authority, write_secret
 from deploy.local.complaint import ComplaintError
 from deploy.local.java import machine_java, machine_maven
 from deploy.local.ports import LOOPBACK
@@ -17,17 +18,27 @@ from deploy.local.state import Say, State, write_whole
 from deploy.local.wire import kafka_has_broker
 
 _HERE = Path(__file__).parent / "kafka"
+_KEYSTORE = "server-with-key.pem"
 
 _SETTINGS = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@{host}:{controller_port}
 controller.listener.names=CONTROLLER
-listeners=BROKER://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=BROKER://{host}:{port}
-listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners=BROKER://{host}:{port},SECURE://{host}:{tls_port},CONTROLLER://{host}:{controller_port}
+advertised.listeners=BROKER://{host}:{port},SECURE://{host}:{tls_port}
+listener.security.protocol.map=BROKER:PLAINTEXT,SECURE:SASL_SSL,CONTROLLER:PLAINTEXT
 inter.broker.listener.name=BROKER
 log.dirs={data}
+
+# Who comes by the loopback's plain listener is asked nothing and may do everything: it is for this
+# machine. On SECURE each proves who it is, and may do what its rights say, nothing without any.
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS;User:admin
+listener.name.secure.sasl.enabled.mechanisms=SCRAM-SHA-512
+listener.name.secure.scram-sha-512.sasl.jaas.config={scram} required;
+listener.name.secure.ssl.keystore.type=PEM
+listener.name.secure.ssl.keystore.location={keystore}
 
 # A topic is made on purpose, with its partitions and retention, or a typo becomes one.
 auto.create.topics.enable=false
@@ -65,8 +76,10 @@ class Broker:
 
     state: State
     root: PrivateRoot
+    authority: Authority
     port: int
     controller_port: int
+    tls_port: int
 
     name = "kafka"
     stop_signal = signal.SIGTERM
@@ -81,8 +94,16 @@ class Broker:
         """Write the settings; format the log folder the first time."""
         data = self._folder / "data"
         settings = _SETTINGS.format(
-            host=LOOPBACK, port=self.port, controller_port=self.controller_port, data=data
+            host=LOOPBACK,
+            port=self.port,
+            controller_port=self.controller_port,
+            tls_port=self.tls_port,
+            scram="org.apache.kafka.common.security.scram.ScramLoginModule",
+            keystore=self._folder / _KEYSTORE,
+            data=data,
         )
+        if not (self._folder / _KEYSTORE).exists():
+            self._write_certificate()
         write_whole(self._folder / "server.properties", settings)
         shutil.copyfile(_HERE / "log4j2.xml", self._folder / "log4j2.xml")
         if not (data / "meta.properties").exists():
@@ -98,6 +119,30 @@ class Broker:
 
     def after_start(self) -> None:
         """Nothing: topics belong to the services."""
+
+    def renew_certificate(self) -> None:
+        """Use a new certificate; who is connected stays so. The broker must be up."""
+        self._write_certificate()
+        # Set to what it is already: the broker looks whether the file is another one.
+        same = f"listener.name.secure.ssl.keystore.location={self._folder / _KEYSTORE}"
+        done = subprocess.run(
+            self._java(
+                "kafka.admin.ConfigCommand",
+                *("--bootstrap-server", self.address, "--entity-type", "brokers"),
+                *("--entity-name", "1", "--alter", "--add-config", same),
+            ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            message = f"Kafka does not read its certificate again: {done.stdout[-400:]}"
+            raise ComplaintError(message, "`down --only kafka`, then `up`")
+
+    def _write_certificate(self) -> None:
+        issued = self.authority.server()
+        write_secret(self._folder / _KEYSTORE, issued.key + issued.certificate)
 
     @property
     def _folder(self) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.local.certificates import Authority
 from deploy.local.complaint import ComplaintError
 from deploy.local.ports import LOOPBACK
 from deploy.local.private_root import PrivateRoot
@@ -14,6 +15,7 @@ from deploy.local.state import State, write_private
 from deploy.local.wire import mqtt_reason
 
 GATEWAY = "gateway"
+QUEUED_BYTES = 268_435_456
 
 _SETTINGS = """\
 # Not true: a client that is away then has no listener, so no access list lets it read, and what is
@@ -26,9 +28,11 @@ persistence_location {folder}/
 autosave_interval 10
 
 # A gateway that is away may leave this much waiting; past it messages are dropped, and
-# their senders are not told. Bounded in bytes, because messages differ a thousandfold.
-max_queued_messages 0
-max_queued_bytes 268435456
+# their senders are not told. Bounded in bytes, because messages differ a thousandfold. Not 0
+# messages (no bound): then whoever is refused one publish is also thrown out (seen with 2.0.21).
+max_queued_messages 100000000
+max_queued_bytes {queued_bytes}
+sys_interval 2
 
 # How many messages may be on their way to one client: the default, 20, starves a gateway
 # that acknowledges only after Kafka has.
@@ -40,11 +44,33 @@ log_type error
 log_type warning
 log_type notice
 
-listener {port} {host}
-protocol mqtt
 allow_anonymous false
 password_file {folder}/passwords
 acl_file {folder}/acl
+
+# For Weir's own services, on this machine: a client id is whose who says it first.
+listener {port} {host}
+protocol mqtt
+
+# For the units. The client id is the user's name, whatever it says: with the id of a gateway it
+# would take over that one's session, and what waits there would be lost (seen with 2.0.21).
+listener {tls_port} {host}
+protocol mqtt
+tls_version tlsv1.2
+certfile {folder}/server.pem
+keyfile {folder}/server.key
+use_username_as_clientid true
+
+listener {certificates_port} {host}
+protocol mqtt
+tls_version tlsv1.2
+certfile {folder}/server.pem
+keyfile {folder}/server.key
+cafile {folder}/ca.pem
+crlfile {folder}/revoked.pem
+require_certificate true
+use_identity_as_username true
+use_username_as_clientid true
 """
 
 _FIRST_ACL = f"user {GATEWAY}\ntopic readwrite #\ntopic read $SYS/#\n"
@@ -56,7 +82,12 @@ class Mosquitto:
 
     state: State
     root: PrivateRoot
+    authority: Authority
     port: int
+    tls_port: int
+    certificates_port: int
+    queued_bytes: int = QUEUED_BYTES
+    """What may wait for one client that is away."""
 
     name = "mqtt"
     stop_signal = signal.SIGTERM
@@ -75,8 +106,18 @@ class Mosquitto:
     def prepare(self) -> None:
         """Write the settings; let in the gateway alone the first time."""
         folder = self._folder
-        settings = _SETTINGS.format(folder=folder, port=self.port, host=LOOPBACK)
+        settings = _SETTINGS.format(
+            folder=folder,
+            host=LOOPBACK,
+            queued_bytes=self.queued_bytes,
+            port=self.port,
+            tls_port=self.tls_port,
+            certificates_port=self.certificates_port,
+        )
         write_private(folder / "mosquitto.conf", settings)
+        if not (folder / "server.pem").exists():
+            self.renew_certificate(running=None)
+        write_private(folder / "revoked.pem", self.authority.revoked())
         if not (folder / "passwords").exists():
             self._write_users({GATEWAY: self.state.secret(self.password_file)}, _FIRST_ACL)
 
@@ -111,6 +152,16 @@ class Mosquitto:
         if running is not None:
             running.signal(signal.SIGHUP)
             self._wait_for(next(reversed(users.items())))
+
+    def renew_certificate(self, *, running: ServerProcess | None) -> None:
+        """Use a new certificate, and know what is revoked by now; who is connected stays so."""
+        issued = self.authority.server()
+        write_private(self._folder / "server.key", issued.key)
+        write_private(self._folder / "server.pem", issued.certificate)
+        write_private(self._folder / "ca.pem", self.authority.certificate.read_text())
+        write_private(self._folder / "revoked.pem", self.authority.revoked())
+        if running is not None:
+            running.signal(signal.SIGHUP)
 
     @property
     def _folder(self) -> Path:

@@ -12,10 +12,11 @@ from typing import Protocol
 from deploy.local import ports, private_root, process
 from deploy.local.alertmanager import Alertmanager
 from deploy.local.broker import Broker, fetch_jars, jars_folder
+from deploy.local.certificates import Authority
 from deploy.local.complaint import ComplaintError
 from deploy.local.database import Database
 from deploy.local.java import machine_java, machine_maven
-from deploy.local.mosquitto import GATEWAY, Mosquitto
+from deploy.local.mosquitto import GATEWAY, QUEUED_BYTES, Mosquitto
 from deploy.local.private_root import PrivateRoot
 from deploy.local.process import ServerProcess
 from deploy.local.state import Say, State, chosen_folder, chosen_programs
@@ -68,6 +69,14 @@ class Endpoints:
     mqtt_port: int
     mqtt_user: str
     mqtt_password_file: Path
+    kafka_tls: str
+    """Where Kafka asks for user and password."""
+    mqtt_tls_port: int
+    """Where Mosquitto asks for user and password over TLS."""
+    mqtt_certificates_port: int
+    """Where Mosquitto asks for the client's certificate, whose CN is the user."""
+    authority: Path
+    """The certificate of who signed the parts' own."""
     alertmanager: str
     webhook: str
     """Where Alertmanager posts: who wants to hear listens there."""
@@ -177,6 +186,10 @@ class LocalParts:
             mqtt_port=mqtt.port,
             mqtt_user=GATEWAY,
             mqtt_password_file=mqtt.password_file,
+            kafka_tls=f"{ports.LOOPBACK}:{self._port('kafka_tls')}",
+            mqtt_tls_port=mqtt.tls_port,
+            mqtt_certificates_port=mqtt.certificates_port,
+            authority=self.authority().certificate,
             alertmanager=self._part("alertmanager").address,
             webhook=self._webhook(),
             pids={name: server.pid for name, server in running.items() if server},
@@ -195,14 +208,35 @@ class LocalParts:
         """Return the part `database`, for its `query`."""
         return Database(self.state, self.root, self._port("database"))
 
+    def authority(self) -> Authority:
+        """Return who signs the certificates of the parts, and of their clients."""
+        return Authority(self.state, self.root)
+
+    def renew_certificates(self, only: Sequence[str] = ("kafka", "mqtt")) -> None:
+        """Give them new certificates; who is connected stays so."""
+        with self.state.locked(self._say):
+            if "mqtt" in only:
+                self._mqtt().renew_certificate(running=self._process("mqtt"))
+            if "kafka" in only:
+                self._broker().renew_certificate()
+
+    def _broker(self) -> Broker:
+        names = ("kafka", "kafka_controller", "kafka_tls")
+        return Broker(self.state, self.root, self.authority(), *map(self._port, names))
+
     def _mqtt(self) -> Mosquitto:
-        return Mosquitto(self.state, self.root, self._port("mqtt"))
+        names = ("mqtt", "mqtt_tls", "mqtt_certificates")
+        queued = int(self.state.recall().get("mqtt_queued_bytes", QUEUED_BYTES))
+        port, tls, certificates = map(self._port, names)
+        return Mosquitto(
+            self.state, self.root, self.authority(), port, tls, certificates, queued_bytes=queued
+        )
 
     def _part(self, name: str) -> Part:
         port = self._port(name)
         match name:
             case "kafka":
-                return Broker(self.state, self.root, port, self._port("kafka_controller"))
+                return self._broker()
             case "database":
                 return self.database()
             case "mqtt":
@@ -246,7 +280,7 @@ class LocalParts:
     def _choose_ports(self, starting: Sequence[str], asked: Mapping[str, int]) -> None:
         """Choose ports for the parts that start, and the first time for all."""
         known = {name: self.state.recall().get(name) for name in ports.DEFAULTS}
-        needed = {*starting, *(["kafka_controller"] if "kafka" in starting else [])}
+        needed = {port for name in starting for port in (name, *ports.LISTENERS.get(name, ()))}
         needed |= {name for name, port in known.items() if port is None}
         kept = frozenset(int(port) for name, port in known.items() if port and name not in needed)
         chosen: dict[str, int] = {}
@@ -344,7 +378,8 @@ class LocalParts:
 
 def _packages(starting: Sequence[str], *, no_jars: bool) -> list[str]:
     """Return what the private root must hold for these parts on this machine."""
-    packages = [] if set(starting) <= {"kafka"} else list(private_root.SERVERS)
+    alone = set(starting) <= {"kafka"} and private_root.find_tool("openssl")
+    packages = [] if alone else list(private_root.SERVERS)
     if "kafka" in starting and no_jars and machine_maven() is None:
         packages += private_root.MAVEN
     elif "kafka" in starting and machine_java() is None:

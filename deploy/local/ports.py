@@ -12,12 +12,22 @@ LOOPBACK = "127.0.0.1"
 DEFAULTS = {
     "kafka": 9092,
     "kafka_controller": 9094,
+    "kafka_tls": 9095,
     "database": 5432,
     "mqtt": 1883,
+    "mqtt_tls": 8883,
+    "mqtt_certificates": 8884,
     "alertmanager": 9093,
     "webhook": 9099,
 }
-"""`webhook` is not ours to open: Alertmanager posts there, and who wants to hear listens."""
+"""`kafka_tls` and `mqtt_tls` ask for user and password, `mqtt_certificates` for the client's certificate.
+`webhook` is not ours to open: Alertmanager posts there, and who wants to hear listens."""
+
+LISTENERS = {
+    "kafka": ("kafka_controller", "kafka_tls"),
+    "mqtt": ("mqtt_tls", "mqtt_certificates"),
+}
+"""What else a part listens on."""
 
 _SPARE = range(20_000, 32_000)
 """Below the range from which the kernel takes the ports of outgoing connections."""

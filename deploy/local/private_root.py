@@ -18,6 +18,7 @@ from deploy.local.state import SERVER_UID, Say, State, complain_about
 
 SUITE = "trixie"
 SERVERS = (
+    "kcat",
     "mosquitto",
     "mosquitto-clients",
     "postgresql-17",
@@ -129,7 +130,7 @@ class PrivateRoot:
         command = [tool("mmdebstrap"), *_options(packages)]
         with log.open("w") as output:
             if os.geteuid() == 0:
-                steps = [[*command, "--mode=root", SUITE, str(new), *_mirrors()]]
+                steps = [[*command, "--mode=root", SUITE, str(new), *mirrors(SUITE)]]
             else:
                 steps = _without_root(command, new)
             for step in steps:
@@ -185,22 +186,22 @@ def _apt_settings() -> list[str]:
     return [line for line in lines if line.startswith(wanted) and ' "";' not in line]
 
 
-def _mirrors() -> list[str]:
-    """Return the machine's own Debian mirrors, for our suite; none: mmdebstrap's."""
+def mirrors(suite: str) -> list[str]:
+    """Return the machine's own Debian mirrors, for a suite; none: mmdebstrap's."""
     listed = _answer(
         [
             *(tool("apt-get"), "indextargets", "Created-By: Packages"),
             *("--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)"),
         ]
     )
-    suites = {"Debian|Debian": SUITE, "Debian|Debian-Security": f"{SUITE}-security"}
+    suites = {"Debian|Debian": suite, "Debian|Debian-Security": f"{suite}-security"}
     trust = f"[signed-by={_KEYRING}] " if _KEYRING.exists() else ""
     found: dict[str, str] = {}
     for line in listed.splitlines():
         label, _, address = line.rpartition("|")
         if label in suites:
             found.setdefault(suites[label], f"deb {trust}{address} {suites[label]} main")
-    return list(found.values()) if SUITE in found else []
+    return list(found.values()) if suite in found else []
 
 
 def _answer(command: Sequence[str]) -> str:
@@ -212,7 +213,7 @@ def _without_root(command: Sequence[str], new: Path) -> list[list[str]]:
     archive = new.with_suffix(".tar")
     new.mkdir()
     return [
-        [*command, "--mode=unshare", "--format=tar", SUITE, str(archive), *_mirrors()],
+        [*command, "--mode=unshare", "--format=tar", SUITE, str(archive), *mirrors(SUITE)],
         [tool("tar"), "-C", str(new), "--exclude=./dev/*", "-xf", str(archive)],
         [tool("rm"), str(archive)],
     ]

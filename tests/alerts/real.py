@@ -17,12 +17,14 @@ from uuid import uuid4
 import psycopg
 from kafka import KafkaAdminClient, KafkaProducer
 
+from processors import migrate
 from schemas.indicator import Message
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60.0
 TABLES = b"""alert_partition, alert_unit, alert_state, alert_transition, alert_delivery,
-    alert_refused"""
+    alert_refused, alert_case_queue, alert_case, alert_case_member, alert_ack, alert_silence,
+    alert_word, alert_message, act"""
 
 
 def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = PATIENCE_S) -> None:
@@ -36,15 +38,13 @@ def wait_until(condition: Callable[[], bool], what: str, *, seconds: float = PAT
 
 @contextmanager
 def tables_on(server: str) -> Iterator[str]:
-    """A database of the test's own with the alerts' tables alone."""
-    (migration,) = ROOT.joinpath("schemas/sql").glob("*_alerts.sql")
+    """A database of the test's own with all tables."""
     name = f"weir_test_{uuid4().hex[:12]}"
     with psycopg.connect(server, autocommit=True) as link:
         link.execute(f"CREATE DATABASE {name}".encode())
     try:
         url = f"{server.rsplit('/', 1)[0]}/{name}"
-        with psycopg.connect(url, autocommit=True) as link:
-            link.execute(migration.read_bytes())
+        migrate.up(url)
         yield url
     finally:
         with psycopg.connect(server, autocommit=True) as link:

@@ -1,11 +1,10 @@
 """The dashboards as they are: their panels, their variables, and every query in them."""
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
-FOLDER = Path(__file__).parents[2] / "dashboards"
+from dashboards.__main__ import Language, dashboards
+
 PROVINCE, UNIT, REGIONAL = "weir-province", "weir-unit", "weir-regions"
 
 Json = dict[str, Any]
@@ -22,21 +21,18 @@ class Query(NamedTuple):
     panel: Json | None = None
 
 
-def read() -> dict[str, Json]:
-    """Every dashboard by its uid."""
-    told = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(FOLDER.glob("*.json"))]
-    return {one["uid"]: one for one in told}
+DASHBOARDS: dict[str, Json] = {one["uid"]: one for one in dashboards().values()}
+"""By uid."""
 
 
-DASHBOARDS = read()
-
-
-def queries() -> Iterator[Query]:
-    """The queries of all panels and annotations; the variables' are asked for by `options`."""
-    for uid, dashboard in DASHBOARDS.items():
+def queries(language: Language = "both") -> Iterator[Query]:
+    """The SQL of all panels and annotations; the variables' are asked for by `options`."""
+    for dashboard in dashboards(language).values():
+        uid = dashboard["uid"]
         for panel in dashboard["panels"]:
             for target in panel["targets"]:
-                yield Query(uid, f"panel {panel['id']}", target["rawSql"], panel)
+                if "rawSql" in target:
+                    yield Query(uid, f"panel {panel['id']}", target["rawSql"], panel)
         for annotation in dashboard["annotations"]["list"]:
             yield Query(uid, f"annotation {annotation['name']}", annotation["target"]["rawSql"])
 

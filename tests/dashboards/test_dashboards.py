@@ -96,6 +96,24 @@ def test_scopes_are_offered(grafana: psycopg.Connection) -> None:
     assert ("510100 Example city A (示例市甲)", "city:510100") in rows
 
 
+def test_the_language_changes_no_row(grafana: psycopg.Connection) -> None:
+    """Only what columns are called, and texts that are in both languages."""
+    told = {language: list(queries(language)) for language in ("both", "en", "zh")}
+    values: dict[str, Value] = {
+        "region": REGIONS,
+        "industry": INDUSTRIES,
+        "unit": code(1),
+        "scope": "city:510100",
+    }
+    for both, *others in zip(told["both"], told["en"], told["zh"], strict=True):
+        _, rows = asked(grafana, both, **values)
+        for other in others:
+            columns, same = asked(grafana, other, **values)
+            assert len(set(columns)) == len(columns)
+            if not both.name.startswith("annotation"):
+                assert same == rows, other.sql
+
+
 def test_the_world_has_everything_that_the_panels_show(seeded: Seeded) -> None:
     """Else an empty answer would be as right as a full one."""
     units = seeded.expected.standings()

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from itertools import combinations
+from pathlib import Path
 from typing import Any, get_args
 
 import psycopg
@@ -13,6 +14,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
+from dashboards.__main__ import DATABASE, PROMETHEUS, SOURCES, Language, dashboards, main
 from processors.standings import AMBIGUOUS, MISSING, REMAINDER_UNKNOWN
 from processors.validation import REASONS
 from schemas.calendar import moment
@@ -24,7 +26,6 @@ from schemas.rule import Kind
 from tests.dashboards.macros import Value, expand
 from tests.dashboards.shown import (
     DASHBOARDS,
-    FOLDER,
     PROVINCE,
     REGIONAL,
     UNIT,
@@ -36,10 +37,9 @@ from tests.dashboards.test_dashboards import INDUSTRIES, REGIONS
 from tests.dashboards.world import END, START, code
 
 register_default_plugins()
-DATA_SOURCE = {"type": "grafana-postgresql-datasource", "uid": "${datasource}"}
 BILINGUAL = re.compile(r"[A-Z][^()一-鿿]* \([^()]*[一-鿿][^()]*\)")
 """English first, then Chinese in parentheses."""
-HELPERS = {"unit_code", "link_from", "link_to", "time"}
+HELPERS = {"unit_code", "scope_code", "link_from", "link_to", "time"}
 """Columns that no one sees, and the time axis."""
 WITHOUT_FIGURES = {(PROVINCE, 2), (UNIT, 7), (UNIT, 9), (UNIT, 10), (UNIT, 11), (REGIONAL, 4)}
 """Panels that show instants, points and counts of readings, and no energy; or what moved a sum."""
@@ -48,7 +48,7 @@ PANELS = [
     for uid, dashboard in DASHBOARDS.items()
     for panel in dashboard["panels"]
 ]
-each_dashboard = pytest.mark.parametrize("uid", [PROVINCE, UNIT, REGIONAL])
+each_dashboard = pytest.mark.parametrize("uid", DASHBOARDS)
 each_panel = pytest.mark.parametrize(("uid", "panel"), PANELS)
 
 
@@ -72,11 +72,6 @@ def through_the_types(dashboard: Json) -> Json:
     read = Dashboard.from_json(copy.deepcopy(dashboard))
     result: Json = json.loads(json.dumps(read, cls=JSONEncoder))
     return result
-
-
-def test_there_are_three() -> None:
-    """Found by uid, whatever the files are called."""
-    assert set(DASHBOARDS) == {PROVINCE, UNIT, REGIONAL}
 
 
 @each_dashboard
@@ -127,11 +122,10 @@ def test_it_belongs_to_no_grafana(uid: str) -> None:
     assert "id" not in dashboard
     assert (dashboard["timezone"], dashboard["refresh"]) == ("Asia/Shanghai", "1m")
     assert not dashboard["editable"]
-    assert all(source == DATA_SOURCE for source in data_sources(dashboard))
-    (chosen,) = (v for v in dashboard["templating"]["list"] if v["type"] == "datasource")
-    assert chosen["name"] == "datasource"
-    assert chosen["query"] == DATA_SOURCE["type"]
-    assert chosen["current"]["value"] == "weir-timescaledb"
+    named = {source["uid"]: source["type"] for source in data_sources(dashboard)}
+    chosen = [v for v in dashboard["templating"]["list"] if v["type"] == "datasource"]
+    assert {f"${{{one['name']}}}": one["query"] for one in chosen} == named
+    assert {one["current"]["value"] for one in chosen} <= {"weir-timescaledb", "weir-prometheus"}
 
 
 @each_dashboard
@@ -168,8 +162,15 @@ def test_an_axis_has_its_unit(uid: str, panel: Json) -> None:
     del uid
     if panel["type"] == "timeseries":
         defaults = panel["fieldConfig"]["defaults"]
-        unit = {"kwatt": "kW", "suffix:tce": "tce"}[defaults["unit"]]
-        assert defaults["custom"]["axisLabel"].endswith(f", {unit}")
+        units = {
+            "kwatt": "kW",
+            "suffix:tce": "tce",
+            "suffix:t": "t",
+            "s": "s",
+            "none": "1",
+            "cps": "1/s",
+        }
+        assert defaults["custom"]["axisLabel"].endswith(f", {units[defaults['unit']]}")
 
 
 @pytest.fixture(scope="module")
@@ -212,17 +213,16 @@ def test_overrides_name_columns(
     columns: dict[tuple[str, int], list[str]], uid: str, panel: Json
 ) -> None:
     """A renamed column would lose its unit in silence."""
-    names = columns[uid, panel["id"]]
+    names = columns.get((uid, panel["id"]), [])
     for override in panel["fieldConfig"]["overrides"]:
         assert matched(override["matcher"], names), override["matcher"]
         properties = {one["id"]: one["value"] for one in override["properties"]}
         if "custom.fillBelowTo" in properties:
             assert properties["custom.fillBelowTo"] in names
-    if "unit_code" in names:
-        links = [link["url"] for link in links_of(panel)]
-        assert [url.split("?")[0] for url in links] == [f"/d/{UNIT}"]
-        used = set(re.findall(r"\$\{__data\.fields\.(\w+)\}", links[0]))
-        assert used == HELPERS - {"time"} <= set(names)
+    links = [link["url"] for link in links_of(panel)]
+    assert {url.split("?")[0].removeprefix("/d/") for url in links} <= set(DASHBOARDS)
+    used = {name for url in links for name in re.findall(r"\$\{__data\.fields\.(\w+)\}", url)}
+    assert used == HELPERS - {"time"} & set(names)
 
 
 def matched(matcher: Json, names: list[str]) -> list[str]:
@@ -286,40 +286,108 @@ def test_every_word_of_the_database_is_told_in_both_languages(name: str, words: 
         for one in override["properties"]
         if one["id"] == "mappings"
     ]
-    texts = [some for some in told if set(some) == words]
+    texts = [some for some in told if words <= set(some)]
     assert texts
     assert all(BILINGUAL.fullmatch(text) for some in texts for text in some.values())
+
+
+# ---- Languages
+
+
+def texts_of(told: Any, key: str = "") -> Iterator[str]:  # noqa: ANN401 - any JSON
+    """What people read of a dashboard, descriptions left out."""
+    if isinstance(told, dict):
+        for name, value in told.items():
+            yield from texts_of(value, name)
+    elif isinstance(told, list):
+        for one in told:
+            yield from texts_of(one, key)
+    elif key in {
+        "title",
+        "label",
+        "name",
+        "text",
+        "axisLabel",
+        "legendFormat",
+        "noValue",
+    } and isinstance(told, str):
+        yield told
+    elif key in {"rawSql", "query"} and isinstance(told, str):
+        yield from re.findall(r'AS "([^"]+)"', told)
+
+
+def test_one_setting_chooses_the_language(tmp_path: Path) -> None:
+    """In one language nothing of the other is left, but for names of the outside and of queries."""
+    told = {language: dashboards(language) for language in get_args(Language)}
+    both, english, chinese = (
+        {name: list(texts_of(one)) for name, one in told[language].items()}
+        for language in ("both", "en", "zh")
+    )
+    for name, texts in both.items():
+        assert len(texts) == len(english[name]) == len(chinese[name])
+        assert not re.search(r"[一-鿿]", " ".join(english[name]))
+        pairs = [
+            (text, there)
+            for text, there in zip(texts, chinese[name], strict=True)
+            if BILINGUAL.search(text)
+        ]
+        assert pairs
+        assert [
+            pair for pair in pairs if not re.search(r"[一-鿿]", pair[1]) or "(" in pair[1]
+        ] == []
+    assert main([str(tmp_path), "--language", "zh"]) == 0
+    written = json.loads((tmp_path / "unit.json").read_text(encoding="utf-8"))
+    assert written == told["zh"]["unit"]
+    assert written["title"] == "单位详情"
+
+
+@each_dashboard
+def test_overrides_follow_the_language(uid: str) -> None:
+    """A column and what names it are said alike."""
+    for language in ("en", "zh"):
+        (dashboard,) = (one for one in dashboards(language).values() if one["uid"] == uid)
+        for panel in dashboard["panels"]:
+            columns = re.findall(
+                r'AS "([^"]+)"', " ".join(t.get("rawSql", "") for t in panel["targets"])
+            )
+            assert len(set(columns)) == len(columns), (panel["title"], columns)
+            for override in panel["fieldConfig"]["overrides"]:
+                if override["matcher"]["id"] == "byName":
+                    assert override["matcher"]["options"] in columns
+                for one in override["properties"]:
+                    if one["id"] == "custom.fillBelowTo":
+                        assert one["value"] in columns
 
 
 # ---- Provisioning
 
 
-def provisioned(folder: str) -> dict[str, str]:
-    """`key: value` of each line of the one file in a provisioning folder, comments left out."""
-    (file,) = (FOLDER / "provisioning" / folder).glob("*.yaml")
-    lines = (line.split(" #")[0].strip(" -") for line in file.read_text().splitlines())
-    pairs = (
-        tuple(line.split(": ", 1)) for line in lines if ": " in line and not line.startswith("#")
-    )
-    return dict(pairs)  # type: ignore[arg-type]
+def provisioned(folder: str) -> list[dict[str, str]]:
+    """`key: value` of each entry of the one file in a provisioning folder, comments left out."""
+    (file,) = (SOURCES / "provisioning" / folder).glob("*.yaml")
+    entries = re.split(r"^  - ", file.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    pairs = re.compile(r"^\s*(\w+): (\S.*?)(?: #.*)?$", re.MULTILINE)
+    return [dict(pairs.findall(entry)) for entry in entries]
 
 
-def test_the_data_source_is_the_one_that_the_dashboards_name() -> None:
-    """With its values from the environment, and the setting that the macros are expanded by."""
-    told = provisioned("datasources")
-    assert (told["uid"], told["type"]) == ("weir-timescaledb", DATA_SOURCE["type"])
-    assert told["timescaledb"] == "true"
-    assert {key: value for key, value in told.items() if value.startswith("$")} == {
+def test_the_data_sources_are_those_that_the_dashboards_name() -> None:
+    """With values from the environment, and the setting that the macros are expanded by."""
+    database, metrics = provisioned("datasources")
+    assert (database["uid"], database["type"]) == ("weir-timescaledb", DATABASE["type"])
+    assert database["timescaledb"] == "true"
+    assert {key: value for key, value in database.items() if value.startswith("$")} == {
         "url": "$WEIR_GRAFANA_ADDRESS",
         "user": "$WEIR_GRAFANA_USER",
         "password": "$WEIR_GRAFANA_PASSWORD",
         "database": "$WEIR_GRAFANA_DATABASE",
         "sslmode": "$WEIR_GRAFANA_SSLMODE",
     }
+    assert (metrics["uid"], metrics["type"]) == ("weir-prometheus", PROMETHEUS["type"])
+    assert metrics["url"] == "$WEIR_GRAFANA_PROMETHEUS"
 
 
 def test_the_dashboards_are_read_from_a_folder_that_the_environment_names() -> None:
     """And are not changed in the browser."""
-    told = provisioned("dashboards")
+    (told,) = provisioned("dashboards")
     assert (told["type"], told["path"]) == ("file", "$WEIR_GRAFANA_DASHBOARDS")
     assert told["allowUiUpdates"] == "false"

@@ -18,15 +18,17 @@ from alerts.batch import Batch, batch_of
 from alerts.batch import Record as Told
 from alerts.state import Partition
 from alerts.store import Store as AlertStore
-from ingest.simulator import Faults, configuration_of, stream
+from ingest.simulator import Faults, configuration_of
+from ingest.simulator import stream as simulated
 from ingest.world import Plant, default_world
 from oracle import Outcome, World, judge_log
 from oracle_figures import Judged
+from processors import entries
 from processors.metrics import WorkerMetrics
 from processors.region_rows import HourRows
 from processors.region_store import RegionStore
 from processors.store import Store
-from processors.targets import load
+from processors.targets import KIND
 from processors.worker import Worker
 from schemas.alert import Alert, Notice
 from schemas.calendar import DAY_MS, HOUR_MS, year_start
@@ -84,7 +86,7 @@ def plants() -> dict[int, tuple[Plant, ...]]:
 def records() -> Iterator[tuple[int, Record]]:
     """What the doors send, partition by partition in this order."""
     worlds = plants()
-    yield from stream(
+    yield from simulated(
         worlds[1],
         seed=7,
         start=START,
@@ -93,7 +95,7 @@ def records() -> Iterator[tuple[int, Record]]:
         partitions=PARTITIONS,
         tick_ms=HOUR_MS,
     )
-    yield from stream(
+    yield from simulated(
         worlds[2],
         seed=7,
         start=START,
@@ -105,7 +107,7 @@ def records() -> Iterator[tuple[int, Record]]:
         step_ms=HOUR_MS // 4,
         tick_ms=HOUR_MS,
     )
-    yield from stream(
+    yield from simulated(
         worlds[3],
         seed=7,
         start=EARLIER,
@@ -187,33 +189,34 @@ class Heard:
     """What was told of regions and industries."""
 
 
-def write(told: Province, url: str) -> Heard:
-    """Write it all to a migrated database, by the worker's steps and the alerts' batches."""
-    with closing(Store(url, engine="test")) as store:
+def write(told: Province, *, owner: str, worker: str, alerts: str) -> Heard:
+    """Write it all to a migrated database, by the worker's steps and the alerts' batches, each with its own login."""
+    with closing(Store(worker, engine="test")) as store:
         for configuration in told.configurations.values():
             store.save_configuration(configuration)
-        worker = Worker(store, WorkerMetrics(), partitions=PARTITIONS)
-        worker.take(dict.fromkeys(range(PARTITIONS), 0))
+        stream = Worker(store, WorkerMetrics(), partitions=PARTITIONS)
+        stream.take(dict.fromkeys(range(PARTITIONS), 0))
         for first in range(0, len(told.log), STEP):
             some = told.log[first : first + STEP]
-            worker.write(worker.prepare([(p, offset, encode(r)) for p, offset, r in some]))
-        batches = [write_alerts(store, url, partition) for partition in range(PARTITIONS)]
+            stream.write(stream.prepare([(p, offset, encode(r)) for p, offset, r in some]))
+        batches = [write_alerts(store, alerts, partition) for partition in range(PARTITIONS)]
+    hours = tuple(write_regions(worker))
+    write_landings(owner)
     return Heard(
         tuple(a for batch in batches for unit in batch.after.units.values() for a in unit.alerts),
         tuple(notice for batch in batches for notice in batch.notices),
-        tuple(write_regions(url)),
+        hours,
     )
 
 
 def write_regions(url: str) -> Iterator[tuple[int, HourRows]]:
     """Sum the regions hour by hour, with targets from the first hour on."""
     with psycopg.connect(url, autocommit=True) as link:
-        assert load(link, TARGETS, author="test", reason="test", from_hour=START)
+        assert entries.load(link, KIND, TARGETS, author="test", reason="test", from_hour=START)
     with closing(RegionStore(url, partitions=PARTITIONS)) as store:
         assert store.lead()
         while (told := store.tell_next()) is not None:
             yield told
-    write_landings(url)
 
 
 def landing(at: int) -> Landed:

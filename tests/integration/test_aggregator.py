@@ -31,8 +31,11 @@ from processors.worker import Worker
 from schemas import topics
 from schemas.alert import Notice
 from schemas.calendar import HOUR_MS, rfc3339, year_start
+from schemas.double_control import Amount
+from schemas.factors import default_pack
 from schemas.registry import Configuration
 from schemas.rule import DEFAULT_RULES
+from schemas.scale import SCALE, as_text
 from schemas.section import Record, partition_of
 from schemas.wire import encode
 from tests.integration.conftest import drop_database, new_database
@@ -482,3 +485,102 @@ def test_a_unit_of_one_day_has_no_landing(
 def test_units_are_shared_out_as_the_log_is(world: World) -> None:
     """Every partition has a live unit, else nothing would be waited for."""
     assert {partition_of(m.unit, PARTITIONS) for m in world.members[:LIVE]} == {0, 1, 2}
+
+
+EVIDENCE = """
+[[evidence]]
+id = "{id}"
+unit = "{unit}"
+region = "{region}"
+form = "green power"
+quantity = "electricity"
+amount = "1000000000"
+unit_of_measure = "kWh"
+first = 2026-01-01
+until = 2027-01-01
+origin = "contract 1"
+issuer = "exchange"
+document = "{id}"
+sha256 = "{digest}"
+generated_by = "wind"
+"""
+NET = """
+[[targets]]
+id = "net"
+scope = "province:510000"
+year = 2026
+quantity = "energy"
+amount = "2190"
+covers = "key units"
+net_of = ["non-fossil"]
+source = "test"
+"""
+STANDINGS = "SELECT hour, gross_low, gross_best, low, best, high FROM target_hour WHERE target = 'net' ORDER BY hour"
+
+
+def test_a_target_net_of_evidence(
+    database: str,
+    world: World,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """From the hour on that it holds for; the same contract counts once, and the other claim is shown with whom it collides."""
+    monkeypatch.setenv("WEIR_DATABASE_URL", database)
+    monkeypatch.setenv("WEIR_PARTITIONS", str(PARTITIONS))
+    with closing(Store(database, engine="test")) as store:
+        for configuration in world.configurations:
+            store.save_configuration(configuration)
+    since = TURN + 3 * HOUR_MS
+    for verb, name, text, hour in (
+        ("targets", "net", NET, START),
+        ("deductions", "b", evidence("b", world.members[0]), since),
+        ("deductions", "a", evidence("a", world.members[1]), since),
+    ):
+        (tmp_path / name).write_text(text)
+        words = [str(tmp_path / name), "--reason", "test", "--from", rfc3339(hour)]
+        assert processors.main([verb, "load", *words]) == 0
+        assert processors.main([verb, "load", *words]) == 0, "again: nothing is new"
+        assert processors.main([verb, "diff", words[0]]) == 0
+    (tmp_path / "c").write_text(evidence("c", world.members[0]._replace(region="519999")))
+    assert processors.main(["deductions", "load", str(tmp_path / "c"), "--reason", "test"]) == 1
+    assert "lies in" in capsys.readouterr().err
+    assert list(digest(database, world))
+    tell_all(database)
+    standings = rows(database, STANDINGS)
+    assert len(standings) == (END - TURN) // HOUR_MS
+    for hour, gross_low, gross, low, best, high in standings:
+        assert high is None
+        assert (low < gross_low, best < gross) == (hour >= since,) * 2
+    assert processors.main(["deductions", "show", "--json"]) == 0
+    told = {one["id"]: one for one in json.loads(capsys.readouterr().out)}
+    assert (told["b"]["state"], told["a"]["state"]) == ("admitted", "refused")
+    assert told["a"]["against"] == ["b"]
+    assert (
+        processors.main(["deductions", "show", "--region", "510000", "--year", "2026", "--json"])
+        == 0
+    )
+    *units, total = json.loads(capsys.readouterr().out)["rows"]
+    assert total["net"]["best"] == as_text(standings[-1][4])
+    assert [u["unit"] for u in units if u["net"] != u["gross"]] == [world.members[0].unit]
+    assert processors.main(["show", "--region", "510000"]) == 0
+    assert "net of non-fossil (gross [" in capsys.readouterr().out
+    check_foretold(database)
+
+
+def check_foretold(url: str) -> None:
+    """What units would have told otherwise moves the target's sum by as much, and nothing else."""
+    with closing(RegionStore(url, partitions=PARTITIONS)) as store:
+        same = store.foretold(lambda one: one, 9, default_pack())
+        [(before, after)] = same
+        assert before == after
+        more = Amount(SCALE, SCALE, SCALE)
+        other = store.foretold(
+            lambda one: one._replace(energy=one.energy + more), 9, default_pack()
+        )
+        used = other[0][1].stand.used
+        assert used.best - before.stand.used.best == (LIVE + HISTORY) * SCALE
+
+
+def evidence(name: str, member: Member) -> str:
+    return EVIDENCE.format(id=name, unit=member.unit, region=member.region, digest=name * 64)

@@ -12,12 +12,14 @@ import pytest
 
 from oracle import Epoch, Outcome, World, judge_log, named, quarter_hours, window_figures
 from oracle_claims import winner
+from oracle_figures import Span
+from oracle_lines import line_figures
 from processors.engine import Engine, runs
 from processors.memory import drive
 from processors.ports import HOUR_FIELDS, Fetched, Gap, Needs, ReadingRow, Step, UnitState
 from processors.rebuild import worked_out
 from processors.store import Store
-from schemas.calendar import HOUR_MS, QUARTER_MS, moment, window_start, year_start
+from schemas.calendar import HOUR_MS, QUARTER_MS, moment, window_start, year_of, year_start
 from schemas.factors import default_pack
 from schemas.registry import Configuration, Industry, Point, Region, Registry, Unit
 from schemas.section import NEVER, WITHDRAWN
@@ -96,6 +98,12 @@ class Bench:
         """What the function says, in 10⁻⁶."""
         query = "SELECT quantity, low, best, high, share_measured FROM figures(%s, %s, %s)"
         rows = self.rows(query, unit, moment(start), moment(end))
+        return {str(quantity): tuple(map(micro, rest)) for quantity, *rest in rows}
+
+    def line_figures(self, unit: str, line: str, start: int, end: int) -> Figures:
+        """What the function says of a product line, in 10⁻⁶."""
+        query = "SELECT quantity, low, best, high, share_measured FROM figures(%s, %s, %s, %s)"
+        rows = self.rows(query, unit, line, moment(start), moment(end))
         return {str(quantity): tuple(map(micro, rest)) for quantity, *rest in rows}
 
     def quarters(self, unit: str, start: int, end: int) -> Quarters:
@@ -546,6 +554,11 @@ def test_the_functions_say_what_the_oracle_says(database: str, seed: int) -> Non
                 name: tuple(figure) for name, figure in window_figures(world, start, end).items()
             }
             assert bench.figures(unit, start, end) == expected
+            for line in world.unit.lines if year_of(start) == year_of(end - 1) else ():
+                said = line_figures(world, line, Span(start, end, end))
+                assert bench.line_figures(unit, line.id, start, end) == {
+                    name: figure[:4] for name, figure in said.items()
+                }
             until = min(end, start + 40 * HOUR_MS)
             assert bench.quarters(unit, start, until) == quarters_of(world, start, until)
         query = """SELECT point, statement, (extract(epoch FROM at) * 1000)::bigint, value, status

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import accumulate
@@ -187,6 +187,11 @@ class Hours:
                         min(hour * HOUR_MS + HOUR_MS, piece.end),
                     )
                     best[hour] += course.guess(piece, x, y)
+            for shared in course.shared:
+                first, last = shared.parts[0][0] // HOUR_MS, -(-shared.parts[-1][1] // HOUR_MS)
+                for hour in range(first, last):
+                    x, y = hour * HOUR_MS, hour * HOUR_MS + HOUR_MS
+                    best[hour] += course.narrowed(shared, x, y).best
         hours = sorted(best)
         return hours, [best[hour] for hour in hours]
 
@@ -223,6 +228,14 @@ def exact_within(piece: Piece, start: int, end: int) -> bool:
     return piece.exact and start <= piece.start and piece.end <= end
 
 
+class Cell(NamedTuple):
+    """Points of one quantity that count alike: with one sign for the unit, and alike for its lines."""
+
+    quantity: str
+    sign: int
+    lines: tuple[tuple[str, int], ...]
+
+
 @dataclass(frozen=True)
 class World:
     """One unit as a prefix of the log says it is."""
@@ -231,14 +244,29 @@ class World:
     pack: FactorPack
     courses: dict[str, Course]
     """By the point's name."""
-    _hours: dict[str, Hours] = field(default_factory=dict)
+    _hours: dict[Cell, Hours] = field(default_factory=dict)
     _factors: dict[tuple[str, str, int], Factor] = field(default_factory=dict)
 
     def of(self, *quantities: str) -> tuple[Course, ...]:
-        """The courses of some quantities."""
+        """The courses of some quantities that count for the unit."""
         return tuple(
-            course for course in self.courses.values() if course.point.quantity in quantities
+            course
+            for course in self.courses.values()
+            if course.point.quantity in quantities and course.point.sign
         )
+
+    @cached_property
+    def cells(self) -> dict[Cell, tuple[Course, ...]]:
+        """The courses by how they count."""
+        found: dict[Cell, list[Course]] = defaultdict(list)
+        for course in self.courses.values():
+            point = course.point
+            found[Cell(point.quantity, point.sign, point.lines)].append(course)
+        return {cell: tuple(courses) for cell, courses in found.items()}
+
+    def counting(self, *quantities: str) -> list[Cell]:
+        """The cells of some quantities that count for the unit."""
+        return [cell for cell in self.cells if cell.quantity in quantities and cell.sign]
 
     @cached_property
     def quantities(self) -> list[str]:
@@ -250,11 +278,11 @@ class World:
         """Those of them that count as energy."""
         return [quantity for quantity in self.quantities if quantity in CARRIERS]
 
-    def hours(self, carrier: str) -> Hours:
-        """The hours of a carrier."""
-        if carrier not in self._hours:
-            self._hours[carrier] = Hours(self.of(carrier))
-        return self._hours[carrier]
+    def hours(self, cell: Cell) -> Hours:
+        """The hours of a cell."""
+        if cell not in self._hours:
+            self._hours[cell] = Hours(self.cells[cell])
+        return self._hours[cell]
 
     def factor(self, carrier: str, target: str, at: int) -> Factor:
         """The factor of the business year of an instant."""
@@ -278,14 +306,32 @@ def window_figures(world: World, start: int, end: int, at: int = FOR_EVER) -> di
 
 def native_figure(world: World, quantity: str, span: Span) -> Figure:
     """The sum over the quantity's points, and the opening."""
-    courses = world.of(quantity)
-    amount = held(total(course.native(*span) for course in courses))
-    return with_opening(world.unit, quantity, span, amount, share(courses, span))
+    amount = signed(
+        (cell.sign, cell_native(world, cell, span)) for cell in world.counting(quantity)
+    )
+    return with_opening(world.unit, quantity, span, amount, share(world.of(quantity), span))
+
+
+def cell_native(world: World, cell: Cell, span: Span) -> Amount:
+    """The sum over a cell's points."""
+    return held(total(course.native(*span) for course in world.cells[cell]))
+
+
+def signed(parts: Iterable[tuple[int, Amount]]) -> Amount:
+    """A sum of intervals, some taken off."""
+    turned = [
+        amount if sign > 0 else Amount(-amount.high, -amount.best, -amount.low)
+        for sign, amount in parts
+    ]
+    return total(turned)
 
 
 def converted_figure(world: World, target: str, span: Span) -> Figure:
     """Energy or CO2: the sum over the carriers, and the opening declared for it."""
-    amount = total(converted(world, carrier, target, span) for carrier in world.carriers)
+    amount = signed(
+        (cell.sign, converted(world, cell, target, span))
+        for cell in world.counting(*world.carriers)
+    )
     return with_opening(world.unit, target, span, amount, share(world.of(*world.carriers), span))
 
 
@@ -324,12 +370,12 @@ def opening(unit: Unit, quantity: str, span: Span) -> tuple[int, int, int | None
     return 0, 0, None
 
 
-def converted(world: World, carrier: str, target: str, span: Span) -> Amount:
-    """RULES section 5 for one carrier, without opening."""
+def converted(world: World, cell: Cell, target: str, span: Span) -> Amount:
+    """RULES section 5 for one cell, without opening."""
     if span.start % HOUR_MS:
         message = f"{span.start} is not on a full hour"
         raise ValueError(message)
-    hours, factor = world.hours(carrier), world.factor(carrier, target, span.start)
+    hours, factor = world.hours(cell), world.factor(cell.quantity, target, span.start)
     low, high = bounds(hours, factor, span)
     return held(Amount(low, best(hours, factor, span), high))
 
@@ -426,8 +472,10 @@ def undecided(world: World, energy: Figure, window: Window, at: int) -> Reason:
 def energy_low(world: World, span: Span) -> int:
     """`low` of energy, as `window_figures` has it."""
     low = opening(world.unit, "energy", span)[0]
-    for carrier in world.carriers:
-        low += bounds(world.hours(carrier), world.factor(carrier, "energy", span.start), span)[0]
+    for cell in world.counting(*world.carriers):
+        factor = world.factor(cell.quantity, "energy", span.start)
+        cell_low, cell_high = bounds(world.hours(cell), factor, span)
+        low += cell_low if cell.sign > 0 else -cell_high
     return low
 
 
@@ -438,11 +486,11 @@ def energy_low_at_most(world: World, span: Span) -> int:
     exact hour.
     """
     low = opening(world.unit, "energy", span)[0]
-    for carrier in world.carriers:
-        hours = world.hours(carrier)
+    for cell in world.counting(*world.carriers):
+        hours = world.hours(cell)
         native = sum(course.told(span.start, span.cut).low for course in hours.courses)
         exact = hours.exact_count(span.start // HOUR_MS, span.cut // HOUR_MS) + 1
-        low += ceil(native, world.factor(carrier, "energy", span.start)) + (exact + 1) // 2
+        low += ceil(native, world.factor(cell.quantity, "energy", span.start)) + (exact + 1) // 2
     return low
 
 
@@ -458,7 +506,10 @@ def since(world: World, quota: int, start: int, at: int) -> int:
 
     The window is cut at that end, and at the tick. `low` may fall by some 10⁻⁶ from one end to the
     next, so what is searched by halves is a bound that does not; from there each end is tried.
+    Where something is given away `low` may fall by any amount: the last end.
     """
+    if any(cell.sign < 0 for cell in world.cells):
+        return -(-at // QUARTER_MS) * QUARTER_MS
     ends = range(start + QUARTER_MS, -(-at // QUARTER_MS) * QUARTER_MS + 1, QUARTER_MS)
 
     def span(end: int) -> Span:

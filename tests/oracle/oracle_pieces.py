@@ -7,14 +7,15 @@ The pieces of a point lie side by side from its validity's begin to its end; the
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from itertools import accumulate, pairwise
 from typing import Literal, NamedTuple
 
 from oracle_claims import Claim, allowed, dial, end_of
 from schemas.calendar import HOUR_MS
-from schemas.registry import Point
+from schemas.registry import Point, Profile
+from schemas.section import RANKS
 
 FOR_EVER = 10**15
 """An instant after every other."""
@@ -67,9 +68,58 @@ class Lift(NamedTuple):
         return self.start - self.start % HOUR_MS
 
 
-def half(rated: int, start: int, end: int) -> int:
-    """The best guess of what is unknown: half the rated maximum, H(end) − H(start)."""
-    return rated * end // 7_200_000 - rated * start // 7_200_000
+class Shared(NamedTuple):
+    """Time of which nothing is known but what a total leaves over for it, all together."""
+
+    parts: tuple[tuple[int, int], ...]
+    rest: int
+
+    def within(self, x: int, y: int) -> list[tuple[int, int]]:
+        """Its time in [x, y)."""
+        cut = ((max(a, x), min(b, y)) for a, b in self.parts)
+        return [(a, b) for a, b in cut if a < b]
+
+    def spread(self, x: int, y: int) -> int:
+        """What of it lies in [x, y), spread evenly."""
+        length = sum(b - a for a, b in self.parts)
+        before, until = (sum(b - a for a, b in self.within(-FOR_EVER, at)) for at in (x, max(x, y)))
+        return self.rest * until // length - self.rest * before // length
+
+
+def guessed(point: Point, start: int, end: int) -> int:
+    """The best guess of what is unknown: H(end) − H(start) of the rated maximum and weighted time."""
+    before, after = (point.rated * weighted(point.profiles, at) for at in (start, end))
+    return after // 360_000_000 - before // 360_000_000
+
+
+def weighted(profiles: tuple[Profile, ...], at: int) -> int:
+    """Q: the time until an instant, each hour by the percent of the profile that holds; 50 before the first."""
+    if not profiles or at < profiles[0].begins:
+        return 50 * at
+    last = max((one for one in profiles if one.begins <= at), key=lambda one: one.begins)
+    earlier = tuple(one for one in profiles if one.begins < last.begins)
+    return weighted_until(earlier, last) + of_profile(last, at - last.begins)
+
+
+@cache
+def weighted_until(earlier: tuple[Profile, ...], following: Profile) -> int:
+    """Q where the following profile begins."""
+    return weighted(earlier, following.begins)
+
+
+@cache
+def of_hours(profile: Profile, count: int) -> int:
+    """The weighted time of a profile's first hours."""
+    first = profile.from_day.weekday() * 24
+    return sum(profile.week[(first + hour) % 168] for hour in range(count)) * HOUR_MS
+
+
+def of_profile(profile: Profile, length: int) -> int:
+    """The weighted time of a profile's first milliseconds: whole weeks, whole hours, and the rest."""
+    weeks, rest = divmod(length, 168 * HOUR_MS)
+    hours, ms = divmod(rest, HOUR_MS)
+    percent = (of_hours(profile, hours + 1) - of_hours(profile, hours)) // HOUR_MS
+    return weeks * of_hours(profile, 168) + of_hours(profile, hours) + percent * ms
 
 
 def register_pieces(point: Point, winners: list[Claim]) -> Iterator[Piece]:
@@ -108,6 +158,10 @@ class Course:
     end: int
     """Where the open end begins."""
     lifts: tuple[Lift, ...]
+    shared: tuple[Shared, ...] = ()
+    """Of the holes among the pieces, those that totals bound."""
+    disputed: tuple[tuple[int, int], ...] = ()
+    """Spans whose total contradicts what is measured, or could be."""
 
     @cached_property
     def begins(self) -> int:
@@ -158,9 +212,9 @@ class Course:
         return Amount(max(0, piece.low - outside), best, min(piece.high, inside))
 
     def guess(self, piece: Piece, x: int, y: int) -> int:
-        """The best of the part [x, y) of one piece: low spread evenly, else half the rated."""
+        """The best of the part [x, y) of one piece: low spread evenly, else as the point's profile guesses."""
         if piece.kind != "known":
-            return half(self.rated, x, y)
+            return guessed(self.point, x, y)
         a, length = piece.start, piece.end - piece.start
         return piece.low * (y - a) // length - piece.low * (x - a) // length
 
@@ -178,14 +232,26 @@ class Course:
         after, before = self._before[last], self._before[first]
         whole = Amount(after.low - before.low, after.best - before.best, after.high - before.high)
         cut = (self.pieces[i] for i in edges)
-        return total(
-            [whole, *(self.part(piece, max(x, piece.start), min(y, piece.end)) for piece in cut)]
+        parts = (self.part(piece, max(x, piece.start), min(y, piece.end)) for piece in cut)
+        return total([whole, *parts, *(self.narrowed(shared, x, y) for shared in self.shared)])
+
+    def narrowed(self, shared: Shared, x: int, y: int) -> Amount:
+        """What a total makes of its holes in [x, y), less what they were without it."""
+        inside = sum(allowed(self.rated, a, b) for a, b in shared.within(x, y))
+        outside = sum(allowed(self.rated, a, b) for a, b in shared.parts) - inside
+        guess = sum(guessed(self.point, a, b) for a, b in shared.within(x, y))
+        return Amount(
+            max(0, shared.rest - outside),
+            shared.spread(x, y) - guess,
+            min(shared.rest, inside) - inside,
         )
 
     def untold(self, x: int, y: int) -> Amount:
         """The amount of the open end in [x, y)."""
         x, y = max(x, self.end), min(y, self.ends)
-        return Amount(0, half(self.rated, x, y), allowed(self.rated, x, y)) if x < y else Amount()
+        return (
+            Amount(0, guessed(self.point, x, y), allowed(self.rated, x, y)) if x < y else Amount()
+        )
 
     def lifted(self, start: int, end: int, at: int) -> int:
         """What is added to high in hours that begin in [start, end), by periods before `at`."""
@@ -222,19 +288,42 @@ class Course:
         cut = min(end, at)
         pieces = (self.pieces[i] for i in self.overlapping(start, cut))
         holes = ((max(start, p.start), min(cut, p.end)) for p in pieces if p.kind != "known")
-        unknown = any(allowed(self.rated, x, y) > 0 for x, y in holes)
-        return unknown or self.untold(start, cut).high > 0 or self.lifted(start, end, at) > 0
+        bounded = (part for shared in self.shared for part in shared.within(start, cut))
+        unknown, known = (sum(allowed(self.rated, *at) for at in of) for of in (holes, bounded))
+        return (
+            unknown > known or self.untold(start, cut).high > 0 or self.lifted(start, end, at) > 0
+        )
 
 
-def course(point: Point, winners: Iterable[Claim], too_fast: Iterable[Claim]) -> Course:
-    """A point's course: of its primary statement the winners, and the claims rejected as faster."""
+def course(
+    point: Point, winners: Iterable[Claim], too_fast: Iterable[Claim], totals: Iterable[Claim] = ()
+) -> Course:
+    """A point's course: of its primary statement the winners, and the claims rejected as faster; of the bounding one the winners."""
     ordered = sorted(winners, key=lambda claim: claim.at)
     shape = register_pieces if point.statement == "register" else period_pieces
     pieces = list(shape(point, ordered))
     end = end_of(point.statement, ordered[-1].at) if ordered else point.begins
     if ordered and point.begins < ordered[0].at:
         pieces.insert(0, hole(point, point.begins, ordered[0].at))
-    return Course(point, tuple(pieces), end, tuple(lifts(point, ordered, too_fast)))
+    found = Course(point, tuple(pieces), end, tuple(lifts(point, ordered, too_fast)))
+    left = [left_over(found, claim) for claim in totals if claim.rank >= RANKS["corrected"]]
+    return replace(
+        found,
+        shared=tuple(shared for shared, span in left if shared and not span),
+        disputed=tuple(span for _, span in left if span),
+    )
+
+
+def left_over(course: Course, claim: Claim) -> tuple[Shared | None, tuple[int, int] | None]:
+    """What a total before the end leaves over for the holes in its span, if any; its span, where that cannot be."""
+    start, end = claim.at, end_of(claim.statement, claim.at)
+    if end > course.end:
+        return None, None
+    inside = [course.pieces[i] for i in course.overlapping(start, end)]
+    parts = tuple((max(p.start, start), min(p.end, end)) for p in inside if p.kind == "hole")
+    rest = (claim.value or 0) - sum(p.low for p in inside if p.kind == "known")
+    possible = 0 <= rest <= sum(allowed(course.rated, a, b) for a, b in parts)
+    return Shared(parts, rest) if parts else None, None if possible else (start, end)
 
 
 def lifts(point: Point, winners: list[Claim], too_fast: Iterable[Claim]) -> Iterator[Lift]:

@@ -866,7 +866,8 @@ def test_conversion_by_the_letter(case: Case, tick: int, target: str) -> None:
             continue
         for carrier in world.carriers:
             by_letter = converted_by_the_letter(world, carrier, target, span)
-            assert converted(world, carrier, target, span) == by_letter
+            (cell,) = world.counting(carrier)
+            assert converted(world, cell, target, span) == by_letter
 
 
 def converted_by_the_letter(world: World, carrier: str, target: str, span: Span) -> Amount:

@@ -6,13 +6,14 @@ from typing import NamedTuple
 import numpy as np
 
 from oracle import World
-from oracle_figures import TARGETS, Span, converted, held
-from oracle_pieces import FOR_EVER, Amount, total
-from processors.judgement import Figures, Sums, figures
+from oracle_figures import TARGETS, Span, cell_native, converted, signed
+from oracle_pieces import FOR_EVER, Amount
+from processors.judgement import Figures, Sums, by_quantity, figures
 from processors.spans import span_sums
-from processors.state import FIRST_YEAR, QUANTITIES
-from processors.windows import carriers_of
+from processors.state import FIRST_YEAR
+from processors.windows import carriers_of, rows_of
 from schemas.calendar import year_of
+from schemas.quantities import QUANTITIES
 from schemas.registry import CARRIERS
 from tests.processors.laws_shell import Shell
 
@@ -37,8 +38,9 @@ def engine_span(shell: Shell, unit: str, start: int, end: int) -> Shown:
     sums = engine_sums(shell, unit, start, end)
     quantities, year = state.c_quantity[carriers], year_of(start) - FIRST_YEAR
     tables = (shell.engine.factors.numerator, shell.engine.factors.denominator)
-    found = figures(sums, *(table[state.pack[u], quantities, :, year] for table in tables))
-    names = [QUANTITIES[quantity] for quantity in quantities]
+    cells = figures(sums, *(table[state.pack[u], quantities, :, year] for table in tables))
+    found = by_quantity(state, carriers, cells)
+    names = [QUANTITIES[quantity] for quantity in state.row_quantity[rows_of(state, np.array([u]))]]
     native = zip(found.low.tolist(), found.best.tolist(), found.high.tolist(), strict=True)
     amounts = dict(zip(names, map(Amount._make, native), strict=True))
     times = zip(found.measured.tolist(), found.expected.tolist(), strict=True)
@@ -59,11 +61,15 @@ def oracle_span(world: World, start: int, end: int) -> Shown:
     amounts, times = {}, {}
     for quantity in world.quantities:
         courses = world.of(quantity)
-        amounts[quantity] = held(total(course.native(*span) for course in courses))
+        amounts[quantity] = signed(
+            (c.sign, cell_native(world, c, span)) for c in world.counting(quantity)
+        )
         times[quantity] = (
             sum(course.measured(start, end) for course in courses),
             sum(course.expected(start, end) for course in courses),
         )
     for target in TARGETS if world.carriers else ():
-        amounts[target] = total(converted(world, c, target, span) for c in world.carriers)
+        amounts[target] = signed(
+            (c.sign, converted(world, c, target, span)) for c in world.counting(*world.carriers)
+        )
     return Shown(amounts, times)

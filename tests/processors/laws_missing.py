@@ -1,11 +1,14 @@
 """Logs with less in them, for the law of missing data."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from oracle import Figure, Outcome, named
+from oracle import World as UnitWorld
+from oracle_lines import LineFigure
 from oracle_pieces import Amount
 from schemas.calendar import window_start
 from schemas.indicator import Verdict
@@ -21,12 +24,13 @@ COLUMNS = ("point", "statement", "unit_of_measure", "rank", "revision", "sent_at
 
 
 def that_may_be_lost(outcome: Outcome) -> list[Identity]:
-    """Accepted identities, but for those rejected or withdrawn, and both readings of any event."""
+    """Accepted identities, but for those rejected or withdrawn, both readings of any event, and what a total contradicts."""
     kept = list(kept_by_oracle(outcome))
     spared = {(unit, *refusal.claim.identity) for unit, refusal in rejected_by_oracle(outcome)}
     spared |= {(unit, *claim.identity) for unit, claim in kept if claim.value is None}
     spared |= set(of_events(outcome)) | set(too_fast_since(outcome))
-    return sorted({(unit, *claim.identity) for unit, claim in kept} - spared)
+    found = {(unit, *claim.identity) for unit, claim in kept} - spared
+    return sorted(found - set(disputed(outcome, found)))
 
 
 def too_fast_since(outcome: Outcome) -> Iterator[Identity]:
@@ -37,11 +41,29 @@ def too_fast_since(outcome: Outcome) -> Iterator[Identity]:
                 yield unit, *named(claim, epoch).identity
 
 
+def disputed(outcome: Outcome, identities: set[Identity]) -> Iterator[Identity]:
+    """Those in a span whose total contradicted them at any tick, or does in the end."""
+    spans = defaultdict(set)
+    for world in every_world(outcome):
+        for course in world.courses.values():
+            spans[world.unit.code, course.point.name, course.point.statement].update(
+                course.disputed
+            )
+    for identity in identities:
+        if any(start <= identity[3] < end for start, end in spans.get(identity[:3], ())):
+            yield identity
+
+
+def every_world(outcome: Outcome) -> Iterator[UnitWorld]:
+    """Every unit at the end, and at each tick."""
+    yield from (outcome.world(unit) for unit in outcome.units)
+    for i, scope in enumerate(outcome.scopes):
+        yield from (outcome.world_at(unit, i) for unit in scope)
+
+
 def of_events(outcome: Outcome) -> Iterator[Identity]:
     """Both readings of each event that there was at any tick, or is in the end."""
-    worlds = [outcome.world(unit) for unit in outcome.units]
-    worlds += [outcome.world_at(u, i) for i, scope in enumerate(outcome.scopes) for u in scope]
-    for world in worlds:
+    for world in every_world(outcome):
         for course in world.courses.values():
             for piece in course.pieces:
                 if piece.kind == "event":
@@ -85,20 +107,46 @@ def _poorer(section: Section, lost: set[Identity]) -> Section:
     )
 
 
-def contains(wide: Amount | Figure, narrow: Amount | Figure) -> bool:
-    """Whether one interval lies in the other; a high of None is above every number."""
+def contains(wide: Amount | Figure | LineFigure, narrow: Amount | Figure | LineFigure) -> bool:
+    """Whether one interval lies in the other; a high of None is above every number, a low of None below."""
     above = wide.high is None or (narrow.high is not None and narrow.high <= wide.high)
-    return wide.low <= narrow.low and above
+    return above and (wide.low is None or (narrow.low is not None and wide.low <= narrow.low))
 
 
 def narrower(poor: dict[Place, Message], rich: dict[Place, Message]) -> list[str]:
     """Figures that poorer data tell more sharply, of windows told at the same tick."""
-    return [
+    return narrower_lines(poor, rich) + [
         f"{place} {window} {name}: {wide} in place of {narrow}"
         for place in poor.keys() & rich.keys()
         for window in poor[place].windows.keys() & rich[place].windows.keys()
         for name, narrow in rich[place].windows[window].figures.items()
         if not contains(wide := poor[place].windows[window].figures[name], narrow)
+    ]
+
+
+def narrower_lines(poor: dict[Place, Message], rich: dict[Place, Message]) -> list[str]:
+    """The same of product lines. Without output there is no intensity: then only that it is not known better matters."""
+    return [
+        f"{place} {line} {window} {name}: {wide} in place of {narrow}"
+        for place in poor.keys() & rich.keys()
+        for line, windows in rich[place].lines.items()
+        for window, figures in windows.items()
+        if window in poor[place].lines[line]
+        for name, narrow in figures.items()
+        for wide in [poor[place].lines[line][window][name]]
+        if not (wide.high is None if narrow.said else contains(wide, narrow))
+    ]
+
+
+def better_limits(poor: dict[Place, Message], rich: dict[Place, Message]) -> list[str]:
+    """Product limits that a line keeps by poorer data alone."""
+    return [
+        f"{place} {window} {one.limit}: {one.verdict} in place of {other.verdict}"
+        for place in poor.keys() & rich.keys()
+        for window, limits in poor[place].limits.items()
+        if window in rich[place].limits
+        for one, other in zip(limits, rich[place].limits[window], strict=True)
+        if one.verdict == "PASS" != other.verdict
     ]
 
 

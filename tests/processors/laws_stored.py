@@ -13,11 +13,11 @@ from oracle_claims import Claim, Refusal
 from processors.memory import MemoryStore
 from processors.ports import ACCOUNT_CLASSES, ReadingRow
 from schemas.calendar import business_day
-from schemas.indicator import Indicator
+from schemas.indicator import Indicator, LineTold, Told
 from schemas.indicator import Message as Line
 from schemas.registry import STATEMENTS
 from schemas.section import WITHDRAWN, Section
-from tests.processors.laws_oracle import Message, Place, as_told
+from tests.processors.laws_oracle import Message, Place, as_told, limits_as_told, line_as_told
 from tests.processors.worlds import World
 
 LINE: TypeAdapter[Line] = TypeAdapter(Line)
@@ -36,6 +36,10 @@ def told(store: MemoryStore) -> dict[Place, Message]:
     """What units were told, by place and unit."""
     found = {}
     for line in map(LINE.validate_json, lines(store)):
+        if isinstance(line, LineTold):
+            place = (line.version.partition, line.version.offset, line.version.position, line.unit)
+            found[place].lines[line.line] = line_as_told(line.windows)
+            found[place].limits.update(limits_as_told(line))
         if isinstance(line, Indicator):
             place = (line.version.partition, line.version.offset, line.version.position, line.unit)
             silent = {silent.point: silent.since for silent in line.silent}
@@ -47,6 +51,8 @@ def told(store: MemoryStore) -> dict[Place, Message]:
                 line.history,
                 line.configuration,
                 line.pending,
+                {},
+                {},
             )
     return found
 
@@ -56,7 +62,7 @@ def ticks_told(store: MemoryStore) -> list[tuple[int, int, int, int, str | None]
     return [
         (line.version.partition, line.version.offset, line.version.position, line.as_of, line.unit)
         for line in map(LINE.validate_json, lines(store))
-        if not isinstance(line, Indicator)
+        if isinstance(line, Told)
     ]
 
 
@@ -151,6 +157,7 @@ class Tables(NamedTuple):
     hours: dict[str, dict[tuple[int, str], tuple[int, ...]]]
     gaps: dict[str, list[tuple[object, ...]]]
     windows: dict[tuple[str, str, int], bytes]
+    lines: dict[tuple[str, str, str, int], bytes]
     account: Account
     states: dict[str, tuple[object, ...]]
 
@@ -164,6 +171,7 @@ def tables(store: MemoryStore) -> Tables:
         hours(store),
         {unit: sorted(gaps.values()) for unit, gaps in store.gaps.items() if gaps},
         {key: row.judged for key, row in store.windows.items()},
+        {key: row.judged for key, row in store.lines.items()},
         account(store),
         {u: (s.partition, s.ends, s.last_tick, s.live) for u, s in store.states.items()},
     )

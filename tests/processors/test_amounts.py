@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from processors.amounts import allowed, bounds_of_part, half_staircase, spread, staircase
+from processors.amounts import allowed, bounds_of_part, spread, staircase, weighted_staircase
 from processors.ports import Ints
 from schemas.calendar import HOUR_MS, year_start
 from schemas.registry import RATED_LIMIT
@@ -27,7 +27,8 @@ def test_the_staircases(rows: Sequence[tuple[int, int]]) -> None:
     """R(t) = floor(rated · t / 1 h) and H(t) = floor(rated · t / 2 h)."""
     rated, at = (ints(*column) for column in zip(*rows, strict=True))
     assert staircase(rated, at).tolist() == [r * t // HOUR_MS for r, t in rows]
-    assert half_staircase(rated, at).tolist() == [r * t // (2 * HOUR_MS) for r, t in rows]
+    assert (staircase(rated, at) >> 1).tolist() == [r * t // (2 * HOUR_MS) for r, t in rows]
+    assert (weighted_staircase(rated, 50 * at) == staircase(rated, at) >> 1).all()
 
 
 @given(rates, st.tuples(instants, instants, instants).map(sorted))

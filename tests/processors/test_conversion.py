@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.conversion import converted, converted_down, converted_up
-from processors.state import FIRST_YEAR, QUANTITIES, TARGETS
+from processors.state import FIRST_YEAR, TARGETS
+from schemas.quantities import QUANTITIES
 from schemas.registry import CARRIERS
 from tests.processors.laws_shell import PACK
 

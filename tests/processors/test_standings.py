@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.aggregation import Member, Span, Telling, Told
+from processors.entries import differences
 from processors.standings import (
     Level,
     Stand,
@@ -19,7 +20,7 @@ from processors.standings import (
     stand_of,
     verdict_of,
 )
-from processors.targets import differences
+from processors.targets import named
 from schemas.calendar import DAY_MS, HOUR_MS, year_start
 from schemas.double_control import NOTHING, Amount, Remainder, Schedule
 from schemas.scale import SCALE
@@ -159,5 +160,8 @@ def test_a_change_of_all_causes() -> None:
 def test_differences_name_every_entry() -> None:
     """New, gone and changed."""
     old, new = version().targets, version(amount="366", schedule="s").targets
-    assert [line[:12] for line in differences(old, new)] == ["+ schedule s", "~ target t: "]
-    assert differences(new, new) == []
+    assert [line[:12] for line in differences(named(old), named(new))] == [
+        "+ schedule s",
+        "~ target t: ",
+    ]
+    assert differences(named(new), named(new)) == []

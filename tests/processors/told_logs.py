@@ -77,7 +77,7 @@ def message(random: Random, unit: str, at: int) -> bytes:
     ]
     told = {"kind": "unit", "unit": unit, "as_of": at, "windows": windows}
     told |= {"cause": random.choice(["reading", "late reading"])}
-    told |= {"silent": [{}] * random.randrange(2)}
+    told |= {"silent": [{}] * random.randrange(2), "configuration": 1}
     return orjson.dumps(told)
 
 

@@ -71,6 +71,39 @@ def test_a_points_own_anchor_is_that_of_its_primary_statement() -> None:
         pytest.param({"valid_from": "2026-01-01T00:00:00"}, "timezone", id="no offset"),
         pytest.param({"name": "E 1"}, "match pattern", id="blank in a name"),
         pytest.param({"cadense_ms": 1}, "Extra inputs", id="misspelt"),
+        pytest.param(
+            {"bounded_by": "P1D"}, "not among its other", id="bounded by what it never says"
+        ),
+        pytest.param(
+            {"others": ["P1D"], "bounded_by": "P1D"},
+            "is none that it bounds",
+            id="bounded registers",
+        ),
+        pytest.param(
+            {"statement": "PT1H", "others": ["PT15M"], "bounded_by": "PT15M"},
+            "must be a longer period",
+            id="bounded by what is shorter",
+        ),
+        pytest.param(
+            {"statement": "PT1H", "others": ["P1D"], "bounded_by": "P1D", "anchor_ms": 1},
+            "do not begin where",
+            id="bounded beside the grid",
+        ),
+        pytest.param(
+            {"profiles": [{"from_day": "2026-01-01", "workdays": [50] * 23}]},
+            "at least 24 items",
+            id="a profile of 23 hours",
+        ),
+        pytest.param(
+            {"profiles": [{"from_day": "2026-01-01", "workdays": [101] * 24}]},
+            "less than or equal to 100",
+            id="more than the rated maximum",
+        ),
+        pytest.param(
+            {"profiles": [{"from_day": "2026-01-01", "workdays": [1] * 24}] * 2},
+            "the profile from 2026-01-01 is not later",
+            id="two profiles from one day on",
+        ),
     ],
 )
 def test_a_point_that_cannot_be(change: dict[str, Any], said: str) -> None:
@@ -138,3 +171,89 @@ def test_a_unit_begins_with_its_first_point() -> None:
     later = {**POINT, "name": "E2", "valid_from": datetime(2027, 1, 1, tzinfo=UTC)}
     told = Unit.model_validate({**UNIT, "points": [later, POINT]})
     assert told.begins == 1_767_196_800_000
+
+
+METER = {**POINT, "name": "main"}
+OUTPUT = {
+    **POINT,
+    "name": "made",
+    "quantity": "output",
+    "unit_of_measure": "t",
+    "statement": "PT1H",
+    "lines": {"kiln": 1},
+}
+LINE = {"id": "kiln", "name": "Kiln"}
+BEFORE_LINES = "773914e5ea76d5218efb078071eb10bd6f298d28a096a759f063d252260f30d7"
+
+
+@pytest.mark.parametrize(
+    ("points", "lines", "said"),
+    [
+        pytest.param([{**METER, "lines": {"kiln": 1}}, OUTPUT], [LINE], None, id="in order"),
+        pytest.param([{**METER, "lines": {"mill": 1}}], [], "there is no line mill", id="nobody"),
+        pytest.param([METER, OUTPUT], [LINE], "no point says its energy", id="no energy"),
+        pytest.param(
+            [{**METER, "lines": {"kiln": 1}}], [LINE], "no point says its output", id="no output"
+        ),
+        pytest.param(
+            [METER, {**METER, "name": "sub", "within": "main"}],
+            [],
+            "point sub is counted twice in the boundary of the unit: main holds it already",
+            id="sub-meter that counts",
+        ),
+        pytest.param(
+            [METER, {**METER, "name": "sub", "within": "main", "sign": -1}],
+            [],
+            None,
+            id="given away behind the main meter",
+        ),
+        pytest.param(
+            [METER, {**METER, "name": "sub", "within": "nobody", "sign": 0}],
+            [],
+            "no other point nobody",
+            id="within nobody",
+        ),
+        pytest.param(
+            [
+                {**METER, "within": "sub"},
+                {**METER, "name": "sub", "within": "main", "sign": 0},
+            ],
+            [],
+            "lies within itself",
+            id="within itself",
+        ),
+        pytest.param([{**METER, "sign": 0}], [], "no point counts", id="nothing counts"),
+        pytest.param(
+            [{**METER, "lines": {"kiln": 1}}, OUTPUT],
+            [LINE, LINE],
+            "line kiln is named twice",
+            id="twice",
+        ),
+        pytest.param([{**METER, "sign": 2}], [], "sign", id="no sign"),
+    ],
+)
+def test_boundaries(
+    points: list[dict[str, object]], lines: list[dict[str, object]], said: str | None
+) -> None:
+    """Each unit of energy counts once in each boundary, and a line has energy and output."""
+    told = {**UNIT, "points": points, "lines": lines}
+    if said is None:
+        Unit.model_validate(told)
+        return
+    with pytest.raises(ValidationError, match=said):
+        Unit.model_validate(told)
+
+
+def test_a_hash_from_before_product_lines_stays() -> None:
+    """What a unit without lines says has not changed."""
+    told = Configuration(
+        version=1, author="a", reason="r", registry=Registry.model_validate(REGISTRY)
+    )
+    assert told.content_hash() == BEFORE_LINES
+
+
+def test_points_that_count_alike_are_a_cell() -> None:
+    """Numbered by quantity, in the order of the points; 0 counts once, for the unit alone."""
+    sub = {**METER, "name": "sub", "sign": 0, "lines": {"kiln": 1}}
+    points = [METER, sub, {**sub, "name": "other"}, {**METER, "name": "sold", "sign": -1}, OUTPUT]
+    assert Unit.model_validate({**UNIT, "points": points, "lines": [LINE]}).cells == [0, 1, 1, 2, 1]

@@ -42,6 +42,23 @@ def test_a_secret_has_one_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         Settings.read()
 
 
+def test_who_we_are_is_told_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user without a password or an authority is no identity; a password never goes over plain TCP."""
+    assert Settings.read().kafka_client() == {}
+    monkeypatch.setenv("WEIR_KAFKA_USER", "worker")
+    monkeypatch.setenv("WEIR_MQTT_CERTIFICATE", "/c.pem")
+    with pytest.raises(SettingsError, match="KAFKA_USER, _PASSWORD and _AUTHORITY"):
+        Settings.read()
+    monkeypatch.setenv("WEIR_KAFKA_PASSWORD", "secret")
+    monkeypatch.setenv("WEIR_KAFKA_AUTHORITY", "/ca.pem")
+    with pytest.raises(SettingsError, match="MQTT_CERTIFICATE, _KEY and _AUTHORITY"):
+        Settings.read()
+    monkeypatch.setenv("WEIR_MQTT_CERTIFICATE", "")
+    told = Settings.read().kafka_client()
+    assert (told["security_protocol"], told["sasl_plain_username"]) == ("SASL_SSL", "worker")
+    assert "secret" not in Settings.read().shown()
+
+
 def test_all_that_is_wrong_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """One line a variable, with its value; a file that is not there among them."""
     monkeypatch.setenv("WEIR_PARTITIONS", "0")

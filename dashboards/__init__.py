@@ -1,0 +1,1 @@
+"""Grafana's dashboards: one file a question, and what writes them for Grafana."""

@@ -1,0 +1,327 @@
+"""What the one on call hears of a storm: real database, real Alertmanager with the configuration that is shipped, real receivers."""
+
+import json
+import os
+import re
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import yaml
+
+from alerts import case_store
+from alerts.cases import Grouping
+from alerts.channels import Alertmanager
+from alerts.delivery import Delivery
+from alerts.keeper import Duties, Keeper
+from alerts.metrics import Metrics
+from alerts.people import RefusedError, acknowledge, connected, rows, silence, unsilence
+from alerts.receivers import receivers_of
+from alerts.roster import read_roster
+from alerts.silences import matcher_of
+from alerts.store import Outlet, Store
+from deploy.local.parts import LocalParts
+from deploy.local.state import CHECKOUT, chosen_folder, chosen_programs
+from schemas.calendar import HOUR_MS, instant
+from schemas.working_days import read_working_days
+from tests.alerts.real import get, wait_until
+from tests.alerts.receiver import Receiver, receiving
+from tests.integration import storm
+from tests.integration.test_alerts_store import Writer
+
+ROSTER = """
+[[escalations]]
+severity = "critical"
+steps = [{ level = "county", after = "PT0S" }, { level = "city", after = "PT1H" }]
+
+[[escalations]]
+severity = "warning"
+steps = [{ level = "county", after = "PT0S" }, { level = "city", after = "P1D" }]
+
+[[duties]]
+who = "duty room"
+level = "county"
+region = "510000"
+receivers = ["room"]
+valid_from = 2026-01-01T00:00:00+08:00
+
+[[duties]]
+who = "head"
+level = "city"
+region = "510000"
+receivers = ["head"]
+valid_from = 2026-01-01T00:00:00+08:00
+
+[[duties]]
+who = "province"
+level = "province"
+region = "510000"
+receivers = ["head"]
+valid_from = 2026-01-01T00:00:00+08:00
+"""
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with receiving() as listening:
+        yield listening
+
+
+@pytest.fixture
+def alertmanager(tmp_path: Path, receiver: Receiver) -> Iterator[str]:
+    """One of the test's own, with the configuration that is shipped: only its times are shorter."""
+    parts = LocalParts(tmp_path / "parts", programs=chosen_programs(chosen_folder()))
+    parts.up(["alertmanager"], webhook=receiver.address)
+    shipped = yaml.safe_load((CHECKOUT / "deploy/alertmanager/alertmanager.yml").read_text())
+    shipped["route"] |= {"group_wait": "2s", "group_interval": "2s"}
+    for one in shipped["receivers"]:
+        one["webhook_configs"][0]["url"] = f"{receiver.address}/from-alertmanager"
+    (tmp_path / "parts/alertmanager/alertmanager.yml").write_text(yaml.safe_dump(shipped))
+    address = parts.endpoints().alertmanager
+    os.kill(parts.endpoints().pids["alertmanager"], signal.SIGHUP)
+    wait_until(lambda: "duty-room" in get(address, "/api/v2/receivers")[1], "it reads them")
+    try:
+        yield address
+    finally:
+        parts.down()
+
+
+@dataclass
+class OnCall:
+    """The keeper and the delivery, passes of which the test calls for."""
+
+    keeper: Keeper
+    delivery: Delivery
+    alertmanager: Alertmanager
+    link: case_store.Link
+    writer: Writer
+    database: str
+
+    def keep(self, now: int) -> None:
+        self.keeper.keep(self.link, now=now)
+        while self.delivery.deliver(self.alertmanager):
+            pass
+
+    def words(self) -> list[tuple[str, str, str]]:
+        """(what, title, withheld) in the order they were made."""
+        found = rows(self.link, "log")
+        told = {
+            int(str(row["id"])): (str(row["what"]), str(row["title"]), str(row["withheld"] or ""))
+            for row in found
+        }
+        return [told[number] for number in sorted(told)]
+
+
+@pytest.fixture
+def on_call(database: str, alertmanager: str, receiver: Receiver) -> Iterator[OnCall]:
+    told = Alertmanager(alertmanager, repeat_seconds=5)
+    outlet = Outlet(told.name, repeats=True, hold_seconds=60)
+    store = Store(database, outlets=[outlet])
+    metrics = Metrics([told.name])
+    writer = Writer(store, storm.rules())
+    signed = receiver.address.replace("http://", "sign+http://")
+    duties = Duties(
+        roster=read_roster(ROSTER),
+        receivers=receivers_of(f'room = "{signed}/room#s3cret"\nhead = "{signed}/head#s3cret"'),
+        calendar=read_working_days(),
+        language="zh",
+        dashboard="https://grafana.example/d/weir-unit?var-unit={unit}",
+        grouping=Grouping(gather_ms=30_000),
+        alertmanager=told,
+    )
+    delivery = Delivery(
+        outbox=store,
+        channels=[told],
+        epochs=lambda: {0: writer.owned.epoch},
+        metrics=metrics,
+        repeat_seconds=5,
+        clock=time.monotonic,
+    )
+    link = connected(database)
+    yield OnCall(Keeper(database, duties, metrics), delivery, told, link, writer, database)
+    link.close()
+    store.close()
+
+
+def now_ms() -> int:
+    return instant(datetime.now(UTC))
+
+
+@pytest.mark.slow
+def test_a_storm(on_call: OnCall, receiver: Receiver) -> None:
+    """None of its facts is missed, none told twice; few messages, each of them true (half a minute)."""
+    weather = storm.Storm(size=40)
+    storm.register(on_call.database, weather)
+    hush = [matcher_of(f"unit={storm.HUSHED}")]
+    silence(on_call.link, hush, owner="Li", reason="meters exchanged", lasting=timedelta(hours=2))
+    at = now_ms()
+    on_call.writer.hear(*storm.placed(weather.begins(at), 1, 0)[0])
+    on_call.keep(at)
+    on_call.keep(at + 31_000)  # what has one cause waited for its like
+    cases = [(row["kind"], row["scope"], row["units"]) for row in rows(on_call.link, "cases")]
+    assert storm.untold(weather, cases) == []
+    assert len(cases) == len(weather.facts()) + 1  # and the silenced one
+    first = posts_to(receiver, "/room")
+    assert first, "told within 31 s of data time"
+
+    on_call.writer.hear(*storm.placed(weather.goes_on(at + 60_000), 1, 1)[0])
+    on_call.keep(at + 62_000)
+    on_call.keep(at + 93_000)
+    words = [
+        (what, re.sub(r" \(.*", "", title))
+        for what, title, withheld in on_call.words()
+        if not withheld and storm.HUSHED not in title
+    ]
+    assert sorted(words) == sorted(
+        [
+            ("opened", f"[警告] 510400：{len(weather.silent)}家单位数据中断"),
+            ("opened", f"[严重] 配置第12版系数变更：{len(weather.miscounted)}家单位判定改变"),
+            ("opened", f"[严重] 511100迟到数据：{len(weather.late)}家单位判定改变"),
+            ("opened", f"[严重] {storm.BREACH}：2026能源消费量超过限额"),
+            ("opened", f"[警告] {storm.SUSPECT}：2026能源消费量疑似超过限额"),
+            ("opened", f"[严重] {storm.SUSPECT}：2026能源消费量超过限额"),
+            ("opened", f"[警告] {storm.SILENT}：计量点数据中断"),
+            ("closed", f"[警告·结束] 510400：{len(weather.silent) - 1}家单位恢复上报"),
+            ("opened", f"[警告] {weather.silent[-1]}：计量点数据中断"),
+            ("closed", f"[严重·结束] 配置第12版系数变更：{len(weather.miscounted)}家单位已撤回"),
+        ]
+    )
+    messages = posts_to(receiver, "/room")
+    assert len(messages) <= 10
+    assert len({post["id"] for post in messages}) == len(messages)
+
+    def at_duty_room() -> list[tuple[str, str]]:
+        posts = [post.body for post in receiver.posts if post.path == "/from-alertmanager"]
+        return [(post["status"], post["groupLabels"]["alertname"]) for post in posts]
+
+    ended = {("resolved", "case-change"), ("resolved", "case-outage")}
+    wait_until(lambda: ended <= set(at_duty_room()), "both ends reached the duty room")
+    told = at_duty_room()
+    assert len(told) <= 10
+    assert {name for status, name in told if status == "firing"} >= {
+        "case-outage",
+        "case-change",
+        "case-late-data",
+        "quota-exceeded",
+    }
+    everything = json.dumps(
+        [post.body for post in receiver.posts if post.path == "/from-alertmanager"]
+    )
+    assert storm.HUSHED not in everything
+    singles = {
+        alert["labels"].get("unit")
+        for post in receiver.posts
+        if post.path == "/from-alertmanager"
+        for alert in post.body["alerts"]
+    }
+    assert singles - {None} <= {storm.BREACH, storm.SUSPECT, storm.SILENT, weather.silent[-1]}
+
+
+def posts_to(receiver: Receiver, path: str) -> list[dict[str, str]]:
+    return [post.body for post in receiver.posts if post.path == path]
+
+
+def test_inhibited_by_what_is_wider(alertmanager: str, receiver: Receiver) -> None:
+    """A city without data says so for its units, a confirmed breach for its suspicion; a silence hides; an end is told."""
+    there = Alertmanager(alertmanager, repeat_seconds=60)
+    place = {"city": "510400", "province": "510000", "service": "weir"}
+    outage = {"alertname": "case-outage", "kind": "outage", "scope": "city:510400", **place}
+    silent = {"alertname": "points-silent", "kind": "silent points", "unit": "A", **place}
+    judged = {"unit": "B", "window": "2026", **place}
+    breach = {"alertname": "quota-exceeded", "kind": "confirmed breach", **judged}
+    suspect = {"alertname": "quota-probably-exceeded", "kind": "suspected breach", **judged}
+    # With a beginning long ago they would be told at once, before they are all there.
+    alerts = [{"labels": one} for one in (outage, silent, breach, suspect)]
+    assert there.post(alerts).result == "delivered"
+
+    def states() -> dict[str, str]:
+        _, text = get(alertmanager, "/api/v2/alerts")
+        return {one["labels"]["alertname"]: one["status"]["state"] for one in json.loads(text)}
+
+    wait_until(lambda: len(states()) == 4, "it has all four")
+    expected = {
+        "case-outage": "active",
+        "points-silent": "suppressed",
+        "quota-exceeded": "active",
+        "quota-probably-exceeded": "suppressed",
+    }
+    wait_until(lambda: states() == expected, "two are inhibited")
+    wait_until(lambda: len(receiver.posts) == 2, "two are told")
+    assert {post.body["groupLabels"]["alertname"] for post in receiver.posts} == {
+        "case-outage",
+        "quota-exceeded",
+    }
+
+
+def test_a_silence_reaches_alertmanager_and_ends_there(on_call: OnCall) -> None:
+    """With owner and reason; both acts are kept."""
+    link = on_call.link
+    matchers = [matcher_of("city=~5104.*"), matcher_of("kind=silent points")]
+    told = silence(link, matchers, owner="Li", reason="line works", lasting=timedelta(hours=1))
+    assert told.startswith("silence 1 until ")
+    on_call.keep(now_ms())
+
+    def there() -> list[tuple[str, str, str]]:
+        _, text = get(on_call.alertmanager.url, "/api/v2/silences")
+        return [
+            (one["status"]["state"], one["createdBy"], one["comment"]) for one in json.loads(text)
+        ]
+
+    assert there() == [("active", "Li", "line works (Weir, silence 1)")]
+    unsilence(link, 1, owner="Wang", reason="done")
+    on_call.keep(now_ms())
+    assert [state for state, _, _ in there()] == ["expired"]
+    with pytest.raises(RefusedError, match="no silence 1 holds"):
+        unsilence(link, 1, owner="Wang", reason="done")
+    acts = link.execute("SELECT what, detail ->> 'owner', reason FROM act ORDER BY id").fetchall()
+    assert acts == [("alerts silenced", "Li", "line works"), ("silence ended", "Wang", "done")]
+
+
+def test_nobody_takes_it_up_and_it_goes_up(on_call: OnCall, receiver: Receiver) -> None:
+    """The next level after its time; not while somebody has taken it up; and again when that is over."""
+    weather = storm.Storm(size=4)
+    storm.register(on_call.database, weather)
+    at = now_ms()
+    on_call.writer.hear(
+        *storm.placed([one for one in weather.begins(at) if one.unit == storm.BREACH], 1, 0)[0]
+    )
+    on_call.keep(at)
+    assert (len(posts_to(receiver, "/room")), len(posts_to(receiver, "/head"))) == (1, 0)
+    (case,) = rows(on_call.link, "cases")
+    name = str(case["id"])
+    acknowledge(
+        on_call.link, name, owner="Li", reason="asked the works", lasting=timedelta(hours=4)
+    )
+    on_call.keep(at + 2 * HOUR_MS)
+    assert posts_to(receiver, "/head") == []
+    on_call.link.execute("UPDATE alert_ack SET until = now()")  # its time is over
+    on_call.keep(at + 2 * HOUR_MS)
+    on_call.keep(at + 2 * HOUR_MS)
+    (told,) = posts_to(receiver, "/head")
+    assert told["title"].startswith("[严重·无人处理]")
+    for part in (
+        "超出限额",
+        "最佳估计",
+        "新读数",
+        "可采取的措施",
+        f"var-unit={storm.BREACH}",
+        f"ack {name}",
+    ):
+        assert part in told["body"]
+    with pytest.raises(RefusedError, match="there is no case 0000"):
+        acknowledge(on_call.link, "0000", owner="Li", reason="x", lasting=timedelta(hours=1))
+
+
+def test_without_a_keeper_alertmanager_hears_of_each_by_itself(on_call: OnCall) -> None:
+    """Held no longer than the hold: what nobody takes up is told as it is."""
+    weather = storm.Storm(size=4)
+    on_call.writer.hear(*storm.placed(weather.begins(now_ms()), 1, 0)[0])
+    assert on_call.writer.due("alertmanager") == []
+    on_call.link.execute("UPDATE alert_delivery SET next_attempt_at = now() WHERE held")
+    on_call.delivery.deliver(on_call.alertmanager)
+    _, text = get(on_call.alertmanager.url, "/api/v2/alerts")
+    assert len(json.loads(text)) == len(weather.begins(0))

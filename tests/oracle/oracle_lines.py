@@ -1,0 +1,124 @@
+"""The oracle, RULES section 12: product lines, in fractions and infinities."""
+
+from collections.abc import Iterable
+from fractions import Fraction
+from math import ceil, floor, inf
+from typing import NamedTuple
+
+from oracle_figures import TARGETS, Cell, Span, World, cell_native, share
+from oracle_pieces import Course
+from schemas.registry import CARRIERS, Line
+
+Number = Fraction | float
+"""A float is an infinity."""
+
+
+class LineFigure(NamedTuple):
+    """A figure of a line; None is not known."""
+
+    low: int | None
+    best: int | None
+    high: int | None
+    share_measured: int | None = None
+    said: str | None = None
+
+
+LineTold = dict[str, LineFigure]
+
+
+class Range(NamedTuple):
+    """An interval and its best estimate."""
+
+    low: Number
+    best: Number
+    high: Number
+
+
+def line_figures(world: World, line: Line, span: Span) -> LineTold:
+    """Everything that is said of a line in a window."""
+    mine = {cell: dict(cell.lines)[line.id] for cell in world.cells if line.id in dict(cell.lines)}
+    takes = {cell: sign for cell, sign in mine.items() if cell.quantity in CARRIERS}
+    makes = {cell: sign for cell, sign in mine.items() if cell.quantity not in CARRIERS}
+    lacks = lacks_beginning(world, line, takes, span)
+    made = summed(world, makes, span, None, lacks=lacks_beginning(world, line, makes, span))
+    measured = share(courses(world, takes), span)
+    told = {"output": figure(made, share(courses(world, makes), span))}
+    for quantity in dict.fromkeys(cell.quantity for cell in takes):
+        part = {cell: sign for cell, sign in takes.items() if cell.quantity == quantity}
+        told[quantity] = figure(summed(world, part, span, None, lacks=lacks), measured)
+    for target in TARGETS:
+        amount = summed(world, takes, span, target, lacks=lacks)
+        told[target] = figure(amount, measured)
+        if target == "energy":
+            told["intensity"] = intensity(amount, made)
+    return told
+
+
+def courses(world: World, cells: Iterable[Cell]) -> list[Course]:
+    """The courses of some cells."""
+    return [course for cell in cells for course in world.cells[cell]]
+
+
+def lacks_beginning(world: World, line: Line, cells: dict[Cell, int], span: Span) -> bool:
+    """Whether the window, from the line's own beginning on, begins before the points do."""
+    begins = min(course.begins for course in courses(world, cells))
+    declared = span.start if line.begins is None else line.begins
+    return max(span.start, declared) < begins < span.cut
+
+
+def summed(
+    world: World, cells: dict[Cell, int], span: Span, target: str | None, *, lacks: bool
+) -> Range:
+    """The signed sum over cells, each converted once and rounded outward."""
+    low, best, high = Fraction(0), Fraction(0), Fraction(0)
+    for cell, sign in cells.items():
+        native = cell_native(world, cell, span)
+        ratio = Fraction(1)
+        if target is not None:
+            factor = world.factor(cell.quantity, target, span.start)
+            ratio = Fraction(factor.numerator, factor.denominator)
+        bounds = (floor(native.low * ratio), round(native.best * ratio), ceil(native.high * ratio))
+        ends = sorted((sign * bounds[0], sign * bounds[2]))
+        low, best, high = low + ends[0], best + sign * bounds[1], high + ends[1]
+    if not lacks:
+        return Range(low, best, high)
+    return Range(-inf if -1 in cells.values() else low, best, inf)
+
+
+def figure(amount: Range, measured: int) -> LineFigure:
+    """As told."""
+    return LineFigure(whole(amount.low), whole(amount.best), whole(amount.high), measured)
+
+
+def whole(number: Number) -> int | None:
+    """A number as told: an infinity is not."""
+    return None if number in {inf, -inf} else int(number)
+
+
+def intensity(energy: Range, output: Range) -> LineFigure:
+    """Least and greatest of energy over output, over all output that is more than nothing."""
+    if output.high <= 0:
+        said = "energy without output" if energy.low > 0 else "not computable"
+        return LineFigure(None, None, None, None, said)
+    never_nothing = output.low > 0
+    low: Number = -inf
+    if energy.low >= 0 or never_nothing:
+        low = over(energy.low, output.high if energy.low >= 0 else output.low)
+    high: Number = inf
+    if never_nothing:
+        high = over(energy.high, output.low if energy.high > 0 else output.high)
+    told_low = None if low in {inf, -inf} else floor(low)
+    told_high = None if high in {inf, -inf} else ceil(high)
+    best = None
+    if output.best > 0:
+        best = round(over(energy.best, output.best))
+        best = best if told_low is None else max(told_low, best)
+        best = best if told_high is None else min(told_high, best)
+    return LineFigure(told_low, best, told_high)
+
+
+def over(energy: Number, output: Number) -> Number:
+    """10⁻⁶ kgce a unit, of 10⁻⁶ tce and 10⁻⁶ units."""
+    if energy in {inf, -inf}:
+        return energy
+    return Fraction(0) if output == inf else energy * 10**9 / output
