@@ -1,0 +1,48 @@
+"""What the pipeline's dashboard asks Prometheus for is what the services export."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from alerts.metrics import Metrics
+from ingest.metrics import ClockMetrics, FeedbackMetrics, GatewayMetrics, KafkaGatewayMetrics
+from processors.aggregator import AggregatorMetrics
+from processors.metrics import WorkerMetrics
+from tests.dashboards.shown import DASHBOARDS
+
+TARGETS = [
+    pytest.param(target["expr"], target["legendFormat"], id=f"{panel['id']} {target['refId']}")
+    for panel in DASHBOARDS["weir-pipeline"]["panels"]
+    for target in panel["targets"]
+]
+FUNCTIONS = {"sum", "max", "min", "time", "rate", "increase", "histogram_quantile"}
+GIVEN = {"instance", "le"}
+"""Labels that Prometheus, or a histogram, gives."""
+
+
+def exported() -> Iterator[tuple[str, set[str]]]:
+    """Names of series and their labels, by the services as they begin."""
+    services = (
+        *(WorkerMetrics(), Metrics(["webhook"]), ClockMetrics(), GatewayMetrics()),
+        *(KafkaGatewayMetrics(), FeedbackMetrics(), AggregatorMetrics()),
+    )
+    for service in services:
+        registry: CollectorRegistry = service.registry
+        for family in registry.collect():
+            for sample in family.samples:
+                yield sample.name, set(sample.labels)
+
+
+@pytest.mark.parametrize(("expression", "legend"), TARGETS)
+def test_every_series_is_exported(expression: str, legend: str) -> None:
+    """By its name; and what it is grouped and named by is a label of it."""
+    known = dict(exported())
+    (name,) = re.findall(r"weir_\w+", expression)
+    assert name in known
+    grouped = set(re.findall(r"by \((\w+)\)", expression))
+    assert grouped <= known[name] | GIVEN
+    assert set(re.findall(r"\{\{(\w+)\}\}", legend)) <= grouped
+    assert set(re.findall(r"(\w+) ?\(", expression)) <= FUNCTIONS | {"by"}
+    assert name.endswith(("_total", "_bucket")) == ("[" in expression)
