@@ -7,7 +7,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from schemas.rule import DEFAULT_RULES, BadRules, Rules, milliseconds, read_rule
 from schemas.settings import SettingsError
 
 if TYPE_CHECKING:
+    from alerts.backtest import Backtest
     from alerts.channels import Alertmanager
     from alerts.keeper import Duties
     from alerts.roster import Roster
@@ -34,6 +35,8 @@ Without a server, from a simulated stream to what people would be told:
 On the servers:
 
   python -m alerts check rules.toml    is the rule file right?
+  python -m alerts test rules-test.toml      do its rules do what their tests say?
+  python -m alerts backtest rules.toml --from 2026-10-01 --to 2026-11-01    what would it have told?
   python -m alerts run --rules rules.toml --alertmanager http://127.0.0.1:9093
   python -m alerts list                who is pending or firing now; --cases, --silences, --log
   python -m alerts ack CASE --owner WHO --reason WHY --for PT4H
@@ -60,6 +63,20 @@ Names everything that is wrong with a rule file, each with the value at fault; o
 rules are.
 """
 
+
+TEST = """\
+Tries rules on what a file says that units are told, and compares the transitions that come of it
+with those that it expects (deploy/example/rules-test.toml is one). Each difference is told with
+what may explain it. Exit code 1: there are some.
+"""
+
+BACKTEST = """\
+Runs a rule file over what was told of units (WEIR_DATABASE_URL), before it is put in force: how
+often each rule would have fired, on whom, beside which rules in force (--against FILE, else the
+default ones), and what those told that none of the new ones says. Nothing is stored or sent.
+
+What retention has dropped is not there; `first` and `last` say from when to when there was history.
+"""
 
 RUN = """\
 Hears the indicators, stores each transition of an alert with its cause and evidence, and tells
@@ -147,6 +164,10 @@ def _carry_out(options: argparse.Namespace) -> int | None:
             return check(options.rules)
         case "replay":
             return replay(options.rules)
+        case "test":
+            return try_rules(options.tests)
+        case "backtest":
+            return try_on_history(options)
         case "run":
             return run(options)
         case "list":
@@ -168,6 +189,14 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     verb = _verb(verbs, "replay", "alerts of a log, without a server", REPLAY)
     verb.add_argument("--rules", type=Path, metavar="FILE", help=RULES_HELP)
+    verb = _verb(verbs, "test", "unit tests of rules", TEST)
+    verb.add_argument("tests", type=Path, metavar="FILE", help="tests in TOML")
+    verb = _verb(verbs, "backtest", "what rules would have told", BACKTEST)
+    verb.add_argument("rules", type=Path, metavar="RULES", help="rule file in TOML")
+    verb.add_argument("--from", dest="begin", required=True, metavar="DAY", help="2026-10-01")
+    verb.add_argument("--to", dest="end", required=True, metavar="DAY", help="not among them")
+    verb.add_argument("--against", type=Path, metavar="FILE", help="rules in force")
+    verb.add_argument("--json", action="store_true", help="one object")
     verb = _verb(verbs, "run", "the worker: hear, store, tell", RUN)
     verb.add_argument("--rules", type=Path, metavar="FILE", help=RULES_HELP)
     verb.add_argument(
@@ -264,6 +293,87 @@ def replay(path: Path | None) -> int:
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
     print(f"alerts: {counts or 'no transition'}", file=sys.stderr)
     return code
+
+
+def try_rules(path: Path) -> int:
+    """Print what each test of a file finds."""
+    from alerts.rule_tests import BadTestsError, differences, read_tests
+
+    try:
+        tests = read_tests(_read(path))
+    except BadTestsError as error:
+        message = f"{path} is not used:\n{error}"
+        raise UsageError(message) from error
+    rules = load_rules(path.parent / tests.rules)
+    failed = 0
+    for test in tests.tests:
+        found = differences(test, rules)
+        print(f"{'FAIL' if found else 'ok':<4} {test.name}")
+        for difference in found:
+            print(f"     {difference}")
+        failed += bool(found)
+    print(f"alerts: {len(tests.tests)} tests, {failed} failed", file=sys.stderr)
+    return WRONG if failed else OK
+
+
+def try_on_history(options: argparse.Namespace) -> int:
+    """Print what rules would have told."""
+    from dataclasses import asdict
+
+    from alerts.backtest import backtest
+    from alerts.people import RefusedError
+    from alerts.told_history import told_history
+
+    begin, end = _day(options.begin), _day(options.end)
+    if end <= begin:
+        message = f"--to {options.end} is not after --from {options.begin}"
+        raise UsageError(message)
+    new, in_force = load_rules(options.rules), load_rules(options.against)
+    try:
+        messages = told_history(_database_of(_settings()))
+        found = backtest(messages, new, in_force, begin=begin, end=end)
+    except RefusedError as error:
+        raise AwayError(error) from error
+    if options.json:
+        print(json.dumps(asdict(found)))
+        return OK
+    _print_backtest(found)
+    return OK
+
+
+def _print_backtest(found: "Backtest") -> None:
+    from schemas.calendar import rfc3339
+
+    if found.first is None or found.last is None:
+        print("nothing was told in that time, or it was dropped")
+        return
+    print(
+        f"{found.messages} messages of {found.units} units, {rfc3339(found.first)} to {rfc3339(found.last)}"
+    )
+    for one in found.rules:
+        print(
+            f"{one.rule}: fires {one.firings} times on {one.units} units; {one.retracted} retracted,"
+            f" {one.flaps} over within a quarter of an hour, {one.still_firing} not over"
+        )
+        if one.firings:
+            most = ", ".join(f"{unit} {count}" for unit, count in one.most_often.items())
+            print(f"  most on {one.busiest_day}: {one.on_busiest_day}; most often: {most}")
+            beside = ", ".join(f"{rule} {count}" for rule, count in sorted(one.overlaps.items()))
+            print(f"  beside rules in force: {beside or 'none'}; alone: {one.alone}")
+    for rule, count in sorted(found.missed.items()):
+        units = ", ".join(found.missed_units[rule])
+        print(f"missed, if they took its place: {rule} {count} times ({units} ...)")
+
+
+def _day(text: str) -> int:
+    from schemas.calendar import BUSINESS, instant
+
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as error:
+        message = f"{text!r} is no day such as 2026-10-01, nor an instant with its offset"
+        raise UsageError(message) from error
+    return instant(when if when.tzinfo else when.replace(tzinfo=BUSINESS))
 
 
 def run(options: argparse.Namespace) -> int:

@@ -7,13 +7,15 @@ import hmac
 import json
 import logging
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from hashlib import sha256
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 from apprise import Apprise
+from requests import PreparedRequest, Response, Session
 
 from alerts.channels import DELIVERED, Outcome, outcome_of, request, wall
 from alerts.settings import AddressesError
@@ -41,9 +43,44 @@ class ByApprise:
 
     def notify(self, title: str, body: str, *, key: str) -> Outcome:  # noqa: ARG002 - no channel of apprise takes one
         """Tell them."""
-        if self._apprise.notify(title=title, body=body):
+        with _answers() as answers:
+            worked = self._apprise.notify(title=title, body=body)
+        refused = next((said for said in map(refusal_in, answers) if said), "")
+        if worked and not refused:
             return DELIVERED
-        return Outcome("retry", "not understood", "the channel did not take it")
+        return Outcome("retry", "not understood", refused or "the channel did not take it")
+
+
+@contextmanager
+def _answers() -> Iterator[list[bytes]]:
+    """What servers answer to apprise meanwhile: it looks at the status alone, and DingTalk, WeCom and Feishu refuse with 200."""
+    heard: list[bytes] = []
+    send = Session.send
+
+    def listening(self: Session, request: PreparedRequest, **options: Any) -> Response:  # noqa: ANN401 - as requests has it
+        answer = send(self, request, **options)
+        heard.append(answer.content)
+        return answer
+
+    Session.send = listening  # type: ignore[method-assign]
+    try:
+        yield heard
+    finally:
+        Session.send = send  # type: ignore[method-assign]
+
+
+def refusal_in(answer: bytes) -> str:
+    """Why a chat refused, in its own words; nothing where it took it, or is none of these chats."""
+    try:
+        said = json.loads(answer)
+    except ValueError:
+        return ""
+    if not isinstance(said, dict):
+        return ""
+    for code, reason in (("errcode", "errmsg"), ("code", "msg")):
+        if isinstance(said.get(code), int) and said[code] != 0:
+            return f"{code} {said[code]}: {said.get(reason, '')}"[:200]
+    return ""
 
 
 class SignedWebhook:

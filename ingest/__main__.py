@@ -75,6 +75,7 @@ def _parser() -> argparse.ArgumentParser:
         _send_mqtt_verb,
         _feedback_verb,
         _verify_verb,
+        _doctor_verb,
     ):
         add(verbs)
     return parser
@@ -504,7 +505,7 @@ def _mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--client-id", default="weir-mqtt-1", help="stable name, one a gateway (weir-mqtt-1)"
     )
     parser.add_argument(
-        "--share", default="weir", help="gateways that share the work say the same (weir)"
+        "--share", help="gateways that share the work say the same (WEIR_MQTT_SHARE, weir)"
     )
     parser.add_argument(
         "--filter",
@@ -581,12 +582,12 @@ def _mqtt(told: argparse.Namespace) -> int:
 def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOptions":
     from ingest import sparkplug
     from ingest.coalesce import Limits
-    from ingest.mqtt_gateway import Options
+    from ingest.mqtt_gateway import COMMON_SHARE, Options
     from ingest.tls import of_settings
     from schemas import topics
 
     host, port = _broker(settings)
-    password = settings.mqtt_password
+    password, share = settings.mqtt_password, settings.mqtt_share
     taken = told.filter or topics.mqtt_readings("+")
     return Options(
         host=host,
@@ -595,7 +596,7 @@ def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOp
         password=password.get_secret_value() if password else None,
         tls=of_settings(settings),
         client_id=told.client_id,
-        share=told.share,
+        share=told.share or (share.get_secret_value() if share else COMMON_SHARE),
         filter=taken,
         tries=f"{taken.removesuffix('/readings')}/try",
         sparkplug=() if told.filter else sparkplug.TOPICS,
@@ -773,6 +774,33 @@ def _feedback(told: argparse.Namespace) -> int:
     _say(f"metrics on http://{told.metrics_address}:{pages.server_port}/metrics")
     passer.run(stop)
     return 0
+
+
+def _doctor_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "doctor",
+        "look at a unit's way in as the unit sees it: broker, rights, clock, registry, points, refusals",
+        "WEIR_MQTT=broker:8883 WEIR_MQTT_USER=91510100SYN0000001 WEIR_MQTT_PASSWORD_FILE=password \\\n"
+        "    python -m ingest doctor --unit 91510100SYN0000001\n\n"
+        "Nothing is stored: what it sends is only tried. Each line is ok, or not ok with what to do.\n"
+        "Exit code 0: all is ok; 1: something is not.",
+        _doctor,
+    )
+    parser.add_argument("--unit", type=_unit_code, required=True, help="whose way in")
+    parser.add_argument("--json", action="store_true", help="a line of JSON each")
+
+
+def _doctor(told: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from ingest.doctor import examine
+
+    ok = True
+    for finding in examine(_sender_options(), told.unit):
+        ok = ok and finding.ok
+        print(json.dumps(asdict(finding)) if told.json else finding, flush=True)
+    return 0 if ok else 1
 
 
 def _verify_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -50,7 +50,8 @@ Settings come from WEIR_... in the environment; `python3 -m deploy.local env` pr
 _WITH_VERBS = {
     "migrate": "bring the database's tables up to date",
     "registry": "check, compare or load a registry file",
-    "factors": "the factors in force: compare with your packs, bring others into force",
+    "factors": "the factors in force: compare with your packs",
+    "restate": "other factors, for the past as well: foretell, propose, approve by another login",
     "recompute": "work units out again from their readings: compare, or restate",
     "dlq": "records that could not be digested: list, show, replay",
     "offsets": "where the database is in the log: show, accept",

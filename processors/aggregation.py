@@ -119,14 +119,15 @@ def _telling(told: Mapping[str, object], window: Mapping[str, object]) -> Tellin
         verdict=cast("str | None", window.get("verdict")),
         fed=energy is not None,
         share=0 if energy is None else energy["share_measured"] or 0,
-        energy=_amount(energy),
-        co2=_amount(figures.get("co2")),
+        energy=amount_in(energy),
+        co2=amount_in(figures.get("co2")),
         configuration=cast("int", told["configuration"]),
-        natives=tuple(_amount(figures.get(carrier)) for carrier in CARRIERS),
+        natives=tuple(amount_in(figures.get(carrier)) for carrier in CARRIERS),
     )
 
 
-def _amount(figure: Mapping[str, int | None] | None) -> Amount:
+def amount_in(figure: Mapping[str, int | None] | None) -> Amount:
+    """A figure of a message; without one there is nothing."""
     if figure is None:
         return NOTHING
     return Amount(figure["low"] or 0, figure["best"] or 0, figure["high"])

@@ -24,6 +24,10 @@ class DeductionStore:
         self._decisions: dict[int, Sequence[Decision]] = {}
         self._packs: dict[int, FactorPack] = {}
 
+    def know(self, configuration: int, pack: FactorPack) -> None:
+        """The factors of a configuration that is not stored."""
+        self._packs[configuration] = pack
+
     def at(self, link: Link, hour: int) -> Ledger:
         """The ledger by the versions that hold at an hour."""
 

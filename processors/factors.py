@@ -1,11 +1,9 @@
-"""The factors that units are converted by: which are in force, what others would change, and bringing others into force.
+"""The factors that units are converted by: which are in force, and which of them other packs would change.
 
-Other factors are a configuration: units that they convert otherwise wait until they are restated, one after the other, and
-are told again. What was published late restates the past in the same way.
+What that changes for units and regions `python -m processors restate` foretells; two logins bring other factors into force.
 """
 
 import argparse
-import getpass
 import json
 import sys
 from collections.abc import Sequence
@@ -14,9 +12,7 @@ from pathlib import Path
 import psycopg
 
 from processors import registry
-from processors.acts import remember
 from processors.packs import UnreadableError, with_ours
-from processors.registry import RegistryError
 from schemas.factors import Entry, FactorError, FactorPack, stream_pack
 from schemas.pack_reading import PackError
 from schemas.registry import Configuration
@@ -34,13 +30,10 @@ def main(arguments: Sequence[str]) -> int:
         paths = [Path(name) for name in settings.packs.split(":") if name]
         asked = stream_pack(with_ours(paths))
         with psycopg.connect(settings.database_url.get_secret_value(), autocommit=True) as link:
-            if chosen.verb == "apply":
-                return _apply(link, asked, chosen, settings)
             return _differ(link, asked, as_json=chosen.json)
     except (
         FactorError,
         PackError,
-        RegistryError,
         SettingsError,
         UnreadableError,
         psycopg.Error,
@@ -51,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def in_force(link: registry.Link) -> FactorPack | None:
     """The pack of the last configuration that brought one, else the first."""
-    last = _last_brought(link)
+    last = last_brought(link)
     if last is not None and last.factors is not None:
         return FactorPack(last.factors.version, last.factors.entries)
     return registry.stored_factors(link)
@@ -89,34 +82,7 @@ def _shown(entry: Entry | None) -> str:
     return f"{told} {entry.unit} from {entry.year} ({entry.status})"
 
 
-def _apply(
-    link: registry.Link, asked: FactorPack, chosen: argparse.Namespace, settings: Settings
-) -> int:
-    """Store first, then publish, as the registry does."""
-    added = registry.store_factors(link, asked, author=chosen.author, reason=chosen.reason)
-    if added is not None:
-        with link.transaction():
-            remember(link, "factors apply", {"version": asked.version}, reason=chosen.reason)
-    told = added or (_last_brought(link) if chosen.again else None)
-    if told is None:
-        sys.stdout.write(
-            f"{asked.version} is in force already; --again publishes once more what is stored\n"
-        )
-        return 0
-    registry.publish(
-        told,
-        settings.kafka,
-        partitions=settings.partitions,
-        prefix=settings.topic_prefix,
-        generation=settings.generation,
-    )
-    sys.stdout.write(
-        f"configuration {told.version}: {asked.version} comes into force; units that it converts otherwise are restated by the worker\n"
-    )
-    return 0
-
-
-def _last_brought(link: registry.Link) -> Configuration | None:
+def last_brought(link: registry.Link) -> Configuration | None:
     """The last configuration that brought factors: a broker that was away did not get it."""
     stored = registry.stored_configurations(link)
     brought = [one for _, one in sorted(stored.items()) if one.factors is not None]
@@ -133,8 +99,4 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     differ = verbs.add_parser("diff", help="what the packs would change; exit 1 where anything")
     differ.add_argument("--json", action="store_true", help="for machines")
-    applied = verbs.add_parser("apply", help="bring the packs' factors into force")
-    applied.add_argument("--reason", required=True, help="why; kept with your login")
-    applied.add_argument("--author", default=getpass.getuser())
-    applied.add_argument("--again", action="store_true", help="publish what is stored once more")
     return parser

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import Protocol
 
 from processors.engine import Engine
 from processors.ports import (
@@ -149,7 +150,14 @@ class MemoryStore:
             self.claims[claim[:3]][at].append(claim)
 
 
-def drive(stepping: Generator[Needs, Fetched, Step], store: MemoryStore) -> Step:
+class Tables(Protocol):
+    """What answers the engine."""
+
+    def fetch(self, needs: Needs) -> Fetched:
+        """Rows for the spans asked for."""
+
+
+def drive(stepping: Generator[Needs, Fetched, Step], store: Tables) -> Step:
     """Run a step of the engine to its end, answering from the store."""
     try:
         needs = next(stepping)

@@ -29,7 +29,7 @@ Say = Callable[[str], None]
 
 LIMITED = ("weir_regulator", "weir_enterprise")
 """Roles whose members see what `roles apply` lets them see, and else nothing."""
-ROLES = ("weir_worker", "weir_alerts", "weir_reader", *LIMITED)
+ROLES = ("weir_worker", "weir_alerts", "weir_reader", "weir_steward", *LIMITED)
 """Without login; people and services get logins of their own that are members of one (`login`)."""
 _HABITS = {
     "weir_reader": {"statement_timeout": "60s", "idle_in_transaction_session_timeout": "5min"},

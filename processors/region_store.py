@@ -15,6 +15,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from processors import consequences
 from processors.aggregation import (
     Gathering,
     Kind,
@@ -39,10 +40,11 @@ from processors.region_rows import (
     spans_of,
     subject,
 )
-from processors.standings import Level
+from processors.standings import Level, level_after, stand_of
 from processors.store import passes
 from schemas.calendar import HOUR_MS, window_start, year_start
 from schemas.double_control import Amount
+from schemas.factors import FactorPack
 from schemas.indicator import LandingTold, LevelTold
 from schemas.regions import Window
 from schemas.section import partition_of
@@ -481,6 +483,37 @@ class RegionStore:
             told = self._counted(link, Span("year", year_start(year), year_start(year + 1)))
             members = [one for one in self._members_at(link, cuts) if asked(one)]
             return hour, netted(members, told, hour, self._deductions.at(link, hour))
+
+    def foretold(
+        self, other: Callable[[Telling], Telling], version: int, pack: FactorPack
+    ) -> list[tuple[consequences.Judged, consequences.Judged]]:
+        """Each target at the hour told last: as it stood, and as if units had told otherwise; `pack` is of the version that they would tell under."""
+        with self._linked() as link, link.transaction():
+            row = link.execute(_LAST).fetchone()
+            targets = None if row is None else self._targets_at(link, int(row[0]))
+            if row is None or targets is None:
+                return []
+            hour = int(row[0])
+            self._deductions.know(version, pack)
+            ledger = self._deductions.at(link, hour)
+            members = self._members_at(link, [Cut(*cut) for cut in link.execute(_CUTS, (hour,))])
+            levels = self._levels(link, targets)
+            found = []
+            for target in targets.targets.targets:
+                span = Span("year", year_start(target.year), year_start(target.year + 1))
+                if target.id not in levels or span.start >= hour:
+                    continue
+                told = self._counted(link, span)
+                changed = {unit: other(one) for unit, one in told.items()}
+                stands = [
+                    stand_of(targets, target, members, some, hour, ledger)
+                    for some in (told, changed)
+                ]
+                known = levels[target.id]
+                judged = known, level_after(stands[1], known.last_known)
+                before, after = map(consequences.Judged, stands, judged)
+                found.append((before, after))
+            return found
 
     def shown(self, scope: str) -> Shown:
         """What was told of a scope last."""

@@ -370,8 +370,7 @@ def _insert(link: Link, statement: str, rows: Sequence[dict[str, object]]) -> No
 
 def save_factors(link: Link, pack: FactorPack) -> bool:
     """Store a factor pack; False where it is stored already. Raises RegistryError for another content."""
-    rows = [_factor_row(entry, pack.version) for entry in pack.entries]
-    digest = sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()
+    digest, rows = factor_rows(pack)
     with link.transaction():
         cursor = link.execute(
             """INSERT INTO factor_pack (version, hash, base)
@@ -389,6 +388,12 @@ def save_factors(link: Link, pack: FactorPack) -> bool:
             rows,
         )
     return True
+
+
+def factor_rows(pack: FactorPack) -> tuple[str, list[dict[str, object]]]:
+    """A pack as the table `factor` has it, and the hash of that."""
+    rows = [_factor_row(entry, pack.version) for entry in pack.entries]
+    return sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest(), rows
 
 
 def _refuse_edited(link: Link, version: str, digest: str) -> None:
@@ -516,10 +521,10 @@ def _check_lines(asked: Registry) -> None:
 def store_news(link: Link, asked: Registry, *, author: str, reason: str) -> Configuration | None:
     """Store what is new in a registry as the next version; None where nothing is."""
 
-    def added(stored: Mapping[int, Configuration]) -> tuple[Registry, None] | None:
+    def added(stored: Mapping[int, Configuration]) -> Registry | None:
         found = news((one.registry for one in stored.values()), asked)
         _refuse_gone(link, stored, found)
-        return (found, None) if found.units or found.regions or found.industries else None
+        return found if found.units or found.regions or found.industries else None
 
     return _store_next(link, added, author=author, reason=reason)
 
@@ -539,17 +544,21 @@ def _refuse_gone(link: Link, stored: Mapping[int, Configuration], asked: Registr
         raise RegistryError(message)
 
 
-def store_factors(
+def other_factors(
     link: Link, pack: FactorPack, *, author: str, reason: str
 ) -> Configuration | None:
-    """Store other factors as the next version; None where they are in force already."""
-
-    def added(stored: Mapping[int, Configuration]) -> tuple[Registry, FactorsInForce] | None:
-        if pack.version == version_in_force(link, stored):
-            return None
-        return Registry(), FactorsInForce(version=pack.version, entries=pack.entries)
-
-    return _store_next(link, added, author=author, reason=reason)
+    """The configuration that would bring other factors into force, next in number; None where they are already."""
+    stored = stored_configurations(link)
+    if pack.version == version_in_force(link, stored):
+        return None
+    configuration = Configuration(
+        version=max(stored, default=0) + 1,
+        author=author,
+        reason=reason,
+        registry=Registry(),
+        factors=FactorsInForce(version=pack.version, entries=pack.entries),
+    )
+    return configuration.model_copy(update={"hash": configuration.content_hash()})
 
 
 def version_in_force(link: Link, stored: Mapping[int, Configuration]) -> str:
@@ -561,7 +570,7 @@ def version_in_force(link: Link, stored: Mapping[int, Configuration]) -> str:
 
 def _store_next(
     link: Link,
-    added: Callable[[Mapping[int, Configuration]], tuple[Registry, FactorsInForce | None] | None],
+    added: Callable[[Mapping[int, Configuration]], Registry | None],
     *,
     author: str,
     reason: str,
@@ -577,8 +586,7 @@ def _store_next(
             version=max(stored, default=0) + 1,
             author=author,
             reason=reason,
-            registry=found[0],
-            factors=found[1],
+            registry=found,
         )
         configuration = configuration.model_copy(update={"hash": configuration.content_hash()})
         save_configuration(link, configuration)

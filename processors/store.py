@@ -143,8 +143,12 @@ class Store:
         at_point: Callable[[Point], None] = lambda _: None,
         progress: Callable[[str], None] = lambda _: None,
         patient: bool = True,
+        one_moment: bool = False,
     ) -> None:
-        """`partitions` is held against the generation's; `progress` hears of every wait; who is not `patient` gets TablesError instead; `at_point` is for tests."""
+        """`partitions` is held against the generation's; `progress` hears of every wait; `at_point` is for tests.
+
+        Who is not `patient` gets TablesError instead. `one_moment`: all is read as it is when it is first read, and nothing is written.
+        """
         name = f"weir {uuid4().hex[:12]}"
         self.url = url
         self._generation = generation
@@ -157,6 +161,8 @@ class Store:
         self._writer = _Line(url, f"{name} writer", _SESSION, _BY_KEY_ALONE)
         self._reader = _Line(url, f"{name} reader", _SESSION, _BY_KEY_ALONE)
         self._publisher = _Line(url, f"{name} publisher", _SESSION)
+        if one_moment:
+            self._writer = self._reader = _Moment(url, f"{name} moment", _SESSION, _BY_KEY_ALONE)
         self._units = _Units()
         self._epochs: dict[int, int] = {}
 
@@ -727,6 +733,20 @@ class _Line:
         except BaseException:
             link.close()
             raise
+        return link
+
+
+class _Moment(_Line):
+    """A connection whose one transaction sees one moment, and writes nothing."""
+
+    @staticmethod
+    def _is_idle(link: Link) -> bool:
+        return not link.closed and link.info.transaction_status == pq.TransactionStatus.INTRANS
+
+    def _connected(self) -> Link:
+        link = super()._connected()
+        link.execute("SET idle_in_transaction_session_timeout = 0")
+        link.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         return link
 
 

@@ -1,5 +1,6 @@
 """A Weir of a test's own on the local servers: a database, topics, and processes that end with it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -14,11 +15,14 @@ from uuid import uuid4
 
 import psycopg
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.rows import TupleRow
 
 from deploy.local.parts import LocalParts
 from deploy.local.state import CHECKOUT
 from ingest.topics_admin import create_topics
+from processors.migrate import login
 from schemas import topics
 
 PATIENCE_S = 90.0
@@ -69,13 +73,13 @@ class Place:
         """Where a process's words go."""
         return self.folder / f"{name}.log"
 
-    def run(self, *words: str, source: Path = Path(os.devnull)) -> bytes:
+    def run(self, *words: str, source: Path = Path(os.devnull), **settings: str) -> bytes:
         """What `python -m WORDS` prints of a file on its standard input; it must end 0."""
         with source.open("rb") as given:
             done = subprocess.run(
                 [sys.executable, "-m", *words],
                 cwd=CHECKOUT,
-                env=self.environment,
+                env=self.environment | settings,
                 stdin=given,
                 stdout=subprocess.PIPE,
                 check=True,
@@ -158,6 +162,39 @@ class Place:
 
     def _partitions(self, topic: str) -> list[TopicPartition]:
         return [TopicPartition(self.prefix + topic, number) for number in range(self.partitions)]
+
+
+@contextmanager
+def stewards(url: str) -> Iterator[tuple[str, str]]:
+    """Addresses of two logins that may restate, one by proposing and one by approving."""
+    names = [f"weir_test_steward_{uuid4().hex[:8]}" for _ in range(2)]
+    for name in names:
+        login(url, name, role="weir_steward", password=name)
+    at = conninfo_to_dict(url)
+    try:
+        one, two = (make_conninfo(**at | {"user": name, "password": name}) for name in names)
+        yield one, two
+    finally:
+        with psycopg.connect(url, autocommit=True) as link:
+            for name in names:
+                link.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
+def restate(place: "Place", *packs: str) -> str:
+    """Bring packs into force by two logins; what the second one was told."""
+    with stewards(place.database) as (one, two):
+        more = [word for pack in packs for word in ("--pack", pack)]
+        words = ["processors", "restate", *more, "--reason", "published late", "--json"]
+        made = json.loads(place.run(*words, WEIR_DATABASE_URL=one))
+        words = [
+            "--approve",
+            str(made["proposal"]),
+            "--hash",
+            made["hash"][:12],
+            "--reason",
+            "read",
+        ]
+        return place.run("processors", "restate", *words, WEIR_DATABASE_URL=two).decode()
 
 
 @contextmanager

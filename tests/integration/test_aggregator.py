@@ -31,9 +31,11 @@ from processors.worker import Worker
 from schemas import topics
 from schemas.alert import Notice
 from schemas.calendar import HOUR_MS, rfc3339, year_start
+from schemas.double_control import Amount
+from schemas.factors import default_pack
 from schemas.registry import Configuration
 from schemas.rule import DEFAULT_RULES
-from schemas.scale import as_text
+from schemas.scale import SCALE, as_text
 from schemas.section import Record, partition_of
 from schemas.wire import encode
 from tests.integration.conftest import drop_database, new_database
@@ -563,6 +565,21 @@ def test_a_target_net_of_evidence(
     assert [u["unit"] for u in units if u["net"] != u["gross"]] == [world.members[0].unit]
     assert processors.main(["show", "--region", "510000"]) == 0
     assert "net of non-fossil (gross [" in capsys.readouterr().out
+    check_foretold(database)
+
+
+def check_foretold(url: str) -> None:
+    """What units would have told otherwise moves the target's sum by as much, and nothing else."""
+    with closing(RegionStore(url, partitions=PARTITIONS)) as store:
+        same = store.foretold(lambda one: one, 9, default_pack())
+        [(before, after)] = same
+        assert before == after
+        more = Amount(SCALE, SCALE, SCALE)
+        other = store.foretold(
+            lambda one: one._replace(energy=one.energy + more), 9, default_pack()
+        )
+        used = other[0][1].stand.used
+        assert used.best - before.stand.used.best == (LIVE + HISTORY) * SCALE
 
 
 def evidence(name: str, member: Member) -> str:

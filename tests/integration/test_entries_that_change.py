@@ -18,6 +18,7 @@ from kafka import KafkaProducer
 
 from deploy.local.state import CHECKOUT
 from oracle import Outcome, judge_log, window_figures
+from processors.consequences import told_hash
 from processors.memory import MemoryStore
 from processors.metrics import WorkerMetrics
 from processors.ports import OutboxRow
@@ -28,9 +29,10 @@ from processors.store import Store
 from schemas import topics
 from schemas.calendar import HOUR_MS, QUARTER_MS, instant, moment, rfc3339, window_start
 from schemas.factors import default_pack
+from schemas.restatement import Foreseen
 from schemas.section import NEVER, RANKS, Body, Record, Section, partition_of
 from schemas.wire import decode, encode
-from tests.integration.places import Place, place_of
+from tests.integration.places import Place, place_of, restate, stewards
 from tests.processors import laws_oracle
 from tests.processors.laws_oracle import Message
 from tests.processors.laws_stored import told as told_of
@@ -191,13 +193,14 @@ def changed(place: Place) -> Place:
     own = place.folder / "own.toml"
     own.write_text(OWN, encoding="utf-8")
     place.environment["WEIR_PACKS"] = str(own)
-    place.run("processors", "factors", "apply", "--reason", "published late")
+    assert "4 units are told anew" in restate(place)
     converted = (
         "SELECT count(DISTINCT version), bool_and(pending IS NULL) FROM unit WHERE version > 2"
     )
     place.wait(lambda: place.query(converted) == [(1, True)], "all units are converted anew")
-    assert b"in force already" in place.run("processors", "factors", "apply", "--reason", "twice")
-    again = place.run("processors", "factors", "apply", "--reason", "twice", "--again")
+    twice = place.run("processors", "restate", "--dry-run")
+    assert b"in force already: nothing changes" in twice
+    again = place.run("processors", "restate", "--publish")
     assert b"configuration 3" in again, "published once more, which changes nothing"
     put(place, [(unit, DAYS - 1) for unit in UNITS])
     place.wait_digested()
@@ -297,3 +300,108 @@ def test_a_dry_run_finds_what_was_tampered_with(changed: Place) -> None:
     assert metrics.value("weir_audited_units_total") == len(UNITS)
     assert metrics.value("weir_audit_differences_total") == 1
     changed.query(more, -1, LIMITED)
+
+
+HALF = """
+[[coefficient]]
+id = "electricity.energy.equivalent"
+carrier = "electricity"
+value = "0.0600"
+basis = "equivalent"
+set = "GB/T 2589-2020"
+unit = "kgce/kWh"
+source = "test"
+status = "sourced"
+valid_from = 2020-01-01
+"""
+NOTICE = """
+INSERT INTO alert_transition (id, generation, partition, body)
+VALUES (%s, 1, 0, %s::jsonb || '{"rule": "quota-exceeded", "kind": "confirmed breach", "severity": "critical", "previous": "pending",
+  "state": "firing", "cause": "reading", "history": false}') RETURNING 1"""
+TOLD_ANEW = "SELECT convert_from(payload, 'UTF8')::jsonb FROM outbox WHERE convert_from(payload, 'UTF8')::jsonb ->> 'cause' = 'factor'"
+
+
+def test_two_logins_restate_the_past_and_the_dry_run_foretells_it_exactly(changed: Place) -> None:
+    """One proposes, none approves its own; what is foretold is what is told; twice changes nothing (10 s)."""
+    pack = changed.folder / "half.toml"
+    pack.write_text(HALF, encoding="utf-8")
+    year = window_start("year", BEGIN)
+    for unit in (EXCHANGED, CORRECTED):
+        body = {"unit": unit, "window_start": year, "at": BEGIN + 96 * HOUR_MS, "since": year}
+        changed.query(NOTICE, f"notice {unit}", json.dumps(body))
+    asked = ["--pack", str(pack)]
+    with stewards(changed.database) as (one, two):
+        code, told = spoken(changed, one, *asked, "--dry-run")
+        assert (code, "FAIL since" in told, "would not have been sent" in told) == (
+            1,
+            True,
+            True,
+        ), told
+        made = json.loads(spoken(changed, one, *asked, "--reason", "late", "--json")[1])
+        foreseen = Foreseen.model_validate(made["foreseen"])
+        assert [it.notice for it in foreseen.undone] == [f"notice {EXCHANGED}"]
+        moved = {it.unit: (it.before.verdict, it.after.verdict) for it in foreseen.units}
+        assert moved[EXCHANGED] == ("FAIL", "UNDECIDABLE")
+        assert moved[CORRECTED] == ("FAIL", "FAIL")
+        number = str(made["proposal"])
+        approve = ["--approve", number, "--reason", "read", "--hash"]
+        assert "another one approves" in refused(changed, one, *approve, made["hash"])
+        assert "not 0000" in refused(changed, two, *approve, "0000")
+        forged = "INSERT INTO approval (proposal, approved_by, reason, moved, foreseen) VALUES (%s, %s, 'x', 0, '{}') RETURNING 1"
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            changed.query(forged, number, "somebody")
+        with (
+            psycopg.connect(one) as link,
+            pytest.raises(psycopg.errors.InsufficientPrivilege, match="another one"),
+        ):
+            link.execute("SELECT approve_restatement(%s, %s, 9, 'x', '{}')", (number, made["hash"]))
+        with psycopg.connect(two) as link, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            link.execute(
+                "INSERT INTO approval (proposal, reason, moved, foreseen) VALUES (1, 'x', 0, '{}')"
+            )
+        put(changed, [(LATE, DAYS - 1)])
+        changed.wait_digested()
+        assert "went on by 1 records" in refused(changed, two, *approve, made["hash"])
+        code, told = spoken(changed, two, *approve, made["hash"], "--tolerate", "1")
+        assert code == 0, told
+        newest = "SELECT count(*) FROM unit WHERE pending IS NULL AND version = %s"
+        changed.wait(
+            lambda: changed.query(newest, made["configuration"]) == [(4,)], "all are converted"
+        )
+        changed.wait_digested()
+        messages = [message for (message,) in changed.query(TOLD_ANEW)]
+        anew = {
+            m["unit"]: told_hash(m) for m in messages if m["configuration"] == made["configuration"]
+        }
+        assert anew == dict(foreseen.told)
+        assert changed.query(
+            "SELECT moved, foreseen -> 'told' FROM approval WHERE proposal = %s", number
+        ) == [(1, anew)]
+        assert "approved already" in refused(
+            changed, two, *approve, made["hash"], "--tolerate", "99"
+        )
+        assert spoken(changed, one, *asked, "--dry-run") == (0, told_nothing(made["pack"]))
+        assert spoken(changed, one, *asked, "--reason", "twice") == (0, told_nothing(made["pack"]))
+        assert "approved" in spoken(changed, one, "--list")[1]
+
+
+def told_nothing(pack: str) -> str:
+    return f"{pack} is in force already: nothing changes\n"
+
+
+def spoken(place: Place, url: str, *words: str) -> tuple[int, str]:
+    """Exit code and words of `restate` by a login."""
+    done = subprocess.run(
+        [sys.executable, "-m", "processors", "restate", *words],
+        cwd=CHECKOUT,
+        env=place.environment | {"WEIR_DATABASE_URL": url},
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode, (done.stdout + done.stderr).decode()
+
+
+def refused(place: Place, url: str, *words: str) -> str:
+    code, told = spoken(place, url, *words)
+    assert code == 1
+    return told

@@ -1,0 +1,188 @@
+"""What is foretold of other factors, in the words of the regulator: who changes verdict or level, by how much, which notices fall."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+from processors.aggregation import Telling, amount_in
+from processors.standings import Level, Stand, verdict_of
+from schemas.calendar import rfc3339, year_of
+from schemas.entered import hash_of
+from schemas.restatement import Bounds, Foreseen, Stood, TargetMoved, Undone, UnitMoved, Year
+from schemas.scale import as_text
+
+Json = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Foretold:
+    """What each unit would be told, if a configuration were applied where each partition goes on."""
+
+    offsets: Mapping[int, int]
+    """Where each partition went on."""
+    messages: Mapping[str, Json]
+    """By unit: the message that tells it anew, in full. Units that nothing changes for have none."""
+    before: Mapping[str, Sequence[Json]]
+    """Of the same units, their years as last told."""
+
+    def told_hashes(self) -> dict[str, str]:
+        """What is told of each unit, whatever the record's place: SHA-256."""
+        return {unit: told_hash(one) for unit, one in sorted(self.messages.items())}
+
+
+def told_hash(message: Json) -> str:
+    """Of all windows that a message tells, and as of when."""
+    return hash_of([message["as_of"], message["cause"], message["windows"]])
+
+
+class Notice(NamedTuple):
+    """That a breach was told: of a unit's year, at an instant."""
+
+    id: str
+    unit: str
+    rule: str
+    window_start: int
+    at: int
+
+
+class Judged(NamedTuple):
+    """A target at the hour told last."""
+
+    stand: Stand
+    level: Level
+
+
+def foreseen(
+    generation: int,
+    found: Foretold,
+    targets: Iterable[tuple[Judged, Judged]],
+    notices: Iterable[Notice],
+) -> Foreseen:
+    """All of it."""
+    units = tuple(_units(found))
+    after = {(one.unit, one.year): one.after for one in units}
+    return Foreseen(
+        generation=generation,
+        offsets=dict(found.offsets),
+        units=units,
+        targets=tuple(_targets(targets)),
+        undone=tuple(_undone(notices, after)),
+        told=found.told_hashes(),
+    )
+
+
+def _units(found: Foretold) -> Iterator[UnitMoved]:
+    for unit, message in sorted(found.messages.items()):
+        before = {window["start"]: window for window in found.before[unit]}
+        for window in cast("Sequence[Json]", message["windows"]):
+            if window["window"] != "year":
+                continue
+            start = cast("int", window["start"])
+            was = _year(before[start], before[start]["as_of"]) if start in before else None
+            now = _year(window, message["as_of"])
+            if was is not None and _same(was) != _same(now):
+                yield UnitMoved(unit=unit, year=year_of(start), before=was, after=now)
+
+
+def _same(year: Year) -> object:
+    return year.model_dump(exclude={"as_of"})
+
+
+def _year(window: Json, as_of: object) -> Year:
+    figures = cast("Mapping[str, Json]", window["figures"])
+    return Year.model_validate(
+        {
+            "as_of": as_of,
+            "energy": _bounds(figures.get("energy")),
+            "co2": _bounds(figures.get("co2")),
+            **{name: window.get(name) for name in ("verdict", "reason", "since")},
+        }
+    )
+
+
+def _bounds(figure: Json | None) -> dict[str, object] | None:
+    return None if figure is None else {end: figure[end] for end in ("low", "best", "high")}
+
+
+def _targets(moved: Iterable[tuple[Judged, Judged]]) -> Iterator[TargetMoved]:
+    for before, after in moved:
+        was, now = _stood(before), _stood(after)
+        if was != now:
+            target = after.stand.target
+            yield TargetMoved(
+                target=target.id, scope=target.scope, hour=after.stand.hour, before=was, after=now
+            )
+
+
+def _stood(judged: Judged) -> Stood:
+    verdict, reason = verdict_of(judged.stand)
+    used = judged.stand.used
+    bounds = Bounds(low=used.low, best=used.best, high=used.high)
+    return Stood(used=bounds, verdict=verdict, reason=reason, level=judged.level.level)
+
+
+def _undone(notices: Iterable[Notice], after: Mapping[tuple[str, int], Year]) -> Iterator[Undone]:
+    """Breaches that were told of years that are no breach now, or one only later."""
+    for one in notices:
+        year = after.get((one.unit, year_of(one.window_start)))
+        if year is None:
+            continue
+        if year.verdict != "FAIL":
+            why = f"the year would be {year.verdict}"
+        elif year.since is not None and year.since > one.at:
+            why = f"the breach would be one since {rfc3339(year.since)} only"
+        else:
+            continue
+        yield Undone(notice=one.id, unit=one.unit, rule=one.rule, at=one.at, why=why)
+
+
+def replaced(telling: Telling, message: Json | None, version: int) -> Telling:
+    """What a unit told of a year, with the amounts that it would be told; its place in time stays."""
+    if message is None:
+        return telling
+    for window in cast("Sequence[Json]", message["windows"]):
+        if (window["window"], window["start"]) == ("year", telling.span.start):
+            figures = cast("Mapping[str, Mapping[str, int | None]]", window["figures"])
+            energy, co2 = (amount_in(figures.get(name)) for name in ("energy", "co2"))
+            return telling._replace(configuration=version, energy=energy, co2=co2)
+    return telling
+
+
+# ---- For people
+
+
+def lines_of(told: Foreseen) -> Iterator[str]:
+    """A line for each unit, target and notice."""
+    for one in told.units:
+        was, now = one.before, one.after
+        yield (
+            f"{one.unit} {one.year}: {_verdict(was)} -> {_verdict(now)}; energy {_said(was.energy)} -> {_said(now.energy)} tce,"
+            f" CO2 {_said(was.co2)} -> {_said(now.co2)} t (told for {rfc3339(was.as_of)}, foretold for {rfc3339(now.as_of)})"
+        )
+    for it in told.targets:
+        levels = " -> ".join(str(side.level or "no data") for side in (it.before, it.after))
+        yield (
+            f"target {it.target} ({it.scope}): {it.before.verdict} -> {it.after.verdict}, level {levels};"
+            f" used {_said(it.before.used)} -> {_said(it.after.used)} t at {rfc3339(it.hour)}"
+        )
+    for notice in told.undone:
+        yield f"notice {notice.notice} ({notice.unit}, {notice.rule}, {rfc3339(notice.at)}) would not have been sent: {notice.why}"
+    moved = told.decisions()
+    counts = {name: len(cast("Sequence[object]", some)) for name, some in moved.items()}
+    yield (
+        f"{len(told.told)} units are told anew: {counts['units']} verdicts and {counts['targets']} targets change,"
+        f" {counts['notices']} notices of breaches would not have been sent; other notices (suspected, silent, landing) are not looked at"
+    )
+
+
+def _verdict(year: Year) -> str:
+    since = "" if year.since is None else f" since {rfc3339(year.since)}"
+    return f"{year.verdict or 'no verdict'}{since}"
+
+
+def _said(bounds: Bounds | None) -> str:
+    if bounds is None:
+        return "nothing"
+    if bounds.low == bounds.high:
+        return str(as_text(bounds.low))
+    return f"[{as_text(bounds.low)}, {as_text(bounds.best)}, {as_text(bounds.high) or 'unknown'}]"
