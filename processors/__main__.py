@@ -51,6 +51,7 @@ _WITH_VERBS = {
     "migrate": "bring the database's tables up to date",
     "registry": "check, compare or load a registry file",
     "factors": "the factors in force: compare with your packs",
+    "objection": "a figure is contested until it is decided: file, decide, list",
     "restate": "other factors, for the past as well: foretell, propose, approve by another login",
     "recompute": "work units out again from their readings: compare, or restate",
     "dlq": "records that could not be digested: list, show, replay",

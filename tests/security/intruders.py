@@ -569,8 +569,8 @@ def rule_the_cluster(scene: Scene, draw: random.Random) -> str:
             {_word(draw): {"num_partitions": 1, "replication_factor": 1}}
         ),
         "delete a topic": lambda: admin.delete_topics([topic]),
-        "alter a topic": lambda: admin.alter_configs([settings]),
-        "alter the broker": lambda: admin.alter_configs([broker]),
+        "alter a topic": lambda: admin.alter_configs([settings], raise_on_unknown=False),
+        "alter the broker": lambda: admin.alter_configs([broker], raise_on_unknown=False),
         "add partitions": lambda: admin.create_partitions({topic: NewPartitions(50)}),
         "delete records": lambda: admin.delete_records({TopicPartition(topic, 0): 1}),
         "grant itself": lambda: admin.create_acls([right]),
