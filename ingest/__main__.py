@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ingest.complaint import ComplaintError
 from schemas.calendar import HOUR_MS, instant
+from schemas.completion import add_completion
 from schemas.registry import LENGTH_MS
 from schemas.settings import Settings, SettingsError
 
@@ -62,12 +63,14 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Each verb has --help, with an example. Settings: WEIR_KAFKA, WEIR_PARTITIONS,"
         " WEIR_TOPIC_PREFIX.",
     )
+    add_completion(parser, "weir-ingest")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for add in (
         _simulate_verb,
         _schema_verb,
         _publish_verb,
         _import_verb,
+        _history_ends_verb,
         _clock_verb,
         _topics_verb,
         _access_verb,
@@ -379,6 +382,29 @@ def _unit(option: str | None, mapped: str | None) -> str:
         message = f"unit {unit!r} is not an 18-character social credit code"
         raise ComplaintError(message) from error
     return unit
+
+
+def _history_ends_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "history-ends",
+        "write the lines that end units' histories: from there on they go by the clock, for good",
+        "python -m ingest history-ends 91510100SYN0000001 | python -m ingest publish",
+        _history_ends,
+    )
+    parser.add_argument("units", nargs="+", metavar="UNIT", help="a unit's code")
+    parser.add_argument("--partitions", type=_positive, help="partitions (WEIR_PARTITIONS, 8)")
+
+
+def _history_ends(told: argparse.Namespace) -> int:
+    from ingest.clock import wall_ms
+    from ingest.coalesce import ends_of_history
+    from schemas.wire import to_line
+
+    partitions = told.partitions or Settings.read().partitions
+    for partition, record in ends_of_history(told.units, partitions, incarnation=wall_ms()):
+        print(to_line(record, partition))
+    return 0
 
 
 def _clock_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
