@@ -1,4 +1,4 @@
--- 0026: units by the scopes that they are in, and cases for who may see all units of one.
+-- 0027: units by the scopes that they are in, and cases for who may see all units of one.
 
 CREATE VIEW unit_scope WITH (security_barrier) AS
 SELECT u.code AS unit, s.scope
