@@ -16,15 +16,15 @@ SERVICES := $(PYTHON) -m deploy.services
 with_services = absent=$$($(LOCAL) status | awk '$$2 != "up" {print $$1}' | paste -sd, -); \
 	if [ -n "$$absent" ]; then trap "$(LOCAL) down --only $$absent" EXIT; $(LOCAL) up; fi
 
-.PHONY: help demo test check laws mutants chaos ownership hostile drill bench image manifests plant-year up down status lock
+.PHONY: help demo test check laws mutants chaos ownership hostile intruders drill bench image manifests plant-year up down status lock
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; \
 	do printf '  make %-11s %s\n' "$$name" "$$what"; done
 
-demo: $(READY) ## the whole system on its real parts, ending in a breach and its notification
+demo: $(READY) ## [UNITS=48] [DAYS=24]: the whole system on its real parts, ending in a breach and its notification
 	@$(LOCAL) up
-	@$(PY) -m deploy.demo
+	@$(PY) -m deploy.demo $(if $(UNITS),--units $(UNITS)) $(if $(DAYS),--days $(DAYS))
 
 # Two halves of about the same length, each keeping one core busy: most of the tests at servers, and all others.
 BESIDE := $(wildcard $(addprefix tests/integration/test_,silent_unit.py worker_kills.py plant_year.py))
@@ -59,6 +59,9 @@ ownership: $(READY) ## how long partitions stand still when workers join, leave 
 
 hostile: $(READY) ## [N=1000000] [SEED=...]: hostile messages through gateway and worker, each accounted for
 	@$(PY) tests/chaos/hostile.py --messages $(or $(N),1000000) $(if $(SEED),--seed $(SEED))
+
+intruders: $(READY) ## [N=1000] [SEED=7]: a unit tries to be another, by class; nothing may get through
+	@$(PY) -m tests.security.intruders --attempts $(or $(N),1000) $(if $(SEED),--seed $(SEED))
 
 drill: $(READY) ## backup, loss, restore and a resize, with real workers and an Alertmanager
 	@$(with_services); $(PY) -m tests.chaos.drill

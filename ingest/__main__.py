@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 
 from ingest.complaint import ComplaintError
 from schemas.calendar import HOUR_MS, instant
+from schemas.completion import add_completion
 from schemas.registry import LENGTH_MS
 from schemas.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    from ingest.import_progress import Progress
     from ingest.mqtt_gateway import Options as GatewayOptions
     from ingest.mqtt_publisher import Options as SenderOptions
     from schemas.section import Record
@@ -61,12 +63,14 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Each verb has --help, with an example. Settings: WEIR_KAFKA, WEIR_PARTITIONS,"
         " WEIR_TOPIC_PREFIX.",
     )
+    add_completion(parser, "weir-ingest")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for add in (
         _simulate_verb,
         _schema_verb,
         _publish_verb,
         _import_verb,
+        _history_ends_verb,
         _clock_verb,
         _watch_verb,
         _topics_verb,
@@ -76,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
         _send_mqtt_verb,
         _feedback_verb,
         _verify_verb,
+        _doctor_verb,
     ):
         add(verbs)
     return parser
@@ -260,11 +265,11 @@ def _import_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser = _verb(
         verbs,
         "import",
-        "read a CSV or JSON lines file by a mapping, and write lines of the pipe",
+        "read a CSV, Excel or JSON lines file by a mapping, and write lines of the pipe",
         "python -m ingest import 2018.csv --mapping steel.toml --ticks PT15M --dry-run\n"
         "  python -m ingest import 2018.csv --mapping steel.toml --ticks PT15M"
         " | python -m ingest publish\n"
-        "  python -m ingest import 2018.csv --mapping steel.toml --ticks PT1H --mqtt\n\n"
+        "  python -m ingest import 2018.xlsx --mapping steel.toml --mqtt --progress 2018.progress\n\n"
         "the mapping (TOML):\n" + _mapping_help(),
         _import,
     )
@@ -285,6 +290,12 @@ def _import_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--mqtt",
         action="store_true",
         help="send the readings by MQTT, as WEIR_MQTT_USER, instead of writing lines",
+    )
+    parser.add_argument(
+        "--progress",
+        type=Path,
+        metavar="FILE",
+        help="with --mqtt: keep there how far it is, and go on from there when started again",
     )
 
 
@@ -317,7 +328,7 @@ def _import(told: argparse.Namespace) -> int:
         done=done,
     )
     if told.mqtt:
-        _send(records)
+        _send(records, _progress(told, unit))
     else:
         for partition, record in records:
             print(to_line(record, partition))
@@ -326,13 +337,34 @@ def _import(told: argparse.Namespace) -> int:
     return 0
 
 
-def _send(records: Iterator[tuple[int, "Record"]]) -> None:
+def _progress(told: argparse.Namespace, unit: str) -> "Progress | None":
+    from ingest.import_progress import Progress
+
+    if told.progress is None:
+        return None
+    return Progress.of(
+        told.progress, file=told.file, mapping=told.mapping, unit=unit, ticks=told.ticks or ""
+    )
+
+
+def _send(records: Iterator[tuple[int, "Record"]], progress: "Progress | None") -> None:
     """By MQTT; returns when Kafka has them all."""
-    from ingest.mqtt_publisher import Sent, messages_of_record, send_all
+    from ingest.mqtt_publisher import Sent, send_records
 
     sent = Sent()
-    messages = (message for item in records for message in messages_of_record(*item))
-    send_all(messages, _sender_options(), say=_say, sent=sent)
+    if progress is not None and progress.complete:
+        _say("Kafka has all of this file already: nothing to send")
+        return
+    if progress is not None and progress.records:
+        _say(f"going on after {progress.records:,} records that Kafka has")
+    send_records(
+        records,
+        _sender_options(),
+        say=_say,
+        sent=sent,
+        after=progress.records if progress else 0,
+        keep=progress.keep if progress else None,
+    )
     _say(f"sent {sent}; Kafka has them")
 
 
@@ -351,6 +383,28 @@ def _unit(option: str | None, mapped: str | None) -> str:
         message = f"unit {unit!r} is not an 18-character social credit code"
         raise ComplaintError(message) from error
     return unit
+
+
+def _history_ends_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "history-ends",
+        "write the lines that end units' histories: from there on they go by the clock, for good",
+        "python -m ingest history-ends 91510100SYN0000001 | python -m ingest publish",
+        _history_ends,
+    )
+    parser.add_argument("units", nargs="+", metavar="UNIT", help="a unit's code")
+    parser.add_argument("--partitions", type=_positive, help="partitions (WEIR_PARTITIONS, 8)")
+
+
+def _history_ends(told: argparse.Namespace) -> int:
+    from ingest.clock import wall_ms
+    from ingest.coalesce import ends_of_history
+    from schemas.wire import to_line
+
+    partitions = told.partitions or Settings.read().partitions
+    for partition, record in ends_of_history(told.units, partitions, incarnation=wall_ms()):
+        print(to_line(record, partition))
 
 
 def _watch_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -569,7 +623,7 @@ def _mqtt_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         "--client-id", default="weir-mqtt-1", help="stable name, one a gateway (weir-mqtt-1)"
     )
     parser.add_argument(
-        "--share", default="weir", help="gateways that share the work say the same (weir)"
+        "--share", help="gateways that share the work say the same (WEIR_MQTT_SHARE, weir)"
     )
     parser.add_argument(
         "--filter",
@@ -646,12 +700,12 @@ def _mqtt(told: argparse.Namespace) -> int:
 def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOptions":
     from ingest import sparkplug
     from ingest.coalesce import Limits
-    from ingest.mqtt_gateway import Options
+    from ingest.mqtt_gateway import COMMON_SHARE, Options
     from ingest.tls import of_settings
     from schemas import topics
 
     host, port = _broker(settings)
-    password = settings.mqtt_password
+    password, share = settings.mqtt_password, settings.mqtt_share
     taken = told.filter or topics.mqtt_readings("+")
     return Options(
         host=host,
@@ -660,7 +714,7 @@ def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOp
         password=password.get_secret_value() if password else None,
         tls=of_settings(settings),
         client_id=told.client_id,
-        share=told.share,
+        share=told.share or (share.get_secret_value() if share else COMMON_SHARE),
         filter=taken,
         tries=f"{taken.removesuffix('/readings')}/try",
         sparkplug=() if told.filter else sparkplug.TOPICS,
@@ -838,6 +892,33 @@ def _feedback(told: argparse.Namespace) -> int:
     _say(f"metrics on http://{told.metrics_address}:{pages.server_port}/metrics")
     passer.run(stop)
     return 0
+
+
+def _doctor_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "doctor",
+        "look at a unit's way in as the unit sees it: broker, rights, clock, registry, points, refusals",
+        "WEIR_MQTT=broker:8883 WEIR_MQTT_USER=91510100SYN0000001 WEIR_MQTT_PASSWORD_FILE=password \\\n"
+        "    python -m ingest doctor --unit 91510100SYN0000001\n\n"
+        "Nothing is stored: what it sends is only tried. Each line is ok, or not ok with what to do.\n"
+        "Exit code 0: all is ok; 1: something is not.",
+        _doctor,
+    )
+    parser.add_argument("--unit", type=_unit_code, required=True, help="whose way in")
+    parser.add_argument("--json", action="store_true", help="a line of JSON each")
+
+
+def _doctor(told: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from ingest.doctor import examine
+
+    ok = True
+    for finding in examine(_sender_options(), told.unit):
+        ok = ok and finding.ok
+        print(json.dumps(asdict(finding)) if told.json else finding, flush=True)
+    return 0 if ok else 1
 
 
 def _verify_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

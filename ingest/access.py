@@ -69,6 +69,7 @@ def apply(asked: Due, known: Accounts, places: Places, kafka: KafkaAccess, *, no
     """Make it so; what was changed."""
     for name in asked.new:
         known = known.changed(places.folder.new(name, name, since=now))
+    places.folder.provide_share()
     places.folder.write(known)
     wanted = remaining(known, asked)
     todo = plan(wanted, there(places, kafka), prefix=places.prefix)

@@ -2,6 +2,7 @@
 
 FOLDER/accounts.json     who has an account, since when and until when; hashes, no password
 FOLDER/secrets/NAME      the password of one user: what is handed to the enterprise
+FOLDER/secrets/mqtt-share  the name of the gateways' shared subscription, for them alone
 FOLDER/lock              one command at a time
 """
 
@@ -66,6 +67,11 @@ class Folder:
         except OSError as error:
             message = f"no password of {name!r} in {self.path}: {error.strerror}"
             raise ComplaintError(message) from error
+
+    def provide_share(self) -> None:
+        """The name of the gateways' shared subscription, made once: see `WEIR_MQTT_SHARE`."""
+        if not (path := self._secret("mqtt-share")).exists():
+            replace_file(path, secrets.token_hex(_PASSWORD_BYTES) + "\n")
 
     def forget(self, name: str) -> None:
         """Remove a password."""

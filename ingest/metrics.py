@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Literal
 
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
@@ -114,11 +115,30 @@ class DoorMetrics:
                 self.refused.labels(item.reason).inc()
 
 
+BrokerFigure = Literal["dropped", "stored", "waiting"]
+
+
 class GatewayMetrics(DoorMetrics):
     """Of `python -m ingest mqtt`."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._dropped = 0
+        self.broker_dropped = Counter(
+            "weir_mqtt_broker_dropped_messages",
+            "Messages that the broker dropped because a queue was full. Any: readings may be lost.",
+            registry=self.registry,
+        )
+        self.broker_stored = Gauge(
+            "weir_mqtt_broker_stored_bytes",
+            "Payloads that the broker holds. Near max_queued_bytes: start gateways.",
+            registry=self.registry,
+        )
+        self.broker_waiting = Gauge(
+            "weir_mqtt_broker_stored_messages",
+            "Messages that the broker holds.",
+            registry=self.registry,
+        )
         self.tries = self._counter("tries", "Messages passed on to be checked, not stored.")
         self.redelivered = self._counter("redelivered", "Messages that the broker sent again.")
         self.receipts = self._counter("receipts", "Messages receipted to their senders.")
@@ -130,6 +150,19 @@ class GatewayMetrics(DoorMetrics):
         )
         self.octets_in_flight = self._gauge("in_flight_bytes", "Bytes of those messages.")
         self.connected = self._gauge("connected", "1 while the broker has us. 0: call somebody.")
+
+    def broker_says(self, figure: BrokerFigure, told: bytes | bytearray) -> None:
+        """Take in a figure of the broker's own; what is no number is passed over."""
+        if not told.isdigit():
+            return
+        value = int(told)
+        if figure == "stored":
+            self.broker_stored.set(value)
+        elif figure == "waiting":
+            self.broker_waiting.set(value)
+        else:  # counted from the broker's start; it may begin anew
+            self.broker_dropped.inc(value - self._dropped if value >= self._dropped else value)
+            self._dropped = value
 
 
 class KafkaGatewayMetrics(DoorMetrics):

@@ -13,7 +13,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -32,7 +32,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from ingest import sparkplug
 from ingest.clock import wall_ms
 from ingest.coalesce import Coalescer, Limits, Numbering, Ready
-from ingest.metrics import GatewayMetrics
+from ingest.metrics import BrokerFigure, GatewayMetrics
 from ingest.part import Part, part_of_unit
 from ingest.payload import Form, unreadable
 from ingest.publisher import key_of
@@ -49,8 +49,17 @@ FATAL = 70
 """Exit code of a process that ended itself and is to be started again."""
 NO_UNIT = "?" * 18
 """Stands for the unit of a topic that names none: as long as a code, and never one."""
+COMMON_SHARE = "weir"
+"""The shared subscription's name where nobody chose one that cannot be guessed."""
 TAKEN_OVER = 0x8E
 """MQTT 5: another client came with this client id."""
+
+BROKER_FIGURES: Mapping[str, BrokerFigure] = {
+    "$SYS/broker/publish/messages/dropped": "dropped",
+    "$SYS/broker/store/messages/bytes": "stored",
+    "$SYS/broker/store/messages/count": "waiting",
+}
+"""What Mosquitto says of its queues: past their bound it drops, and tells no sender."""
 
 _UNIT_AT, _LEVELS = 2, 4
 _SPARKPLUG_LEVELS = (4, 5)
@@ -75,8 +84,8 @@ class Options:
     tls: Tls | None = None
     client_id: str = "weir-mqtt-1"
     """Stable: the broker keeps its session by it. Also the door of its records."""
-    share: str = "weir"
-    """Name of the shared subscription; gateways that share the work say the same."""
+    share: str = field(default=COMMON_SHARE, repr=False)
+    """Name of the shared subscription; gateways that share the work say the same, and units must not know it."""
     filter: str = topics.mqtt_readings("+")
     tries: str = topics.mqtt_try("+")
     """What is to be checked and answered, and not stored."""
@@ -210,6 +219,7 @@ class Gateway:
         self._connecting = threading.Lock()
         self._connection = 0
         self._subscribed = False
+        self._figures_asked: int | None = None
         self._answered = threading.Event()
         """The broker has answered the subscription."""
         self._was_connected = False
@@ -308,11 +318,14 @@ class Gateway:
         self.metrics.connected.set(1)
         logger.info("connected", extra={"session_present": flags.session_present})
         self._subscribe()
+        _, self._figures_asked = self._client.subscribe([(one, 0) for one in BROKER_FIGURES])
 
     def _subscribe(self) -> None:
         share = f"$share/{self.options.share}/"
         wanted = (self.options.filter, self.options.tries, *self.options.sparkplug)
         self._client.subscribe([(share + one, 1) for one in wanted])
+        if self.options.share != COMMON_SHARE:  # a session from before would be given all twice
+            self._client.unsubscribe([f"$share/{COMMON_SHARE}/{one}" for one in wanted])
 
     def _refused(self, reason: str) -> None:
         """At the start a person is there to read it; later the broker may come to its senses."""
@@ -324,10 +337,12 @@ class Gateway:
         self,
         _client: mqtt.Client,
         _userdata: object,
-        _mid: int,
+        mid: int,
         reasons: Sequence[ReasonCode],
         _properties: Properties | None,
     ) -> None:
+        if mid == self._figures_asked:
+            return  # a broker that does not tell its figures serves us all the same
         if reasons[0].is_failure:
             self._end(f"the broker refuses the subscription to {self.options.filter}: {reasons[0]}")
         others = [str(reason) for reason in reasons[1:] if reason.is_failure]
@@ -361,7 +376,10 @@ class Gateway:
         self, _client: mqtt.Client, _userdata: object, message: mqtt.MQTTMessage
     ) -> None:
         try:
-            self._take(message)
+            if message.topic in BROKER_FIGURES:
+                self.metrics.broker_says(BROKER_FIGURES[message.topic], message.payload)
+            else:
+                self._take(message)
         except BaseException as error:  # noqa: BLE001 - a thread's outermost frame
             self._end(f"a message could not be taken: {error!r}")
 

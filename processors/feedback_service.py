@@ -201,8 +201,8 @@ class Sender:
             return
         for part in body if isinstance(body, tuple) else ():
             if is_unit(part.unit):
-                entry, live = self._store.entry_of(part.unit)
-                yield part.unit, answer(part, entry, self._pack, live=live)
+                about = self._store.about(part.unit, at=part.received_at)
+                yield part.unit, answer(part, about, self._pack)
 
     def _send(self, kind: str, messages: Sequence[tuple[str, bytes]]) -> None:
         if self._producer is None:

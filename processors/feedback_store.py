@@ -10,8 +10,10 @@ from psycopg.rows import TupleRow
 
 from processors.ports import ACCOUNT_CLASSES
 from processors.store import passes
-from schemas.calendar import business_day
-from schemas.registry import Unit
+from processors.trial import About
+from schemas.calendar import business_day, rfc3339
+from schemas.feedback import POINTS_SHOWN
+from schemas.registry import STATEMENTS, Unit
 
 Link = Connection[TupleRow]
 
@@ -70,6 +72,16 @@ SELECT (SELECT e FROM jsonb_array_elements(c.body -> 'units') e WHERE e ->> 'cod
        coalesce(s.live, NOT u.history)
 FROM unit u JOIN configuration c ON c.version = u.version LEFT JOIN unit_state s ON s.unit = u.id
 WHERE u.code = %s"""
+
+
+_POINTS = """
+SELECT p.name, p.statement, p.unit_of_measure, p.valid_from, coalesce(s.ends[p.number + 1], p.valid_from)
+FROM unit u JOIN point p ON p.unit = u.id LEFT JOIN unit_state s ON s.unit = u.id
+WHERE u.code = %s AND p.valid_from <= %s AND coalesce(p.valid_to, 9223372036854775807) > %s
+ORDER BY p.name LIMIT %s"""
+_LAST_DAYS = f"""
+SELECT day::text, {_COUNTS} FROM account WHERE unit = (SELECT id FROM unit WHERE code = %s)
+ORDER BY day DESC LIMIT 2"""  # noqa: S608 - our own columns
 
 
 class AwayError(Exception):
@@ -162,13 +174,23 @@ class FeedbackStore:
             for row in rows:
                 link.execute(_SENT_ACCOUNT, row[:3])
 
-    def entry_of(self, unit: str) -> tuple[Unit | None, bool]:
-        """The unit's entry in force (None: it is not registered), and whether it is live."""
+    def about(self, unit: str, *, at: int) -> About:
+        """What is known of a unit; of its points those that are valid at an instant."""
         with self._linked() as link:
             row = link.execute(_ENTRY, (unit,)).fetchone()
-        if row is None or row[0] is None:
-            return None, True
-        return Unit.model_validate_json(row[0]), bool(row[1])
+            if row is None or row[0] is None:
+                return About()
+            points = link.execute(_POINTS, (unit, at, at, POINTS_SHOWN)).fetchall()
+            days = link.execute(_LAST_DAYS, (unit,)).fetchall()
+        return About(
+            Unit.model_validate_json(row[0]),
+            live=bool(row[1]),
+            points=[_standing(*point) for point in points],
+            days=[
+                {"day": day, **dict(zip(ACCOUNT_CLASSES, counts, strict=True))}
+                for day, *counts in days
+            ],
+        )
 
     @contextmanager
     def _linked(self) -> Iterator[Link]:
@@ -193,6 +215,18 @@ class FeedbackStore:
                 raise TablesError(str(error).strip()) from error
             message = f"the database does not answer: {str(error).strip() or type(error).__name__}"
             raise AwayError(message) from error
+
+
+def _standing(
+    name: str, statement: int, unit: str, valid_from: int, covered_until: int
+) -> dict[str, object]:
+    return {
+        "point": name,
+        "statement": STATEMENTS[statement],
+        "unit": unit,
+        "valid_from": rfc3339(valid_from),
+        "covered_until": rfc3339(covered_until),
+    }
 
 
 def _account(unit: str, day: str, revision: int, counts: Sequence[int]) -> dict[str, object]:

@@ -3,7 +3,8 @@
 What only the readings stored so far can tell is not asked: whether a reading repeats or is superseded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypedDict, cast
 
 import orjson
@@ -36,17 +37,29 @@ class _Told(TypedDict):
     items: list[_Item]
 
 
-def answer(
-    part: Section | Unreadable, entry: Unit | None, pack: FactorPack, *, live: bool
-) -> bytes:
-    """The JSON of `feedback.Tried`; `entry` None: no such unit is registered. A section has its message's id."""
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is known of a unit; `entry` None: it is not registered. `points` and `days` as in `feedback.Tried`."""
+
+    entry: Unit | None = None
+    live: bool = True
+    points: Sequence[Mapping[str, object]] = ()
+    days: Sequence[Mapping[str, object]] = ()
+
+
+def answer(part: Section | Unreadable, about: About, pack: FactorPack) -> bytes:
+    """The JSON of `feedback.Tried`. A section has its message's id."""
+    return orjson.dumps(_tried(part, about, pack) | {"points": about.points, "days": about.days})
+
+
+def _tried(part: Section | Unreadable, about: About, pack: FactorPack) -> dict[str, object]:
     if isinstance(part, Unreadable):
-        return _json(part, part.sha256, [], _unread(part))
-    told = _digested(part, entry, pack, live=live)
+        return _answer(part, part.sha256, [], _unread(part))
+    told = _digested(part, about.entry, pack, live=about.live)
     fates = [TAKEN] * (len(part) + len(part.refused))
     for item in told["items"]:
         fates[item["index"]] = item["reason"]
-    return _json(part, part.messages[0], fates, told)
+    return _answer(part, part.messages[0], fates, told)
 
 
 def _unread(part: Unreadable) -> _Told:
@@ -75,18 +88,18 @@ def _told(rows: Sequence[FeedbackRow]) -> _Told:
     return cast("_Told", orjson.loads(rows[0].payload)) if rows else nothing
 
 
-def _json(part: Section | Unreadable, message: str, fates: list[str], told: _Told) -> bytes:
-    return orjson.dumps(
-        {
-            "kind": "tried",
-            "unit": part.unit,
-            "message": message,
-            "received_at": rfc3339(part.received_at),
-            "readings": len(fates),
-            "fates": fates,
-            "refused": told["refused"],
-            "reasons": told["reasons"],
-            "do": {reason: DO[reason] for reason in told["reasons"] if reason in DO},
-            "items": told["items"][:SHOWN],
-        }
-    )
+def _answer(
+    part: Section | Unreadable, message: str, fates: list[str], told: _Told
+) -> dict[str, object]:
+    return {
+        "kind": "tried",
+        "unit": part.unit,
+        "message": message,
+        "received_at": rfc3339(part.received_at),
+        "readings": len(fates),
+        "fates": fates,
+        "refused": told["refused"],
+        "reasons": told["reasons"],
+        "do": {reason: DO[reason] for reason in told["reasons"] if reason in DO},
+        "items": told["items"][:SHOWN],
+    }

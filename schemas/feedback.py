@@ -14,6 +14,8 @@ from schemas.registry import UnitCode
 
 SHOWN = 20
 """Refused readings that one message names; all are counted."""
+POINTS_SHOWN = 200
+"""Points that the answer to a try names."""
 ORIGINAL_SHOWN = 200
 """Characters of what the door could not use."""
 UNKNOWN_UNIT: Final = "unknown unit"
@@ -114,6 +116,29 @@ class Refused(_Told):
     items: Annotated[list[Item], Field(max_length=SHOWN)]
 
 
+class Standing(_Told):
+    """A point as it is registered, and how far it is covered."""
+
+    point: str
+    statement: str
+    unit: str
+    """Unit of measure."""
+    valid_from: str
+    covered_until: str
+    """End of the last reading that counts; valid_from where there is none."""
+
+
+class Counts(_Told):
+    """What was received on a business day so far; see `Account`."""
+
+    day: str
+    accepted: int
+    repeated: int
+    superseded: int
+    rejected: int
+    unreadable: int
+
+
 class Tried(_Told):
     """What would become of a message sent on `try`: the same checks, and nothing is stored."""
 
@@ -130,6 +155,10 @@ class Tried(_Told):
     reasons: dict[str, int]
     do: dict[str, str]
     items: Annotated[list[Item], Field(max_length=SHOWN)]
+    points: Annotated[list[Standing], Field(max_length=POINTS_SHOWN)]
+    """The unit's points that are valid now, by name; empty where the unit is not registered."""
+    days: list[Counts]
+    """The last two days on which something was received, newest first."""
 
 
 class Account(_Told):

@@ -100,6 +100,10 @@ class Settings(BaseSettings):
     mqtt_password: Secret | None = None
     feedback_key: Secret | None = None
     """The private key (Ed25519, PEM) that signs accounts, as a file: `WEIR_FEEDBACK_KEY_FILE=/etc/weir/feedback.pem`."""
+    mqtt_share: Secret | None = None
+    """Name of the gateways' shared subscription, as `access apply` makes it (`secrets/mqtt-share`).
+
+    Units must not guess it: the broker gives a member who may not read a message its share of them all the same, and they are lost."""
     mqtt_authority: str = ""
     """Who signed the broker's certificate, a PEM file; without it the connection is plain, for the loopback."""
     mqtt_certificate: str = ""

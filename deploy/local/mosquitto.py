@@ -15,6 +15,7 @@ from deploy.local.state import State, write_private
 from deploy.local.wire import mqtt_reason
 
 GATEWAY = "gateway"
+QUEUED_BYTES = 268_435_456
 
 _SETTINGS = """\
 # Not true: a client that is away then has no listener, so no access list lets it read, and what is
@@ -27,9 +28,11 @@ persistence_location {folder}/
 autosave_interval 10
 
 # A gateway that is away may leave this much waiting; past it messages are dropped, and
-# their senders are not told. Bounded in bytes, because messages differ a thousandfold.
-max_queued_messages 0
-max_queued_bytes 268435456
+# their senders are not told. Bounded in bytes, because messages differ a thousandfold. Not 0
+# messages (no bound): then whoever is refused one publish is also thrown out (seen with 2.0.21).
+max_queued_messages 100000000
+max_queued_bytes {queued_bytes}
+sys_interval 2
 
 # How many messages may be on their way to one client: the default, 20, starves a gateway
 # that acknowledges only after Kafka has.
@@ -83,6 +86,8 @@ class Mosquitto:
     port: int
     tls_port: int
     certificates_port: int
+    queued_bytes: int = QUEUED_BYTES
+    """What may wait for one client that is away."""
 
     name = "mqtt"
     stop_signal = signal.SIGTERM
@@ -104,6 +109,7 @@ class Mosquitto:
         settings = _SETTINGS.format(
             folder=folder,
             host=LOOPBACK,
+            queued_bytes=self.queued_bytes,
             port=self.port,
             tls_port=self.tls_port,
             certificates_port=self.certificates_port,

@@ -16,7 +16,7 @@ from deploy.local.certificates import Authority
 from deploy.local.complaint import ComplaintError
 from deploy.local.database import Database
 from deploy.local.java import machine_java, machine_maven
-from deploy.local.mosquitto import GATEWAY, Mosquitto
+from deploy.local.mosquitto import GATEWAY, QUEUED_BYTES, Mosquitto
 from deploy.local.private_root import PrivateRoot
 from deploy.local.process import ServerProcess
 from deploy.local.state import Say, State, chosen_folder, chosen_programs
@@ -226,7 +226,11 @@ class LocalParts:
 
     def _mqtt(self) -> Mosquitto:
         names = ("mqtt", "mqtt_tls", "mqtt_certificates")
-        return Mosquitto(self.state, self.root, self.authority(), *map(self._port, names))
+        queued = int(self.state.recall().get("mqtt_queued_bytes", QUEUED_BYTES))
+        port, tls, certificates = map(self._port, names)
+        return Mosquitto(
+            self.state, self.root, self.authority(), port, tls, certificates, queued_bytes=queued
+        )
 
     def _part(self, name: str) -> Part:
         port = self._port(name)

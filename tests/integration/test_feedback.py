@@ -1,6 +1,7 @@
 """An enterprise hears what became of what it sent: through the real door, worker and servers (about 20 seconds)."""
 
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,11 +16,15 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from deploy.local import access
 from deploy.local.parts import LocalParts
-from deploy.local.state import chosen_folder, chosen_programs
+from deploy.local.state import CHECKOUT, chosen_folder, chosen_programs
 from ingest import __main__ as ingest
+from ingest.import_progress import Progress
 from schemas import topics
 from schemas.calendar import rfc3339
 from schemas.feedback import Account, Refused, Tried
+from schemas.section import Section
+from schemas.wire import decode
+from tests.integration.first_page import put_programs, run_page
 from tests.integration.places import Place, place_of
 
 PARTITIONS = 2
@@ -46,6 +51,33 @@ unit_of_measure = "kWh"
 statement = "PT15M"
 rated_per_hour = 400
 valid_from = 2026-01-01T00:00:00+08:00
+
+[[units]]
+code = "{newcomer}"
+name = "a unit of the page"
+region = "510100"
+industry = "31"
+
+[[units.points]]
+name = "E1"
+quantity = "electricity"
+unit_of_measure = "kWh"
+statement = "register"
+digits = 6
+rated_per_hour = 400
+valid_from = 2026-01-01T00:00:00+08:00
+"""
+
+MAPPING = """
+unit = "{unit}"
+time = "at"
+time_format = "epoch_ms"
+
+[[readings]]
+point = "IMPORTED"
+value = "kWh"
+statement = "PT15M"
+unit = "kWh"
 """
 
 pytestmark = pytest.mark.slow
@@ -112,12 +144,22 @@ def unit() -> str:
 
 
 @pytest.fixture(scope="module")
+def newcomer() -> str:
+    """Of the page: it has sent nothing yet."""
+    return f"91510100{uuid4().hex[:10].upper()}"
+
+
+@pytest.fixture(scope="module")
 def place(
-    shared_database: str, tmp_path_factory: pytest.TempPathFactory, broker: LocalParts, unit: str
+    shared_database: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    broker: LocalParts,
+    unit: str,
+    newcomer: str,
 ) -> Iterator[Place]:
-    """One unit in force, and all that stands between it and what it hears."""
+    """Two units in force, and all that stands between them and what they hear."""
     folder = tmp_path_factory.mktemp("feedback")
-    (folder / "registry.toml").write_text(REGISTRY.format(unit=unit))
+    (folder / "registry.toml").write_text(REGISTRY.format(unit=unit, newcomer=newcomer))
     with place_of(shared_database, folder, partitions=PARTITIONS) as one:
         told = broker.endpoints()
         one.environment["WEIR_MQTT"] = f"127.0.0.1:{told.mqtt_port}"
@@ -166,7 +208,9 @@ def test_what_is_refused_is_told_by_its_place(sender: Enterprise) -> None:
             ],
         },
     )
-    message = sender.told(lambda told: "not a number" in json.dumps(told))
+    message = sender.told(
+        lambda told: '"value":"ten"' in json.dumps(told).replace("\\", "").replace(" ", "")
+    )
     told = Refused.model_validate(message)
     assert told.unit == sender.unit
     assert told.reasons == {
@@ -256,6 +300,84 @@ def test_the_account_of_a_day_that_is_over_is_told_signed(
     ]
 
 
+def test_the_doctor_says_where_the_way_ends(
+    place: Place,
+    sender: Enterprise,
+    broker: LocalParts,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """From the enterprise's side, with its password alone; nothing it sends is stored."""
+    password = access.grant(broker, [sender.unit])[sender.unit]
+    monkeypatch.setenv("WEIR_MQTT", place.environment["WEIR_MQTT"])
+    monkeypatch.setenv("WEIR_MQTT_USER", sender.unit)
+    monkeypatch.delenv("WEIR_MQTT_PASSWORD_FILE", raising=False)
+
+    def examined(unit: str, password: str) -> tuple[int, dict[str, bool]]:
+        monkeypatch.setenv("WEIR_MQTT_PASSWORD", password)
+        capsys.readouterr()
+        code = ingest.main(["doctor", "--unit", unit, "--json"])
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        return code, {line["check"]: line["ok"] for line in lines}
+
+    before = place.ends(topics.READINGS)
+    code, found = examined(sender.unit, password)
+    assert list(found)[:6] == ["broker", "credentials", "rights", "answer", "clock", "registry"]
+    assert all(found[check] for check in list(found)[:6])
+    assert "point E1" in found
+    assert code == (0 if all(found.values()) else 1)
+    assert place.ends(topics.READINGS) == before
+    assert examined("91510100OTHER00000", password) == (
+        1,
+        {"broker": True, "credentials": True, "rights": False},
+    )
+    assert examined(sender.unit, "wrong") == (1, {"broker": True, "credentials": False})
+
+
+def test_an_import_that_was_broken_off_goes_on_where_kafka_had_it(
+    place: Place,
+    sender: Enterprise,
+    broker: LocalParts,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Killed behind its second of three records; then the third alone is sent, and then nothing any more."""
+    rows = "".join(f"{1_767_196_800_000 + n * QUARTER},{n}\n" for n in range(4_500))
+    (tmp_path / "year.csv").write_text(f"at,kWh\n{rows}")
+    (tmp_path / "year.toml").write_text(MAPPING.format(unit=sender.unit))
+    monkeypatch.setattr("ingest.mqtt_publisher._STRETCH", 1)
+    monkeypatch.setenv("WEIR_MQTT", place.environment["WEIR_MQTT"])
+    monkeypatch.setenv("WEIR_MQTT_USER", sender.unit)
+    monkeypatch.delenv("WEIR_MQTT_PASSWORD_FILE", raising=False)
+    monkeypatch.setenv("WEIR_MQTT_PASSWORD", access.grant(broker, [sender.unit])[sender.unit])
+    words = ["import", str(tmp_path / "year.csv"), "--mapping", str(tmp_path / "year.toml")]
+    words += ["--mqtt", "--progress", str(tmp_path / "kept"), "--partitions", str(PARTITIONS)]
+    keep = Progress.keep
+
+    def broken_off(progress: Progress, records: int, *, complete: bool = False) -> None:
+        keep(progress, records, complete=complete)
+        if records == 2:
+            raise KeyboardInterrupt
+
+    def sent() -> int:
+        log = (
+            decode(value).body for told in place.records(topics.READINGS).values() for value in told
+        )
+        parts = (part for body in log if isinstance(body, tuple) for part in body)
+        return sum(
+            len(part) for part in parts if isinstance(part, Section) and part.names == ("IMPORTED",)
+        )
+
+    with monkeypatch.context() as breaking:
+        breaking.setattr(Progress, "keep", broken_off)
+        assert ingest.main(words) == 1
+    assert sent() == 4_000
+    assert ingest.main(words) == 0
+    assert sent() == 4_500
+    assert ingest.main(words) == 0
+    assert sent() == 4_500
+
+
 def test_sparkplug_comes_by_its_own_topic(sender: Enterprise) -> None:
     """Its group is the unit; a payload made by a foreign encoder goes the whole way."""
     payload = (Path(__file__).parent.parent / "ingest/golden/sparkplug.bin").read_bytes()
@@ -277,3 +399,23 @@ def test_what_is_sent_twice_says_the_same(place: Place, sender: Enterprise) -> N
     place.wait(lambda: place.query("SELECT count(*) FROM feedback_sent") != [(0,)], "its cursor")
     place.query("DELETE FROM feedback_sent RETURNING 1")
     place.wait(lambda: sender.heard.count(first) == 2, "it is heard again")
+
+
+def test_the_page_does_what_it_says(
+    place: Place, sender: Enterprise, broker: LocalParts, newcomer: str, tmp_path: Path
+) -> None:
+    """docs/first-reading.md from its first command to its last (10 s); `sender` has seen that the door is open."""
+    assert sender.unit != newcomer
+    put_programs(tmp_path / "bin", broker)
+    host, port = place.environment["WEIR_MQTT"].split(":")
+    run_page(
+        tmp_path,
+        {
+            "PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}",
+            "PYTHONPATH": str(CHECKOUT),
+            "UNIT": newcomer,
+            "BROKER": host,
+            "PORT": port,
+            "PASSWORD": access.grant(broker, [newcomer])[newcomer],
+        },
+    )

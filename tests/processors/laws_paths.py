@@ -141,6 +141,11 @@ def crosses_an_edge(shell: Shell) -> bool:
     )
 
 
+def is_bounded(shell: Shell) -> bool:
+    """A total bounds what is unknown of its span."""
+    return any(gap.parts for gaps in shell.store.gaps.values() for gap in gaps.values())
+
+
 def is_restated(shell: Shell) -> bool:
     """A unit was worked out again under another entry, or converted by other factors."""
     causes = (b'"cause":"restatement"', b'"cause":"factor"')
@@ -165,6 +170,14 @@ def has_intensity(payload: bytes) -> bool:
     return any(one["low"] is not None and one["high"] is not None for one in found)
 
 
+def is_held_to_limits(shell: Shell) -> bool:
+    """A product line kept or broke a limit."""
+    said = (b'"verdict":"PASS","reason":null,"since":null,"suspected":false,"entries"',)
+    broke = b'"verdict":"FAIL","reason":null,"since":'
+    lines = [row.payload for row in shell.store.outbox if b'"kind":"line"' in row.payload]
+    return any(one in payload for payload in lines for one in (*said, broke))
+
+
 def gives_away(shell: Shell) -> bool:
     """A point that was heard is given away by its unit."""
     points = primary(shell.store, shell.world.units)
@@ -182,9 +195,11 @@ PATHS: dict[str, Callable[[Shell], bool]] = {
     "several cadences": has_several_cadences,
     "gap over a window's edge": crosses_an_edge,
     "late against a step in flight": had_to_wait,
+    "bounded by a total": is_bounded,
     "restated": is_restated,
     "waits": waited,
     "product line": tells_lines,
+    "product limit": is_held_to_limits,
     "given away": gives_away,
 }
 

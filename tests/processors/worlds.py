@@ -8,7 +8,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 
 import numpy as np
 from hypothesis import strategies as st
@@ -24,6 +24,9 @@ from schemas.calendar import (
 )
 from schemas.factor_entry import Entry as Factor
 from schemas.factors import default_pack
+from schemas.law import LawInForce
+from schemas.pack_limits import Limit, Parameter
+from schemas.pack_reading import our_packs
 from schemas.registry import (
     LENGTH_MS,
     STATEMENTS,
@@ -130,6 +133,13 @@ def end_of(statement: str, at: int) -> int:
     return at + LENGTH_MS.get(statement, 0)
 
 
+def start_of(point: Point, statement: str, at: int) -> int:
+    """Start of the period of a statement that holds an instant."""
+    if statement == "P1M":
+        return window_start("month", at)
+    return at - (at - point.anchor_of(statement)) % LENGTH_MS[statement]  # type: ignore[arg-type]
+
+
 def worlds(largest: int = 10) -> st.SearchStrategy[World]:
     """Worlds of up to this size.
 
@@ -150,7 +160,8 @@ def draw(seed: int, size: int) -> World:
     count = first + (rng.random() < 0.35)
     codes = [*rng.sample(CODES[:2], first), CODES[2 + rng.randrange(2)]]
     units = [draw_unit(rng, code, start, size) for code in codes[:count]]
-    configurations = {1: configuration(1, units[:first])}
+    law = draw_law(rng, "drawn", start) if rng.random() < 0.8 else None
+    configurations = {1: configuration(1, units[:first]).model_copy(update={"law": law})}
     if count > first:
         known = units[: rng.choice([0, first])]
         configurations[2] = configuration(2, [*known, *units[first:]])
@@ -240,6 +251,15 @@ def draw_unit(rng: random.Random, code: str, start: int, size: int) -> Unit:
     )
 
 
+BOUNDED = {
+    "PT15M": ("PT1H", "PT1H", "PT1H", "PT30M", "P1D"),
+    "PT30M": ("PT1H", "P1D"),
+    "PT1H": ("P1D",),
+    "P1D": ("P1M",),
+}
+"""Statements whose totals may bound another's unknown time."""
+
+
 LINED = 0.5
 """Share of the units that have product lines, or points that do not count once."""
 
@@ -269,14 +289,70 @@ def draw_boundaries(
         for point, sign, lines in boundaries
     )
     begun = {"valid_from": moment(start + HOUR_MS).isoformat()} if rng.random() < 0.5 else {}
-    return counted, [{"id": name, "name": f"line {name}"} | begun for name in names]
+    declared = {"parameters": {"drawn": rng.choice(["3", "40"])}} if rng.random() < 0.5 else {}
+    return counted, [
+        {"id": name, "name": f"line {name}", "indicators": rng.sample(INDICATORS, 2)}
+        | begun
+        | declared
+        for name in names
+    ]
+
+
+INDICATORS = ("drawn.plain", "drawn.power", "drawn.oil", "drawn.dated")
+
+
+def draw_law(rng: random.Random, version: str, start: int) -> LawInForce:
+    """Limits near what drawn lines use; one of them changes while the world goes on, and is stricter in the city."""
+    day = moment(start + rng.choice([-40, 0, 1]) * DAY_MS).astimezone(BUSINESS).date()
+    equivalent, oil = "electricity.energy.equivalent", "electricity.energy.gb30251"
+    rows: list[dict[str, object]] = [
+        {"indicator": "drawn.plain", "unit": "kgce/t", "electricity": equivalent},
+        {"indicator": "drawn.power", "unit": "kWh/t"},
+        {"indicator": "drawn.oil", "unit": "kgoe/t", "electricity": oil},
+        {"indicator": "drawn.dated", "unit": "kgce/t", "electricity": equivalent, "valid_to": day},
+        {
+            "indicator": "drawn.dated",
+            "unit": "kgce/t",
+            "electricity": equivalent,
+            "valid_from": day,
+        },
+        {
+            "indicator": "drawn.dated",
+            "unit": "kgce/t",
+            "electricity": equivalent,
+            "region": "510100",
+        },
+    ]
+    correction = {"kind": "per point", "parameter": "drawn", "per_point": ["0.01"]}
+    common = {"product": "drawn", "source": "drawn", "status": "unverified"}
+    levels = [["-0.2", "0.05", "0.3"], ["0.1", "-", "1"], ["0.5", "2", "?"], ["-", "-", "0.000001"]]
+    limits = [
+        Limit.model_validate(
+            {"valid_from": date(2020, 1, 1), "net_recovery": True, "levels": rng.choice(levels)}
+            | common
+            | row
+            | {"id": f"drawn.{number}"}
+            | ({"corrections": [correction]} if rng.random() < 0.5 else {})
+        )
+        for number, row in enumerate(rows)
+    ]
+    drawn = {"id": "drawn", "meaning": "drawn", "unit": "%", "usual": "10"}
+    bounds = {"least": "0", "greatest": "100"}
+    ours = LawInForce.of(our_packs())
+    return LawInForce(
+        version=version,
+        limits=tuple(limits),
+        parameters=(Parameter.model_validate(drawn | bounds),),
+        coefficients=ours.coefficients,
+        constants=ours.constants,
+    )
 
 
 def draw_point(rng: random.Random, name: str, start: int, quantity: str = "") -> Point:
     """A point that says registers, or amounts of periods on any grid."""
     drawn = rng.choice(["electricity", "electricity", "electricity", "raw_coal", "output"])
     quantity = quantity or drawn
-    statement = rng.choice(["register"] * 5 + ["PT15M", "PT15M", "PT1H", "PT30M", "P1D"])
+    statement = rng.choice(["register"] * 5 + ["PT15M"] * 4 + ["PT1H", "PT30M", "P1D"])
     if rng.random() < 0.02:
         statement = "P1M"
     begins = start + rng.choice([0, 0, 0, 7 * MINUTE, HOUR_MS, 2 * HOUR_MS + 1])
@@ -301,6 +377,9 @@ def draw_point(rng: random.Random, name: str, start: int, quantity: str = "") ->
             told["others"] = (rng.choice(["P1D", "PT1H"]),)
     elif statement in {"PT15M", "PT30M", "PT1H"} and rng.random() < 0.5:
         told["anchor_ms"] = rng.choice([7 * MINUTE, 1, 11 * MINUTE + 3])
+    elif statement in BOUNDED and rng.random() < 0.8:
+        told["bounded_by"] = rng.choice(BOUNDED[statement])
+        told["others"] = (told["bounded_by"],)
     return Point.model_validate(told)
 
 
@@ -334,7 +413,8 @@ def draw_revisions(
         whole, entry = entry, revised(entry, points=shorter)
         for version, one in configurations.items():
             units = [entry if u.code == code else u for u in one.registry.units]
-            configurations[version] = configuration(version, units)
+            changed = configuration(version, units).model_copy(update={"law": one.law})
+            configurations[version] = changed
         found[3] = configuration(3, [whole])
         entry = whole
     kinds = (
@@ -344,6 +424,10 @@ def draw_revisions(
     for version in range(4, 4 + rng.choice([1, 1, 2, 3])):
         if rng.random() < 0.25:
             found[version] = other_factors(rng, version, [entry] if rng.random() < 0.3 else [])
+            continue
+        if rng.random() < 0.07:
+            other = draw_law(rng, f"drawn {version}", start)
+            found[version] = configuration(version, []).model_copy(update={"law": other})
             continue
         entry = rng.choice(kinds)(rng, entry, start)
         found[version] = configuration(version, [entry])
@@ -467,10 +551,42 @@ def draw_readings(rng: random.Random, unit: str, point: Point, size: int) -> lis
     rank = rng.choice([RANKS["measured"], RANKS["supplier"]])
     readings = [replace(one, rank=rank) for one in said(rng, unit, point, size)]
     mishaps = (repeat, revise, revise, withdraw, retract, lose, spoil, other)
+    sums = []
+    if readings and point.bounded_by:
+        sums = list(totals(rng, readings, point, point.bounded_by))
+        for _ in range(rng.randint(0, len(readings) // 3)):
+            lose(rng, readings, point)
     for _ in range(rng.randint(0, 1 + size // 2)):
         if readings:
             rng.choice(mishaps)(rng, readings, point)
-    return readings
+    return readings + sums
+
+
+def totals(
+    rng: random.Random, readings: list[Said], point: Point, statement: str
+) -> Iterator[Said]:
+    """Totals of most spans in which something was said: what it comes to and a part of what is missing, mostly."""
+    most = point.rated * LENGTH_MS.get(point.statement, 0) // HOUR_MS
+    said = {one.at: min(one.value, most) for one in readings}
+    length = LENGTH_MS.get(point.statement, 0)
+    for start in sorted({start_of(point, statement, at) for at in said}):
+        end = end_of(statement, start)
+        inside = [at for at in said if start <= at < end]
+        missing = point.rated * (end - start - length * len(inside)) // HOUR_MS
+        value = sum(said[at] for at in inside) + int(missing * rng.choice([0, 0.3, 0.8, 1]))
+        for _ in range(rng.choice([0, 1, 1, 1, 2])):
+            yield Said(
+                readings[0].unit,
+                point.name,
+                statement,
+                start,
+                max(0, value + rng.choice([0, 0, 0, 0, -5, 10**7])),
+                point.unit_of_measure,
+                rank=rng.choice([5, 5, 4, 3]),
+                revision=rng.choice([0, 0, 1]),
+                flags=WITHDRAWN if rng.random() < 0.1 else 0,
+                delay=rng.choice([0, 0, 2 * HOUR_MS, 40 * HOUR_MS]),
+            )
 
 
 def instants(rng: random.Random, point: Point, size: int) -> Iterator[int]:
@@ -483,7 +599,8 @@ def instants(rng: random.Random, point: Point, size: int) -> Iterator[int]:
         at += (point.anchor - at) % length
     elif rng.random() < 0.6:
         at += rng.choice([0, MINUTE, QUARTER_MS, 3 * HOUR_MS])
-    for _ in range(rng.randint(1, 3 + size) if point.statement != "P1M" else 2):
+    count = rng.randint(1, 3 + size) + (size if point.bounded_by else 0)
+    for _ in range(count if point.statement != "P1M" else 2):
         yield at
         if point.statement == "P1M":
             at = end_of("P1M", at)
@@ -601,9 +718,7 @@ def spoil(rng: random.Random, readings: list[Said], point: Point) -> None:
 def other(rng: random.Random, readings: list[Said], point: Point) -> None:
     """Say an amount by another statement of a register point."""
     if point.others:
-        length = LENGTH_MS[point.others[0]]
-        at = rng.choice(readings).at
-        at += (point.anchor_of(point.others[0]) - at) % length
+        at = start_of(point, point.others[0], rng.choice(readings).at)
         readings.append(
             Said(
                 readings[0].unit,

@@ -28,7 +28,12 @@ class Client(mqtt.Client):
     """One connection; `answers` by packet id, `heard` by topic."""
 
     def __init__(self, client_id: str = "") -> None:
-        super().__init__(CallbackAPIVersion.VERSION2, client_id=client_id, protocol=mqtt.MQTTv5)
+        super().__init__(
+            CallbackAPIVersion.VERSION2,
+            client_id=client_id,
+            protocol=mqtt.MQTTv5,
+            reconnect_on_failure=False,
+        )
         self.answers: dict[int, list[int]] = {}
         self.heard: list[tuple[str, bytes]] = []
         self.let_in: int | None = None
@@ -75,7 +80,7 @@ def client(
     certificate: tuple[str, str] | None = None,
     client_id: str = "",
     stays: bool = False,
-    will: str = "",
+    will: tuple[str, bytes] | None = None,
     port: int | None = None,
 ) -> Iterator[Client]:
     """Connected over TLS by password or certificate (file, key file); let in or not."""
@@ -84,7 +89,7 @@ def client(
     if user is not None:
         one.username_pw_set(user, password)
     if will:
-        one.will_set(will, b"{}", qos=1)
+        one.will_set(*will, qos=1)
     tls = Tls(str(endpoints.authority), *(certificate or ()))
     if port is None:
         port = endpoints.mqtt_certificates_port if certificate else endpoints.mqtt_tls_port

