@@ -405,6 +405,7 @@ def _history_ends(told: argparse.Namespace) -> int:
     partitions = told.partitions or Settings.read().partitions
     for partition, record in ends_of_history(told.units, partitions, incarnation=wall_ms()):
         print(to_line(record, partition))
+    return 0
 
 
 def _watch_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
