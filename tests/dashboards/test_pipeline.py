@@ -1,12 +1,17 @@
 """What the pipeline's dashboard asks Prometheus for is what the services export."""
 
 import re
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry
 
 from alerts.metrics import Metrics
+from deploy.local.promtool import promtool
+from deploy.local.state import chosen_folder, chosen_programs
 from ingest.metrics import ClockMetrics, FeedbackMetrics, GatewayMetrics, KafkaGatewayMetrics
 from processors.aggregator import AggregatorMetrics
 from processors.metrics import WorkerMetrics
@@ -46,3 +51,19 @@ def test_every_series_is_exported(expression: str, legend: str) -> None:
     assert set(re.findall(r"\{\{(\w+)\}\}", legend)) <= grouped
     assert set(re.findall(r"(\w+) ?\(", expression)) <= FUNCTIONS | {"by"}
     assert name.endswith(("_total", "_bucket")) == ("[" in expression)
+
+
+def test_prometheus_reads_every_expression(tmp_path: Path) -> None:
+    """As rules of a file, which is what promtool checks."""
+    rules = [
+        {"record": f"x:{number}", "expr": expression}
+        for number, (expression, _) in enumerate(target.values for target in TARGETS)
+    ]
+    file = tmp_path / "rules.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "x", "rules": rules}]}))
+    tool = promtool(chosen_programs(chosen_folder()))
+    done = subprocess.run(
+        [tool, "check", "rules", file], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"SUCCESS: {len(TARGETS)} rules found" in done.stdout
