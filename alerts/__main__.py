@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import urlsplit
 
+from schemas.completion import add_completion
 from schemas.rule import DEFAULT_RULES, BadRules, Rules, milliseconds, read_rules
 from schemas.settings import SettingsError
 
@@ -186,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    add_completion(parser, "weir-alerts")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB")
     verb = _verb(verbs, "replay", "alerts of a log, without a server", REPLAY)
     verb.add_argument("--rules", type=Path, metavar="FILE", help=RULES_HELP)

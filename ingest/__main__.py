@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING
 
 from ingest.complaint import ComplaintError
 from schemas.calendar import HOUR_MS, instant
+from schemas.completion import add_completion
 from schemas.registry import LENGTH_MS
 from schemas.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    from ingest.import_progress import Progress
     from ingest.mqtt_gateway import Options as GatewayOptions
     from ingest.mqtt_publisher import Options as SenderOptions
     from schemas.section import Record
@@ -61,12 +63,14 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Each verb has --help, with an example. Settings: WEIR_KAFKA, WEIR_PARTITIONS,"
         " WEIR_TOPIC_PREFIX.",
     )
+    add_completion(parser, "weir-ingest")
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for add in (
         _simulate_verb,
         _schema_verb,
         _publish_verb,
         _import_verb,
+        _history_ends_verb,
         _clock_verb,
         _topics_verb,
         _access_verb,
@@ -268,11 +272,11 @@ def _import_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser = _verb(
         verbs,
         "import",
-        "read a CSV or JSON lines file by a mapping, and write lines of the pipe",
+        "read a CSV, Excel or JSON lines file by a mapping, and write lines of the pipe",
         "python -m ingest import 2018.csv --mapping steel.toml --ticks PT15M --dry-run\n"
         "  python -m ingest import 2018.csv --mapping steel.toml --ticks PT15M"
         " | python -m ingest publish\n"
-        "  python -m ingest import 2018.csv --mapping steel.toml --ticks PT1H --mqtt\n\n"
+        "  python -m ingest import 2018.xlsx --mapping steel.toml --mqtt --progress 2018.progress\n\n"
         "the mapping (TOML):\n" + _mapping_help(),
         _import,
     )
@@ -293,6 +297,12 @@ def _import_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "--mqtt",
         action="store_true",
         help="send the readings by MQTT, as WEIR_MQTT_USER, instead of writing lines",
+    )
+    parser.add_argument(
+        "--progress",
+        type=Path,
+        metavar="FILE",
+        help="with --mqtt: keep there how far it is, and go on from there when started again",
     )
 
 
@@ -325,7 +335,7 @@ def _import(told: argparse.Namespace) -> int:
         done=done,
     )
     if told.mqtt:
-        _send(records)
+        _send(records, _progress(told, unit))
     else:
         for partition, record in records:
             print(to_line(record, partition))
@@ -334,13 +344,34 @@ def _import(told: argparse.Namespace) -> int:
     return 0
 
 
-def _send(records: Iterator[tuple[int, "Record"]]) -> None:
+def _progress(told: argparse.Namespace, unit: str) -> "Progress | None":
+    from ingest.import_progress import Progress
+
+    if told.progress is None:
+        return None
+    return Progress.of(
+        told.progress, file=told.file, mapping=told.mapping, unit=unit, ticks=told.ticks or ""
+    )
+
+
+def _send(records: Iterator[tuple[int, "Record"]], progress: "Progress | None") -> None:
     """By MQTT; returns when Kafka has them all."""
-    from ingest.mqtt_publisher import Sent, messages_of_record, send_all
+    from ingest.mqtt_publisher import Sent, send_records
 
     sent = Sent()
-    messages = (message for item in records for message in messages_of_record(*item))
-    send_all(messages, _sender_options(), say=_say, sent=sent)
+    if progress is not None and progress.complete:
+        _say("Kafka has all of this file already: nothing to send")
+        return
+    if progress is not None and progress.records:
+        _say(f"going on after {progress.records:,} records that Kafka has")
+    send_records(
+        records,
+        _sender_options(),
+        say=_say,
+        sent=sent,
+        after=progress.records if progress else 0,
+        keep=progress.keep if progress else None,
+    )
     _say(f"sent {sent}; Kafka has them")
 
 
@@ -359,6 +390,29 @@ def _unit(option: str | None, mapped: str | None) -> str:
         message = f"unit {unit!r} is not an 18-character social credit code"
         raise ComplaintError(message) from error
     return unit
+
+
+def _history_ends_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "history-ends",
+        "write the lines that end units' histories: from there on they go by the clock, for good",
+        "python -m ingest history-ends 91510100SYN0000001 | python -m ingest publish",
+        _history_ends,
+    )
+    parser.add_argument("units", nargs="+", metavar="UNIT", help="a unit's code")
+    parser.add_argument("--partitions", type=_positive, help="partitions (WEIR_PARTITIONS, 8)")
+
+
+def _history_ends(told: argparse.Namespace) -> int:
+    from ingest.clock import wall_ms
+    from ingest.coalesce import ends_of_history
+    from schemas.wire import to_line
+
+    partitions = told.partitions or Settings.read().partitions
+    for partition, record in ends_of_history(told.units, partitions, incarnation=wall_ms()):
+        print(to_line(record, partition))
+    return 0
 
 
 def _clock_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -1,22 +1,23 @@
-"""Files as history: rows of CSV or JSON lines become records, through the door's own code.
+"""Files as history: rows of CSV, Excel or JSON lines become records, through the door's own code.
 
 The same file twice changes nothing: its readings carry no sent_at, so that each is an exact repeat.
 """
 
 import csv
-import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
-from typing import TextIO
 
 from ingest.coalesce import Coalescer, Limits, Numbering
 from ingest.complaint import ComplaintError
-from ingest.mapping import FileMapping, Row, Taken, Ticker, ends_of, read_mapping, taken_rows
+from ingest.mapping import FileMapping, Taken, Ticker, ends_of, read_mapping, taken_rows
 from ingest.payload import decode
+from ingest.table_files import numbered_rows
 from schemas.calendar import rfc3339
+from schemas.feedback import DO
 from schemas.registry import STATEMENTS
 from schemas.scale import as_text
 from schemas.section import WITHDRAWN, Record, Section
@@ -55,7 +56,8 @@ class Imported:
         ]
         if self.backwards:
             lines.append(f"{self.backwards:,} readings go back in time: is `midnight` right?")
-        lines += [f"refused, {reason}: {count:,}" for reason, count in self.refused.most_common()]
+        for reason, count in self.refused.most_common():
+            lines += [f"refused, {reason}: {count:,}", f"    {DO[reason]}"]
         return "\n".join(lines)
 
 
@@ -96,14 +98,14 @@ def import_file(
 def taken(path: Path, mapping: FileMapping, *, unit: str, received_at: int) -> Iterator[Taken]:
     """The file's sections, in order. ComplaintError where the file is not what the mapping says."""
     try:
-        with path.open(encoding=mapping.encoding, newline="") as file:
-            if mapping.format == "messages":
+        if mapping.format == "messages":
+            with path.open(encoding=mapping.encoding, newline="") as file:
                 for line in filter(str.strip, file):
                     body = line.encode("utf-8", "surrogatepass")
                     yield Taken(decode(body, unit=unit, received_at=received_at), 1, 0)
-            else:
-                rows = _csv_rows(file, mapping) if mapping.format == "csv" else _json_rows(file)
-                yield from taken_rows(rows, mapping, unit=unit, received_at=received_at)
+        else:
+            rows = numbered_rows(path, mapping)
+            yield from taken_rows(rows, mapping, unit=unit, received_at=received_at)
     except OSError as error:
         message = f"{path} cannot be read: {error}"
         raise ComplaintError(message) from error
@@ -115,34 +117,6 @@ def taken(path: Path, mapping: FileMapping, *, unit: str, received_at: int) -> I
         raise ComplaintError(message) from error
 
 
-def _csv_rows(file: TextIO, mapping: FileMapping) -> Iterator[Row]:
-    reader = csv.DictReader(file, delimiter=mapping.delimiter)
-    header = [name.strip() for name in reader.fieldnames or ()]
-    missing = sorted(set(mapping.columns()) - set(header))
-    if missing:
-        message = f"the file has no column {missing}; it has {header}"
-        raise ComplaintError(message)
-    reader.fieldnames = header
-    for row in reader:
-        yield {str(name): cell for name, cell in row.items()}
-
-
-def _json_rows(file: TextIO) -> Iterator[Row]:
-    """Objects, one a line; numbers stay texts, to the last digit."""
-    for number, line in enumerate(file, 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line, parse_float=str, parse_int=str, parse_constant=str)
-        except (ValueError, RecursionError) as error:
-            message = f"line {number} is not JSON: {error}"
-            raise ComplaintError(message) from error
-        if not isinstance(row, dict):
-            message = f"line {number} is not a JSON object: {line[:100]!r}"
-            raise ComplaintError(message)
-        yield row
-
-
 def _ticked(parts: Iterable[Taken], ticker: Ticker) -> Iterator[Taken]:
     """The same with ticks; one section behind, since the last one also gets the last tick."""
     held: Taken | None = None
@@ -151,9 +125,9 @@ def _ticked(parts: Iterable[Taken], ticker: Ticker) -> Iterator[Taken]:
             yield held
         part = taken_part.part
         ticked = ticker.ticked(part) if isinstance(part, Section) else part
-        held = Taken(ticked, taken_part.rows, taken_part.empty)
+        held = replace(taken_part, part=ticked)
     if held is not None and isinstance(held.part, Section):
-        held = Taken(ticker.last(held.part), held.rows, held.empty)
+        held = replace(held, part=ticker.last(held.part))
     if held is not None:
         yield held
 
@@ -217,22 +191,27 @@ def entries(section: Section) -> Iterator[tuple[str, str, str, int, int, int]]:
 
 
 def as_understood(path: Path, mapping: FileMapping, *, unit: str, say: Say) -> Iterator[str]:
-    """The first readings as they would be taken, then what the whole file comes to."""
+    """The first readings as they would be taken, the first refused with their rows, then what the whole file comes to."""
     done = Imported()
-    shown = 0
+    taken_lines, refused_lines = _SHOWN, _SHOWN
     for taken_part in counted(taken(path, mapping, unit=unit, received_at=0), done=done, say=say):
         part = taken_part.part
-        if isinstance(part, Section) and shown < _SHOWN:
-            ends = ends_of(part).tolist()
-            for (point, statement, uom, value, flags, at), end in zip(
-                entries(part), ends, strict=True
-            ):
-                if shown == _SHOWN:
-                    break
-                shown += 1
-                what = "withdrawn" if flags & WITHDRAWN else f"{as_text(value)} {uom}"
-                when = rfc3339(at) if end == at else f"{rfc3339(at)} to {rfc3339(end)}"
-                yield f"{point} {statement} {when}: {what}"
-        if isinstance(part, Section):
-            yield from (f"refused, {r.reason}: {r.original[:200]}" for r in part.refused[:_SHOWN])
+        if not isinstance(part, Section):
+            continue
+        for line in islice(_readings_as_understood(part), taken_lines):
+            taken_lines -= 1
+            yield line
+        for item in part.refused[:refused_lines]:
+            refused_lines -= 1
+            row = taken_part.places[item.position] if taken_part.places else None
+            where = f"row {row}: " if row else ""
+            yield f"{where}refused, {item.reason}: {item.original[:200]}"
     yield str(done)
+
+
+def _readings_as_understood(part: Section) -> Iterator[str]:
+    ends = ends_of(part).tolist()
+    for (point, statement, uom, value, flags, at), end in zip(entries(part), ends, strict=True):
+        what = "withdrawn" if flags & WITHDRAWN else f"{as_text(value)} {uom}"
+        when = rfc3339(at) if end == at else f"{rfc3339(at)} to {rfc3339(end)}"
+        yield f"{point} {statement} {when}: {what}"

@@ -1,7 +1,9 @@
 """How a file is to be understood: a small TOML file, and rows that become messages by it. Pure.
 
     unit = "91510100SYN0000001"     # or --unit
-    format = "csv"                  # or "jsonl" (one object a row), or "messages" (schemas.reading)
+    format = "csv"                  # or "xlsx" (Excel), "jsonl" (one object a row), "messages" (schemas.reading)
+    sheet = "Sheet1"                # of xlsx; the first unless told
+    header = 1                      # the row with the columns' names, of csv and xlsx
     time = "date"                   # the column with the time label
     time_format = "%d/%m/%Y %H:%M"  # or "rfc3339", "epoch_ms", "epoch_s"
     offset = "+08:00"               # of labels that do not say it
@@ -43,6 +45,8 @@ _LONGEST_CELL = 200
 _MILLISECOND = timedelta(milliseconds=1)
 
 Row = Mapping[str, object]
+NumberedRow = tuple[int, Row]
+"""Its number in the file, from 1; and its cells by column."""
 
 
 class _Told(BaseModel):
@@ -72,7 +76,11 @@ class FileMapping(_Told):
     """How one kind of file is to be understood."""
 
     unit: UnitCode | None = None
-    format: Literal["csv", "jsonl", "messages"] = "csv"
+    format: Literal["csv", "xlsx", "jsonl", "messages"] = "csv"
+    sheet: str = ""
+    """Of a workbook; the first unless told."""
+    header: Annotated[int, Field(ge=1)] = 1
+    """The row that names the columns, from 1; what is above it is passed over."""
     delimiter: Annotated[str, StringConstraints(min_length=1, max_length=1)] = ","
     encoding: str = "utf-8-sig"
     """A byte-order mark is skipped."""
@@ -111,14 +119,16 @@ class Taken:
     rows: int
     empty: int
     """Cells without a value."""
+    places: tuple[int, ...] = ()
+    """Row in the file of each reading that was told, the refused among them."""
 
 
 def taken_rows(
-    rows: Iterable[Row], mapping: FileMapping, *, unit: str, received_at: int
+    rows: Iterable[NumberedRow], mapping: FileMapping, *, unit: str, received_at: int
 ) -> Iterator[Taken]:
     """Rows as sections, in order, through the door's own code."""
     per_section = max(1, CHUNK // len(mapping.readings))
-    gathered: list[Row] = []
+    gathered: list[NumberedRow] = []
     for row in rows:
         gathered.append(row)
         if len(gathered) == per_section:
@@ -128,20 +138,22 @@ def taken_rows(
         yield _taken(gathered, mapping, unit=unit, received_at=received_at)
 
 
-def _taken(rows: list[Row], mapping: FileMapping, *, unit: str, received_at: int) -> Taken:
+def _taken(rows: list[NumberedRow], mapping: FileMapping, *, unit: str, received_at: int) -> Taken:
     told: list[dict[str, object]] = []
+    places: list[int] = []
     empty = 0
-    for row in rows:
+    for number, row in rows:
         for column in mapping.readings:
             value = row.get(column.value)
             if value is None or value == "":
                 empty += 1
                 continue
             told.append(_reading(row, column, mapping))
+            places.append(number)
     if not told:
         return Taken(_nothing(unit, received_at), len(rows), empty)
     part = decode(json.dumps({"readings": told}).encode(), unit=unit, received_at=received_at)
-    return Taken(part, len(rows), empty)
+    return Taken(part, len(rows), empty, tuple(places))
 
 
 def _reading(row: Row, column: Column, mapping: FileMapping) -> dict[str, object]:
@@ -150,7 +162,7 @@ def _reading(row: Row, column: Column, mapping: FileMapping) -> dict[str, object
         value = value.replace(mapping.decimal, ".")
     label = _cell(row.get(mapping.time))
     at = instant_of(label, mapping, column.statement)
-    point = column.point if column.point_column is None else _cell(row.get(column.point_column))
+    point = column.point if column.point_column is None else _name(row.get(column.point_column))
     return {
         "point": point,
         "at": f"{_TIME_NOT_UNDERSTOOD}{label}" if at is None else at,
@@ -166,9 +178,19 @@ def _cell(told: object) -> object:
     return told.strip()[:_LONGEST_CELL] if isinstance(told, str) else told
 
 
+def _name(told: object) -> object:
+    """A point's name; a workbook holds one of digits as a number."""
+    if isinstance(told, float) and told.is_integer():
+        told = int(told)
+    return str(told) if isinstance(told, int) else _cell(told)
+
+
 def instant_of(label: object, mapping: FileMapping, statement: Statement) -> int | None:
     """The instant that a label names: of a register, or the start of a period; None if unclear."""
-    told = _labelled(str(label), mapping.time_format, mapping.offset)
+    if isinstance(label, datetime):  # a workbook's own kind of time
+        told: int | None = _milliseconds(label, mapping.offset)
+    else:
+        told = _labelled(str(label), mapping.time_format, mapping.offset)
     if told is None:
         return None
     if mapping.midnight == "ends the day" and _is_midnight(told, mapping.offset):

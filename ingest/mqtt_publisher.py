@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import islice
 
 import orjson
 from paho.mqtt import client as mqtt
@@ -30,6 +31,8 @@ NO_MATCHING_SUBSCRIBERS = 0x10
 """MQTT 5: acknowledged, and gone: no gateway has a session."""
 MOST_READINGS = 2_000
 """Readings of one message."""
+_STRETCH = 50
+"""Records that are sent and receipted before it is kept how far it is; of a file up to 100,000 readings."""
 _PROGRESS_EVERY_S = 2.0
 _CONNECT_S = 15.0
 _RANK_NAMES = {code: name for name, code in RANKS.items()}
@@ -415,3 +418,29 @@ def send_all(messages: Iterable[Outgoing], options: Options, *, say: Say, sent: 
         sent.again += sender.finish()
     finally:
         sender.close()
+
+
+def send_records(
+    records: Iterable[tuple[int, Record]],
+    options: Options,
+    *,
+    say: Say,
+    sent: Sent,
+    after: int = 0,
+    keep: Callable[..., None] | None = None,
+) -> None:
+    """Send records of the log from the one after `after` on; returns when Kafka has them all.
+
+    `keep` hears how many of them Kafka has, each time that a stretch is receipted. ComplaintError as `send_all`.
+    """
+    waiting = iter(enumerate(records, 1))
+    number = after
+    while stretch := list(islice(waiting, _STRETCH)):
+        number = stretch[-1][0]
+        messages = (m for n, item in stretch if n > after for m in messages_of_record(*item))
+        if number > after:
+            send_all(messages, options, say=say, sent=sent)
+            if keep is not None:
+                keep(number)
+    if keep is not None:
+        keep(number, complete=True)

@@ -10,6 +10,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
 from processors.lines_shown import lines_shown, render_lines
@@ -19,6 +20,7 @@ from processors.show import render, rolling, shown
 from processors.stop_at import StopAt
 from schemas import topics
 from schemas.calendar import DAY_MS
+from schemas.completion import add_completion
 from schemas.factors import default_pack
 from schemas.failure_point import VARIABLE
 from schemas.settings import Settings, SettingsError
@@ -51,6 +53,7 @@ _WITH_VERBS = {
     "migrate": "bring the database's tables up to date",
     "registry": "check, compare or load a registry file",
     "factors": "the factors in force: compare with your packs",
+    "objection": "a figure is contested until it is decided: file, decide, list",
     "restate": "other factors, for the past as well: foretell, propose, approve by another login",
     "recompute": "work units out again from their readings: compare, or restate",
     "dlq": "records that could not be digested: list, show, replay",
@@ -89,10 +92,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_worker(verbs.add_parser("worker", help="digest the log into the database"))
     for name, help_text in _WITH_VERBS.items():
         verbs.add_parser(name, help=help_text, add_help=False)
+    add_completion(parser, "weir-processors", make_whole=lambda: _load_verbs(verbs.choices))
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] and words[0] in _WITH_VERBS:
-        module = _NAMED_OTHERWISE.get(words[0], words[0])
-        code: int = import_module(f"processors.{module}").main(words[1:])
+        code: int = _module(words[0]).main(words[1:])
         return code
     options = parser.parse_args(words)
     work: Callable[[argparse.Namespace], int] = options.run
@@ -104,6 +107,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (SettingsError, LayoutError, OutsideError) as error:
         print(str(error).strip(), file=sys.stderr)
         return 1
+
+
+def _module(verb: str) -> ModuleType:
+    return import_module(f"processors.{_NAMED_OTHERWISE.get(verb, verb)}")
+
+
+def _load_verbs(verbs: dict[str, argparse.ArgumentParser]) -> None:
+    """The parsers of modules with a command line of their own."""
+    for verb in _WITH_VERBS:
+        own: Callable[[], argparse.ArgumentParser] | None = getattr(_module(verb), "_parser", None)
+        if own is not None:
+            verbs[verb] = own()
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from processors.gaps import by_point, gaps_around
 from processors.ports import Fetched, GapSpan, Ints, Needs, Span
 from processors.segments import Piece, lift_piece, period_lengths, register_chain, timeline
 from processors.state import FOREVER, State
-from processors.windows import Change, apply, change_of, ensure, pieces
+from processors.windows import Change, apply, change_of, change_of_bounded, ensure, pieces
 from schemas.calendar import HOUR_MS
 
 _MONTH_MS = 31 * 24 * HOUR_MS
@@ -23,8 +23,8 @@ _MONTH_MS = 31 * 24 * HOUR_MS
 class Cut:
     """What was taken out beyond the ticks, what stands in for it, and the points' real ends."""
 
-    taken: Change
-    stand_in: Change
+    taken: tuple[Change, ...]
+    stand_in: tuple[Change, ...]
     points: Ints
     ends: Ints
 
@@ -45,13 +45,16 @@ def cut(state: State, points: Ints, at: dict[int, int]) -> Generator[Needs, Fetc
     spans = {s: _span(state, p, at[int(state.p_unit[p])]) for s, p in series.items()}
     known = yield from identities(state, spans)
     asked = [
-        GapSpan(span.unit, span.point, at[state.index[span.unit]], at[state.index[span.unit]])
-        for span in spans.values()
+        GapSpan(span.unit, span.point, tick, FOREVER if state.bounded_by[series[s]] >= 0 else tick)
+        for s, span in spans.items()
+        for tick in (at[state.index[span.unit]],)
     ]
     around = yield from gaps_around(state, asked)
     gaps = by_point(around)
     taken: list[Piece] = []
     stand_in: list[Piece] = []
+    ticked = [(gap, at[state.index[gap.unit]]) for gap in around if gap.parts]
+    over = [(gap, tick) for gap, tick in ticked if gap.end > tick]
     for s, p in series.items():
         tick = at[int(state.p_unit[p])]
         if state.is_register[p]:
@@ -66,14 +69,19 @@ def cut(state: State, points: Ints, at: dict[int, int]) -> Generator[Needs, Fetc
         taken += old
         stand_in += new
     result = Cut(
-        change_of(state, pieces(taken)),
-        change_of(state, pieces(stand_in)),
+        (
+            change_of(state, pieces(taken)),
+            change_of_bounded(state, ((gap, gap.end) for gap, _ in over)),
+        ),
+        (change_of(state, pieces(stand_in)), change_of_bounded(state, over)),
         points,
         state.end[points].copy(),
     )
-    yield from ensure(state, result.taken.keys)
-    apply(state, result.taken, -1, quiet=True)
-    apply(state, result.stand_in, quiet=True)
+    yield from ensure(state, np.unique(np.concatenate([one.keys for one in result.taken])))
+    for change in result.taken:
+        apply(state, change, -1, quiet=True)
+    for change in result.stand_in:
+        apply(state, change, quiet=True)
     ticks = np.array([at[int(u)] for u in state.p_unit[points]], np.int64)
     state.end[points] = np.minimum(result.ends, np.maximum(ticks, state.p_begins[points]))
     return result
@@ -81,8 +89,10 @@ def cut(state: State, points: Ints, at: dict[int, int]) -> Generator[Needs, Fetc
 
 def put_back(state: State, what: Cut) -> None:
     """Undo `cut`."""
-    apply(state, what.stand_in, -1, quiet=True)
-    apply(state, what.taken, quiet=True)
+    for change in what.stand_in:
+        apply(state, change, -1, quiet=True)
+    for change in what.taken:
+        apply(state, change, quiet=True)
     state.end[what.points] = what.ends
 
 

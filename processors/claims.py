@@ -57,10 +57,11 @@ class Identity:
 
     def winner(self) -> int | None:
         """Value of the winning claim, or None."""
-        best = self._best()
+        best = self.best()
         return None if best is None else best[3]
 
-    def _best(self) -> tuple[int, int, int, int] | None:
+    def best(self) -> tuple[int, int, int, int] | None:
+        """The winning claim, or None."""
         if not self.withdrawals:
             return max(self.claims, default=None)
         return max((claim for claim in self.claims if not self._is_withdrawn(claim)), default=None)
@@ -86,7 +87,7 @@ class Identity:
         if claim in self.claims:
             return REPEATED
         self.claims.add(claim)
-        return ACCEPTED if claim == self._best() else SUPERSEDED
+        return ACCEPTED if claim == self.best() else SUPERSEDED
 
     def lift(self) -> int | None:
         """What was claimed too fast, while no winner covers the identity."""

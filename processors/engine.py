@@ -12,7 +12,7 @@ from operator import itemgetter
 
 import numpy as np
 
-from processors import restatement, revision
+from processors import restatement, revision, totals
 from processors import rows as row_making
 from processors.claims import ACCEPTED, REJECTED, Arrival, Group, merge
 from processors.feedback import Gathering
@@ -591,6 +591,8 @@ class Engine:
         units = _distinct(readings.unit[some], len(self.state.units))
         self.state.changed[units] = np.maximum(self.state.changed[units], 1)
         outcome.told.units.update(units.tolist())
+        bounded = totals.bounded_points(self.state, self.state.s_point[s])
+        ends = self.state.end[bounded]
         parts: list[Pieces] = []
         taken_out: list[Pieces] = []
         for wave in _waves(s[~plain], at[~plain], some[~plain]):
@@ -608,6 +610,9 @@ class Engine:
         yield from ensure(self.state, np.union1d(out.keys, new.keys) if len(out.keys) else new.keys)
         apply(self.state, out, -1)
         apply(self.state, new)
+        if len(bounded):
+            spans = totals.touched(self.state, bounded, ends, (s, at))
+            yield from totals.share_out(self.state, spans)
 
     def _plain(self, series: Ints, at: Ints, fine: Mask) -> Mask:
         """Which readings continue their series: all at or beyond `ahead`, one after the other, each fine.

@@ -4,10 +4,14 @@ from collections import defaultdict
 from collections.abc import Generator, Iterable, Mapping
 from itertools import chain
 
+import numpy as np
+
+from processors.amounts import allowed
 from processors.ports import Fetched, Gap, GapSpan, Needs
 from processors.state import State
 
 ALL_POINTS = -1
+_HAS_AMOUNT = {"known", "bounded"}
 
 
 def gaps_around(state: State, spans: Iterable[GapSpan]) -> Generator[Needs, Fetched, list[Gap]]:
@@ -42,14 +46,14 @@ def _touched(gap: Gap, spans: dict[tuple[str, int], list[GapSpan]]) -> bool:
 def known_gaps(
     state: State, spans: Mapping[int, tuple[int, int]]
 ) -> Generator[Needs, Fetched, dict[int, list[Gap]]]:
-    """Units' known gaps that overlap their span [start, end)."""
+    """Units' gaps with an amount, known or bounded, that overlap their span [start, end)."""
     asked = [GapSpan(state.units[u].code, ALL_POINTS, *span) for u, span in spans.items()]
     gaps = yield from gaps_around(state, asked)
     found: dict[int, list[Gap]] = {u: [] for u in spans}
     for gap in gaps:
         u = state.index[gap.unit]
         start, end = spans[u]
-        if gap.kind == "known" and gap.start < end and gap.end > start:
+        if gap.kind in _HAS_AMOUNT and gap.start < end and gap.end > start:
             found[u].append(gap)
     return found
 
@@ -60,6 +64,19 @@ def change_gaps(state: State, ended: Iterable[Gap], begun: Iterable[Gap]) -> Non
         state.step_gaps[gap.unit, gap.point, gap.start] = None
     for gap in begun:
         state.step_gaps[gap.unit, gap.point, gap.start] = gap
-        if gap.kind == "known":
+        if gap.kind in _HAS_AMOUNT:
             unit = state.index[gap.unit]
             state.last_known_gap[unit] = max(int(state.last_known_gap[unit]), gap.end)
+
+
+def bounded_part(state: State, gap: Gap, between: tuple[int, int]) -> tuple[int, int, int]:
+    """Low, best and high of what a bounded gap has in [x, y)."""
+    x, y = between[0], max(between)
+    a, b = np.array(gap.parts, np.int64).reshape(-1, 2).T
+    rated = np.full(len(a), state.rated[state.point_of_number[state.index[gap.unit]][gap.point]])
+    inside = int(allowed(rated, np.clip(a, x, y), np.clip(b, x, y)).sum())
+    outside = int(allowed(rated, a, b).sum()) - inside
+    length = int((b - a).sum())
+    first, last = (int((np.minimum(b, t) - np.minimum(a, t)).sum()) for t in (x, y))
+    best = gap.low * last // length - gap.low * first // length
+    return max(0, gap.low - outside), best, min(gap.high, inside)

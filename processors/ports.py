@@ -131,9 +131,10 @@ class Hour(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """A piece of a register point's (or long period's) timeline that hours alone cannot bound.
+    """A piece of a point's timeline that hours alone cannot bound.
 
-    kind: `known` (longer than an hour or than cadence and tolerance, or several values possible), `leading`, `event`.
+    kind: `known` (longer than an hour or than cadence and tolerance, or several values possible), `leading`, `event`; `bounded`: what
+    a total leaves over (low = high) for the time that its span has unknown, from the first such time to the last.
     """
 
     unit: str
@@ -145,6 +146,10 @@ class Gap(NamedTuple):
     high: int
     from_register: int | None
     to_register: int | None
+    parts: tuple[int, ...] = ()
+    """Of a bounded one: start and end of each part, one after the other."""
+    total: int | None = None
+    """By which it is bounded."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from processors.restatement import section_of
 from processors.validation import REASONS, TOO_FAST, TOO_OLD
 from schemas.calendar import DAY_MS, HOUR_MS, OFFSET_MS
 from schemas.factors import FactorPack
-from schemas.registry import UNIT_OF_MEASURE
+from schemas.registry import UNIT_OF_MEASURE, Unit
 from schemas.section import DECLARED, Section
 
 _STORED, _AGAIN = 0, 1
@@ -27,10 +27,17 @@ _STORED, _AGAIN = 0, 1
 
 
 class _Scratch(MemoryStore):
-    """Hours and gaps only: of readings in order no claim is ever asked for."""
+    """Hours and gaps, and the claims of points that totals bound: of other readings in order none is ever asked for."""
+
+    def __init__(self, entry: Unit) -> None:
+        super().__init__()
+        self._bounded = [number for number, p in enumerate(entry.points) if p.bounded_by]
 
     def _write_readings(self, step: Step) -> None:
-        pass
+        for row in step.readings if self._bounded else ():
+            some = np.flatnonzero(np.isin(row.point, self._bounded))
+            if len(some):
+                self._keep(some_of(row, some), rejected=False)
 
 
 @dataclass
@@ -45,7 +52,7 @@ class Rebuilding:
 
     def __post_init__(self) -> None:
         """An engine that knows this unit alone, as one in history: nothing is too old twice."""
-        self._store = _Scratch()
+        self._store = _Scratch(self.asked.entry)
         self._engine = Engine(self.pack, {}, 1)
         entry = self.asked.entry.model_copy(update={"history": True})
         self._engine.state.register([entry], {entry.code: 0}, self.asked.version)
@@ -171,18 +178,20 @@ def _without(row: ReadingRow, known: set[Key]) -> list[ReadingRow]:
         known.add(key)
     if not new:
         return []
-    sent = row.sent_at if isinstance(row.sent_at, int) else row.sent_at[new]
-    at = row.at[new]
-    return [
-        row._replace(
-            point=row.point[new],
-            at=at,
-            value=row.value[new],
-            sent_at=sent,
-            first_at=int(at.min()),
-            last_at=int(at.max()),
-        )
-    ]
+    return [some_of(row, np.array(new))]
+
+
+def some_of(row: ReadingRow, some: Ints) -> ReadingRow:
+    """Some of a row's readings, at least one."""
+    at = row.at[some]
+    return row._replace(
+        point=row.point[some],
+        at=at,
+        value=row.value[some],
+        sent_at=row.sent_at if isinstance(row.sent_at, int) else row.sent_at[some],
+        first_at=int(at.min()),
+        last_at=int(at.max()),
+    )
 
 
 def worked_out(

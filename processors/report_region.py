@@ -106,6 +106,12 @@ def _notices(rows: RegionRows, say: Say) -> Iterable[str]:
             f"Pending restatement: {names}. Their figures are still those before the configuration that waits.",
             f"待重算：{names}，以下仍为重算前的数值。",
         )
+    contested = max((window.contested for window in rows.windows), default=0)
+    if contested:
+        yield say(
+            f"Contested, and not decided: figures of {contested} units in these sums; `python -m processors objection list` names them.",
+            f"存在争议、尚未裁定：下列合计中有 {contested} 家单位的数值；详见 objection list。",
+        )
     if not rows.windows:
         yield say(
             "No full hour was summed up for this region yet; the sum below adds what each unit was last told, each at its own time.",

@@ -48,6 +48,8 @@ class Standing:
     share_measured: Decimal | None
     watermark: datetime | None
     silent_points: int
+    contested: str | None = None
+    """By which objections, its year's energy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class Told:
     high: Decimal | None
     share_measured: Decimal
     unverified: bool
+    contested: str | None = None
+    """By which objections that are not decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +244,8 @@ class RegionTold:
     silent: int
     broken: int
     not_judged: int
+    contested: int = 0
+    """Units with a figure in it that is contested."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,11 +47,11 @@ ORDER BY array_position(%s, rolname::text) LIMIT 1"""
 _NOTED: LiteralString = "SELECT allowed, may_see FROM note_export(%s, %s, %s::jsonb)"
 _STANDING: LiteralString = (
     "SELECT unit, name, region, region_name, industry_name, standing, year, as_of, reason, since, quota_tce, energy_low,"
-    " energy_best, energy_high, best_of_quota, share_measured, watermark, silent_points FROM unit_standing"
+    " energy_best, energy_high, best_of_quota, share_measured, watermark, silent_points, contested FROM unit_standing"
 )
 _WINDOW: LiteralString = (
     "scope, name, window_kind, starts, ends, hour, energy_low, energy_best, energy_high, co2_low, co2_best, co2_high,"
-    " share_measured, units, told, pending, silent, broken, not_judged FROM region_told"
+    " share_measured, units, told, pending, silent, broken, not_judged, contested FROM region_told"
 )
 _ALERTS: LiteralString = (
     "SELECT unit, rule, kind, severity, state, since, summary FROM alert_standing"
@@ -142,7 +142,7 @@ def unit_rows(link: Link, unit: str, span: Span) -> UnitRows:
 
 
 _TOLD: LiteralString = """
-SELECT window_kind, starts, ends, as_of, quantity, unit_of_measure, low, best, high, share_measured, unverified
+SELECT window_kind, starts, ends, as_of, quantity, unit_of_measure, low, best, high, share_measured, unverified, contested
 FROM figure_told WHERE unit = %s AND ends > %s AND starts < %s
 ORDER BY starts, window_kind, array_position(ARRAY['energy', 'co2', 'electricity', 'raw_coal', 'output'], quantity)"""
 _LOAD: LiteralString = """

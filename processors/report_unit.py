@@ -121,6 +121,15 @@ def _notices(rows: UnitRows, say: Say) -> Iterable[str]:
             f"No longer recomputable: records of windows up to {until} were dropped by retention. Their figures are shown as they were told.",
             f"不可再复算：{until} 以前部分窗口的原始记录已按保存期限清除，数值以当时告知为准。",
         )
+    contested = [told for told in rows.told if told.contested]
+    if contested:
+        names = sorted(
+            {f"{t.window_kind} {day(t.starts)} {t.quantity} ({t.contested})" for t in contested}
+        )
+        yield say(
+            f"Contested, and not decided: {'; '.join(names)}. These figures, and verdicts on them, may change.",
+            f"存在争议、尚未裁定：{'；'.join(names)}。相关数值及其判定可能变更。",
+        )
     if any(told.unverified for told in rows.told):
         yield say(
             "At least one conversion factor rests on a figure that nobody has verified; see Factors.",

@@ -64,6 +64,8 @@ def _window(told: Json) -> dict[str, object]:
         "as_of": told["as_of"],
         "figures": {name: _figure(figures[name]) for name in UNIT_OF_MEASURE if name in figures},
     }
+    for name, by in cast("Mapping[str, str]", told.get("contested", {})).items():
+        cast("dict[str, dict[str, object]]", window["figures"])[name]["contested"] = by
     if "recomputable" in told:
         window["recomputable"] = told["recomputable"]
     if "limit" in told:
@@ -100,10 +102,21 @@ def render(told: Json) -> str:
             lines.append("  no longer recomputable: as last told, its records are gone")
         if "verdict" in window:
             lines.append("  " + _sentence(window))
+        lines += [f"  {line}" for line in _contested(window)]
         lines.append(f"  {'':12} {'low':>18} {'best':>18} {'high':>18} {'measured':>9}")
         for name, figure in cast("Mapping[str, Json]", window["figures"]).items():
             lines.append("  " + _row(name, figure))
     return "\n".join(lines)
+
+
+def _contested(window: Json) -> Iterable[str]:
+    """A line for each objection that is not decided."""
+    by: dict[str, list[str]] = {}
+    for name, figure in cast("Mapping[str, Json]", window["figures"]).items():
+        if "contested" in figure:
+            by.setdefault(str(figure["contested"]), []).append(name)
+    for objections, names in by.items():
+        yield f"contested, and not decided: {', '.join(names)} ({objections})"
 
 
 def _sentence(window: Json) -> str:

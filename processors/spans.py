@@ -10,7 +10,7 @@ import numpy as np
 
 from processors.claims import Identity, identities
 from processors.conversion import converted, converted_down
-from processors.gaps import known_gaps
+from processors.gaps import bounded_part, known_gaps
 from processors.judgement import Sums, points_of
 from processors.ports import HOUR_FIELDS, Fetched, Gap, HourSpan, Ints, Needs, Span
 from processors.segments import Piece, lift_piece, period_lengths, register_chain, timeline
@@ -29,6 +29,7 @@ from processors.state import (
 from processors.windows import (
     KNOWN,
     LIFT,
+    bounded_cut,
     carrier_of,
     converted_hours,
     cut_bounds,
@@ -141,8 +142,10 @@ def _sum(values: Ints, owner: Ints, count: int) -> Ints:
 
 
 def gap_cut(state: State, unit: int, gap: Gap, start: int, end: int) -> tuple[int, Ints]:
-    """Carrier of a known gap, and its bounds in [start, end) less its best there."""
+    """Carrier of a gap with an amount, and its bounds in [start, end) less its best there."""
     p = int(state.point_of_number[unit][gap.point])
+    if gap.parts:
+        return int(state.p_carrier[p]), bounded_cut(state, gap, (start, end))
     columns = [
         np.array([value], np.int64)
         for value in (
@@ -265,6 +268,8 @@ def _lows_at_hours(
 
 def _gap_lows(state: State, point: int, gap: Gap, start: int, n: int) -> Ints:
     ends = start + HOUR_MS * np.arange(n + 1)
+    if gap.parts:
+        return _bounded_lows(state, gap, start, ends)
     result = np.zeros(n + 1, np.int64)
     x = max(gap.start, start)
     hit = ends > x
@@ -276,6 +281,14 @@ def _gap_lows(state: State, point: int, gap: Gap, start: int, n: int) -> Ints:
     p, a, b, low, high, begin = columns
     result[hit] = cut_bounds(state, p, (a, b), (low, high), (begin, y))[:, 0]
     return result
+
+
+def _bounded_lows(state: State, gap: Gap, start: int, ends: Ints) -> Ints:
+    lows = {
+        end: int(bounded_cut(state, gap, (start, end))[0])
+        for end in set(np.clip(ends, gap.start, gap.end).tolist())
+    }
+    return np.array([lows[end] for end in np.clip(ends, gap.start, gap.end).tolist()], np.int64)
 
 
 def _low(state: State, prefix: Prefix, first: int, native: Ints, sums: tuple[Ints, Ints]) -> Ints:
@@ -307,7 +320,7 @@ def _in_hour(
             before = [
                 gap
                 for gap in gaps
-                if gap.end <= begin
+                if (gap.end <= begin or gap.parts)
                 and state.p_carrier[int(state.point_of_number[unit][gap.point])] == prefix.carrier
             ]
             low += _low_until(state, unit, (start, begin, t), (prefix, done), (mine, before))
@@ -329,7 +342,7 @@ def _low_until(
     mine, gaps = parts
     native = int(sums.known[done])
     native += sum(int(gap_cut(state, unit, gap, start, t)[1][0]) for gap in gaps)
-    best, exact = 0, True
+    best, exact = sum(bounded_part(state, gap, (begin, t))[1] for gap in gaps if gap.parts), True
     for piece in mine:
         share, cut, whole = _part_in_hour(state, piece, (start, begin, t))
         best, native, exact = best + share, native + cut, exact and whole
@@ -399,7 +412,7 @@ def pieces_near(
         found += overlapping(state, p, claims, between)
     numbers = state.point_of_number[unit]
     have = {piece[:3] for piece in found}
-    for gap in gaps:
+    for gap in (gap for gap in gaps if not gap.parts):
         piece = (int(numbers[gap.point]), gap.start, gap.end, KNOWN, gap.low, gap.high, gap.end)
         if piece[:3] not in have:
             found.append(piece)

@@ -109,6 +109,7 @@ _POINTS = (
     "cadence",
     "patience",
     "statement",
+    "bounded_by",
     "p_profile",
     "end",
     "tick_end",
@@ -274,6 +275,8 @@ class State:
     cadence: Ints = field(default_factory=_empty)
     patience: Ints = field(default_factory=_empty)
     statement: Ints = field(default_factory=_empty)
+    bounded_by: Ints = field(default_factory=_empty)
+    """The statement whose totals bound the point's unknown time, −1: none."""
     p_profile: Ints = field(default_factory=_empty)
     """Which of `profiles` weights the point's unknown time, −1: half the rated maximum always."""
     end: Ints = field(default_factory=_empty)
@@ -760,6 +763,7 @@ def _point_row(point: Point, unit: int, carrier: int, number: int) -> dict[str, 
         "cadence": point.cadence_ms,
         "patience": point.cadence_ms + point.tolerance,
         "statement": STATEMENTS.index(point.statement),
+        "bounded_by": -1 if point.bounded_by is None else STATEMENTS.index(point.bounded_by),
     }
 
 

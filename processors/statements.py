@@ -67,8 +67,13 @@ UNITS = "SELECT code, id FROM unit WHERE code = ANY(%s)"
 
 WINDOWS_OF = """
 SELECT w.as_of, (w.judged || CASE WHEN is_recomputable(w.unit, w.starts, w.ends)
-                 THEN '{}' ELSE '{"recomputable": false}' END::jsonb)::text
+                 THEN '{}' ELSE '{"recomputable": false}' END::jsonb || coalesce(c.contested, '{}'))::text
 FROM unit_window w JOIN unit u ON u.id = w.unit
+LEFT JOIN LATERAL (
+    SELECT jsonb_build_object('contested', jsonb_object_agg(f.quantity, f.contested)) AS contested FROM figure_told f
+    WHERE f.unit = u.code AND f.window_kind = w.kind AND f.starts = instant(w.starts) AND f.contested IS NOT NULL
+      AND EXISTS (SELECT FROM objection_log o WHERE o.unit = u.code AND o.upheld IS NULL)
+    HAVING count(*) > 0) c ON true
 WHERE u.code = %s ORDER BY w.kind, w.starts"""
 LINES_OF = """
 SELECT w.line, coalesce(l.name, w.line), w.as_of, w.judged::text
@@ -147,16 +152,20 @@ SELECT h.unit, h.quantity::text, h.hour, h.best, h.unknown_best, h.unknown_high,
 FROM unnest(%s, %s, %s) AS s (unit, from_hour, to_hour)
 JOIN hour h ON h.unit = s.unit AND h.hour >= s.from_hour AND h.hour < s.to_hour"""
 GAPS = """
-SELECT DISTINCT g.unit, g.point, g.starts, g.ends, g.kind::text, g.low, g.high, g.from_register, g.to_register
-FROM unnest(%s, %s, %s, %s) AS s (unit, point, from_at, to_at)
-JOIN point p ON p.unit = s.unit AND (p.number = s.point OR s.point = -1)
-JOIN gap g ON g.unit = p.unit AND g.point = p.number
+WITH s AS (SELECT * FROM unnest(%s, %s, %s, %s) AS s (unit, point, from_at, to_at))
+SELECT g.unit, g.point, g.starts, g.ends, g.kind::text, g.low, g.high, g.from_register, g.to_register, g.parts, g.total
+FROM s JOIN point p ON p.unit = s.unit AND (p.number = s.point OR s.point = -1)
+JOIN gap g ON g.unit = p.unit AND g.point = p.number AND g.parts IS NULL
   AND g.starts <= s.to_at AND g.ends >= s.from_at
   AND g.starts >= coalesce(
       (SELECT max(b.starts) FROM gap b
-       WHERE b.unit = p.unit AND b.point = p.number AND b.starts < s.from_at), s.from_at)
-ORDER BY g.unit, g.point, g.starts"""
-"""A point's gaps do not overlap: of those that begin before the span only the last can reach it."""
+       WHERE b.unit = p.unit AND b.point = p.number AND b.starts < s.from_at AND b.parts IS NULL), s.from_at)
+UNION
+SELECT g.unit, g.point, g.starts, g.ends, g.kind::text, g.low, g.high, g.from_register, g.to_register, g.parts, g.total
+FROM s JOIN gap g ON g.unit = s.unit AND (g.point = s.point OR s.point = -1) AND g.parts IS NOT NULL
+  AND g.starts <= s.to_at AND g.ends >= s.from_at
+ORDER BY unit, point, starts"""
+"""Of the gaps of a point that are not bounded none overlap: of those that begin before the span only the last can reach it."""
 
 # ---- The outbox
 
@@ -216,14 +225,15 @@ _GAPS_ENDED = """
 DELETE FROM gap USING unnest(%s, %s, %s) AS s (unit, point, starts)
 WHERE gap.unit = s.unit AND gap.point = s.point AND gap.starts = s.starts"""
 _GAPS = """
-INSERT INTO gap (unit, point, starts, ends, kind, low, high, from_register, to_register)
+INSERT INTO gap (unit, point, starts, ends, kind, low, high, from_register, to_register, parts, total)
 SELECT unit, point, starts, ends, kind::gap_kind, low, high,
-  nullif(from_register, -4611686018427387904), nullif(to_register, -4611686018427387904)
-FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s)
-  AS s (unit, point, starts, ends, kind, low, high, from_register, to_register)
+  nullif(from_register, -4611686018427387904), nullif(to_register, -4611686018427387904),
+  nullif(parts, '')::bigint[], nullif(total, -4611686018427387904)
+FROM unnest(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+  AS s (unit, point, starts, ends, kind, low, high, from_register, to_register, parts, total)
 ON CONFLICT (unit, point, starts) DO UPDATE SET ends = excluded.ends, kind = excluded.kind,
   low = excluded.low, high = excluded.high, from_register = excluded.from_register,
-  to_register = excluded.to_register"""
+  to_register = excluded.to_register, parts = excluded.parts, total = excluded.total"""
 _WINDOWS = """
 MERGE INTO unit_window t
 USING (SELECT unit, kind, starts, ends, as_of, "offset", position, judged::jsonb AS judged
@@ -435,7 +445,16 @@ def _gaps(step: Step, ids: Mapping[str, int]) -> Statement:
         bigints([gap.high for gap in gaps]),
         bigints([NEVER if gap.from_register is None else gap.from_register for gap in gaps]),
         bigints([NEVER if gap.to_register is None else gap.to_register for gap in gaps]),
+        texts([f"{{{','.join(map(str, gap.parts))}}}" if gap.parts else "" for gap in gaps]),
+        bigints([NEVER if gap.total is None else gap.total for gap in gaps]),
     )
+
+
+def gap_of(unit: str, row: Sequence[object]) -> Gap:
+    """A gap from its row, without the unit's number."""
+    *rest, parts, total = row
+    known = () if parts is None else tuple(np.asarray(parts, np.int64).tolist())
+    return Gap._make((unit, *rest, known, total))
 
 
 def _gap_key(gaps: Sequence[Gap], ids: Mapping[str, int]) -> tuple[Param, ...]:

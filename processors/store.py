@@ -449,7 +449,7 @@ class Store:
         key = statements.by_point(spans, self._units.ids)
         cursor = link.cursor(binary=True).execute(statements.GAPS, key)
         codes = self._units.codes
-        return tuple(Gap(codes[unit], *rest) for unit, *rest in cursor)
+        return tuple(statements.gap_of(codes[unit], rest) for unit, *rest in cursor)
 
     # ---- Writing
 

@@ -91,15 +91,15 @@ def kept(link: Link, unit: str, configurations: dict[int, Configuration]) -> Kep
         )
         raise LookupError(message)
     gaps = link.execute(
-        """SELECT %s::text, point, starts, ends, kind::text, low, high, from_register, to_register
+        """SELECT point, starts, ends, kind::text, low, high, from_register, to_register, parts, total
         FROM gap WHERE unit = %s""",
-        (unit, number),
+        (number,),
     )
     return Kept(
         number=number,
         asked=Rebuild(entry, entry, version, (partition, -1), bool(live)),
         hours=dict(_hours(link, number)),
-        gaps=frozenset(Gap._make(gap) for gap in gaps),
+        gaps=frozenset(statements.gap_of(unit, gap) for gap in gaps),
         ends=tuple(ends.tolist() if hasattr(ends, "tolist") else ends),
     )
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from processors.amounts import bounds_of_part, spread, staircase, weighted_staircase
 from processors.conversion import converted
-from processors.gaps import known_gaps
+from processors.gaps import bounded_part, known_gaps
 from processors.ports import HOUR_FIELDS, Fetched, Gap, HourSpan, Ints, Needs
 from processors.revision import limits_of_years
 from processors.state import (
@@ -241,6 +241,8 @@ class Change:
     part: Pieces
     keys: Ints
     rows: Ints
+    bounded: tuple[tuple[Gap, int], ...] = ()
+    """Bounded gaps, each with the instant until which it counts."""
 
 
 def apply(state: State, change: Change, sign: int = 1, *, quiet: bool = False) -> None:
@@ -260,6 +262,7 @@ def apply(state: State, change: Change, sign: int = 1, *, quiet: bool = False) -
     np.maximum.at(state.max_hour, carrier, hour)
     _add_to_windows(state, carrier, hour, before, after)
     _add_cuts(state, change.part, sign)
+    _add_bounded_cuts(state, change.bounded, sign)
     if not quiet:
         _note_earlier(state, carrier, hour, before)
 
@@ -286,6 +289,55 @@ def change_of(state: State, part: Pieces) -> Change:
     if len(edge_keys):
         keys = np.concatenate([keys, edge_keys])
     return Change(part, *_grouped(keys, columns, edges))
+
+
+def change_of_bounded(state: State, gaps: Iterable[tuple[Gap, int]]) -> Change:
+    """What bounded gaps make of the hours of unknown time, each until an instant: a share of its amount in place of the guess."""
+    found = tuple(gaps)
+    rows = [
+        (i, a, min(b, until), before)
+        for i, (gap, until) in enumerate(found)
+        for a, b, before in _parts(gap)
+        if a < until
+    ]
+    owner, start, end, before = np.array(rows, np.int64).reshape(-1, 4).T
+    columns = [(_point(state, gap), gap.low, _length(gap), _mark(gap)) for gap, _ in found]
+    point, low, length, marks = np.array(columns, np.int64).reshape(-1, 4)[owner].T
+    index, hour = _by_hour(Pieces(point, start, end, np.full(len(owner), UNKNOWN), low, low, end))
+    x, y = np.maximum(start[index], hour * HOUR_MS), np.minimum(end[index], (hour + 1) * HOUR_MS)
+    best, high = unknown_amounts(state, point[index], (x, y))
+    zero, done = np.zeros(len(index), np.int64), before[index] - start[index]
+    first, last = (spread(low[index], zero, length[index], done + at) for at in (x, y))
+    columns_of = {
+        H_BEST: last - first - best,
+        H_UNKNOWN_BEST: -best,
+        H_UNKNOWN_HIGH: -high,
+        H_FINGERPRINT: marks[index],
+    }
+    keys = state.p_carrier[point[index]] << KEY_BITS | hour
+    return Change(pieces(()), *_grouped(keys, columns_of, {}), found)
+
+
+def _parts(gap: Gap) -> Iterator[tuple[int, int, int]]:
+    """Parts of a bounded gap, each with the length of those before it."""
+    before = 0
+    for a, b in zip(gap.parts[::2], gap.parts[1::2], strict=True):
+        yield a, b, before
+        before += b - a
+
+
+def _length(gap: Gap) -> int:
+    return sum(gap.parts[1::2]) - sum(gap.parts[::2])
+
+
+def _mark(gap: Gap) -> int:
+    """A hash of a bounded gap, whole."""
+    columns = (np.array([number], np.int64) for number in (gap.point, gap.low, *gap.parts))
+    return int(_mixed(columns)[0])
+
+
+def _point(state: State, gap: Gap) -> int:
+    return int(state.point_of_number[state.index[gap.unit]][gap.point])
 
 
 def _fingerprints(state: State, part: Pieces) -> Ints:
@@ -493,6 +545,30 @@ def _add_cuts(state: State, part: Pieces, sign: int) -> None:
         np.add.at(state.acc[:, kind, CUT_LOW : CUT_LOW + 2], state.p_carrier[p[hit]], sign * cuts)
 
 
+def _add_bounded_cuts(state: State, gaps: Iterable[tuple[Gap, int]], sign: int) -> None:
+    """What open windows that hold only some of a bounded gap know of it less its best there."""
+    for gap, until in gaps:
+        u = state.index[gap.unit]
+        for kind in range(len(KINDS)):
+            window = int(state.slot_start[u, kind]), min(until, int(state.slot_end[u, kind]))
+            _add_bounded_cut(state, kind, gap, window, sign)
+
+
+def _add_bounded_cut(
+    state: State, kind: int, gap: Gap, window: tuple[int, int], sign: int = 1
+) -> None:
+    x, y = window
+    if x < y and gap.start < y and x < gap.end:
+        carrier = state.p_carrier[_point(state, gap)]
+        state.acc[carrier, kind, CUT_LOW : CUT_LOW + 2] += sign * bounded_cut(state, gap, window)
+
+
+def bounded_cut(state: State, gap: Gap, between: tuple[int, int]) -> Ints:
+    """Bounds of a bounded gap in [x, y) less its best there: low, high."""
+    low, best, high = bounded_part(state, gap, between)
+    return np.array([low - best, high - best], np.int64)
+
+
 def cut_bounds(
     state: State,
     point: Ints,
@@ -663,14 +739,18 @@ def _fill_window(state: State, kind: int, carriers: Ints, first: Ints) -> Asking
 
 
 def _fill_gaps(state: State, kind: int, units: Ints) -> Asking:
-    """Known gaps that overlap a window just opened."""
+    """Gaps with an amount that overlap a window just opened."""
     some = units[state.last_known_gap[units] > state.slot_start[units, kind]]
     spans = zip(
         state.slot_start[some, kind].tolist(), state.slot_end[some, kind].tolist(), strict=True
     )
     found = yield from known_gaps(state, dict(zip(some.tolist(), spans, strict=True)))
     for u, gaps in found.items():
-        _add_gap_cuts(state, kind, u, gaps)
+        _add_gap_cuts(state, kind, u, [gap for gap in gaps if not gap.parts])
+        window = int(state.slot_start[u, kind]), int(state.slot_end[u, kind])
+        for gap in gaps:
+            if gap.parts:
+                _add_bounded_cut(state, kind, gap, window)
 
 
 def _add_gap_cuts(state: State, kind: int, unit: int, found: list[Gap]) -> None:

@@ -108,6 +108,8 @@ class Point(_Entity):
     """The primary statement: what makes this point's amounts."""
     others: tuple[Statement, ...] = ()
     """Further statements that are kept and checked, and make no amounts."""
+    bounded_by: Statement | None = None
+    """That of them whose totals, measured or corrected, bound what the primary periods in their spans leave unknown."""
     multiplier: Annotated[int, Field(ge=1, le=1_000_000)] = 1
     """Amount per unit of the register's dial (current and voltage transformers). 40 means: one on the dial is 40 kWh."""
     digits: Annotated[int, Field(ge=3, le=12)] | None = None
@@ -159,6 +161,22 @@ class Point(_Entity):
             raise ValueError(message)
         if self.valid_to is not None and self.valid_to <= self.valid_from:
             message = f"point {self.name}: valid_to {self.valid_to} is not after valid_from {self.valid_from}"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _check_bounding(self) -> Self:
+        by = self.bounded_by
+        if by is None:
+            return self
+        if by not in self.others:
+            message = f"point {self.name}: bounded_by {by} is not among its other statements"
+            raise ValueError(message)
+        if not 0 < STATEMENTS.index(self.statement) < STATEMENTS.index(by):
+            message = f"point {self.name}: bounded_by {by} must be a longer period than its statement, and {self.statement} is none that it bounds"
+            raise ValueError(message)
+        if (self.anchor_of(by) - self.anchor) % LENGTH_MS[self.statement]:
+            message = f"point {self.name}: bounded_by {by}: its periods do not begin where those of {self.statement} do, by anchor_ms {self.anchor_ms}"
             raise ValueError(message)
         return self
 
@@ -228,7 +246,7 @@ class Point(_Entity):
         """Phase of a statement's period grid (ms since the epoch): `anchor_ms` is the primary statement's."""
         if self.anchor_ms is not None and statement == self.statement:
             return self.anchor_ms
-        return -OFFSET_MS if statement == "P1D" else 0
+        return -OFFSET_MS if statement in {"P1D", "P1M"} else 0
 
 
 def checked_amount(amount: Decimal) -> Decimal:
@@ -460,6 +478,7 @@ _USUAL_OF_POINT: dict[str, object] = {
     "lines": [],
     "within": None,
     "profiles": [],
+    "bounded_by": None,
 }
 
 

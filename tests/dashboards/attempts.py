@@ -2,7 +2,7 @@
 
 _VIEWS = (
     "figure_told", "figure_now", "unit_now", "point_standing", "unit_verdict", "unit_standing", "figure_factors", "unit_account",
-    "alert_standing", "alert_log", "unit_landing", "level_changed",
+    "alert_standing", "alert_log", "unit_landing", "level_changed", "objection_log",
 )  # fmt: skip
 _SPAN = "'2025-12-01', '2026-02-01'"
 _CALLS = (
@@ -21,7 +21,8 @@ _INNER = (
 _TABLES = (
     "unit", "point", "quota", "opening", "unit_window", "unit_state", "hour", "gap", "account", "reading_record", "rejection_record",
     "refused", "outbox", "alert_state", "alert_transition", "alert_delivery", "landing", "region_hour", "region_telling", "target_hour",
-    "level_change", "configuration", "act", "export", "audit_log", "login_scope", "alert_now", "seen.unit", "seen.condition",
+    "level_change", "objection", "objection_decision", "proposal", "approval", "deduction_version", "configuration",
+    "act", "export", "audit_log", "login_scope", "alert_now", "seen.unit", "seen.condition",
 )  # fmt: skip
 _LEAKS = (
     "1 / (CASE WHEN energy_best > 0 THEN 0 ELSE 1 END) = 0", "name::integer = 0", "(name || energy_best)::xml IS NULL",

@@ -203,8 +203,8 @@ def how_far(_: list[Standing], expected: Expected) -> Rows:
 
 
 def tail(one: Standing) -> Row:
-    """Share measured, silent points, as of, watermark, and the link."""
-    return one.share, len(one.silent), one.watermark, one.watermark, *one.link
+    """Share measured, silent points, contested by nothing, as of, watermark, and the link."""
+    return one.share, len(one.silent), None, one.watermark, one.watermark, *one.link
 
 
 def who(one: Standing) -> Row:
@@ -278,6 +278,7 @@ def alerts_now(units: list[Standing], expected: Expected) -> Rows:
             chosen[alert.key.unit].unit.name,
             at(alert.since),
             summaries.get(alert.episode or ""),
+            None,
             chosen[alert.key.unit].share,
             at(alert.told_at),
             at(END),
@@ -311,7 +312,7 @@ def by_industry(units: list[Standing], _: Expected) -> Rows:
 
 
 def verdict(one: Standing, _: Expected) -> Rows:
-    return [(one.word, one.year, one.reason, one.since, one.share, one.watermark)]
+    return [(one.word, one.year, one.reason, one.since, None, one.share, one.watermark)]
 
 
 def against_quota(one: Standing, _: Expected) -> Rows:
@@ -337,6 +338,7 @@ def figures(one: Standing, _: Expected) -> Rows:
                         UNIT_OF_MEASURE[quantity],
                         amount(figure.share_measured),
                         *factors(one.unit, quantity, window.start),
+                        None,
                         at(END),
                         at(END),
                     )
@@ -526,7 +528,7 @@ def landed(one: Standing, _: Expected) -> Rows:
     row = (
         *("will break", None, "seasonal", amount(told.quota)),
         *(amount(end.low), amount(end.best), amount(end.high)),
-        *("2026-11-14", "2026-10-15", None, Decimal("1.152"), None, amount(820_765), True),
+        *("2026-11-14", "2026-10-15", None, Decimal("1.152"), None, amount(820_765), True, None),
         *(amount(told.share_measured), at(at_), one.watermark),
     )
     return [row] if one.code == code(1) else []
@@ -581,7 +583,7 @@ def region_sums(_: str, expected: Expected) -> Rows:
         share = sum(year["energy"].share_measured for year in years) // len(years)
         words = [one.judged.verdict for one in some if one.judged is not None]
         silent = sum(bool(one.silent) for one in some)
-        told = (len(some), len(some), 0, silent, words.count("FAIL"), words.count("UNDECIDABLE"))
+        told = (len(some), len(some), 0, silent, words.count("FAIL"), words.count("UNDECIDABLE"), 0)
         rows.append((names[scope], *told, *sums, amount(share), at(END)))
     return rows
 
@@ -609,20 +611,20 @@ def targets_now(_: str, expected: Expected) -> Rows:
     rows = []
     for target in TARGETS.targets:
         row = sums[names[target.scope]]
-        low, best, high = row[7:10] if target.quantity == "energy" else row[10:13]
+        low, best, high = row[8:11] if target.quantity == "energy" else row[11:14]
         is_whole = target.covers == "whole society"
         reason = "remainder unknown" if is_whole else ""
         verdict = "FAIL" if low > target.amount else "PASS" if high <= target.amount else None
         allowed_now = target.limit * (END - year) // (365 * DAY_MS)
         rows.append(
             (
-                *(target.id, names[target.scope], 2026, target.quantity, target.covers),
+                *(target.id, names[target.scope], 2026, target.quantity, target.covers, None),
                 *(*LEVELS[target.id], "UNDECIDABLE" if is_whole else verdict, reason),
                 *(low, best, high, amount(allowed_now), target.amount),
-                *("calendar", row[13], at(END)),
+                *("calendar", row[14], at(END)),
             )
         )
-    return sorted(rows, key=lambda row: (row[5] is None, row[5] or 0, row[0]))
+    return sorted(rows, key=lambda row: (row[6] is None, row[6] or 0, row[0]))
 
 
 LEVELS = {

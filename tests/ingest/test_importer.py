@@ -6,11 +6,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.complaint import ComplaintError
-from ingest.importer import Imported, as_understood, import_file, load_mapping
+from ingest.import_progress import Progress
+from ingest.importer import Imported, as_understood, import_file, load_mapping, taken
 from ingest.mapping import FileMapping, Ticker, ends_of, instant_of, read_mapping
 from ingest.simulator import Claim, section_of
 from schemas.calendar import DAY_MS, HOUR_MS, OFFSET_MS, QUARTER_MS, instant, rfc3339
@@ -355,3 +357,89 @@ def test_every_statement_has_an_end() -> None:
         "2026-02-02T00:00:00+08:00",
         "2026-03-01T00:00:00+08:00",
     ]
+
+
+WORKBOOK = """
+format = "xlsx"
+sheet = "meters"
+header = 3
+time = "time"
+
+[[readings]]
+point_column = "meter"
+value = "kWh"
+statement = "PT15M"
+unit = "kWh"
+"""
+
+
+def workbook(path: Path, rows: list[list[object]]) -> Path:
+    """As another program writes one: two rows of titles, then the columns' names."""
+    book = xlsxwriter.Workbook(str(path), {"default_date_format": "yyyy-mm-dd hh:mm"})
+    book.add_worksheet("notes").write(0, 0, "not here")
+    sheet = book.add_worksheet("meters")
+    sheet.write(0, 0, "Consumption of the hall")
+    for number, row in enumerate([["time", "meter", "kWh"], *rows], 2):
+        for column, cell in enumerate(row):
+            sheet.write(number, column, cell)
+    book.close()
+    return path
+
+
+def test_a_workbook_says_the_same_as_text(tmp_path: Path) -> None:
+    """Times of the workbook's own kind and as text, meters that are numbers, empty rows and cells."""
+    path = workbook(
+        tmp_path / "a.xlsx",
+        [
+            [datetime(2026, 1, 1, 0, 15), 1001, 12.25],  # noqa: DTZ001 - workbooks know no offset
+            [],
+            [datetime(2026, 1, 1, 0, 30), 1001, None],  # noqa: DTZ001
+            ["2026-01-01 00:45", "E2", "7.5"],
+        ],
+    )
+    (taken_part,) = taken(path, mapping_of(WORKBOOK), unit=UNIT, received_at=RECEIVED_AT)
+    section = only([taken_part.part])
+    assert starts(section) == ["2026-01-01T00:15:00+08:00", "2026-01-01T00:45:00+08:00"]
+    assert (section.names, section.value.tolist()) == (("1001", "E2"), [12_250_000, 7_500_000])
+    assert (taken_part.rows, taken_part.empty, taken_part.places) == (3, 1, (4, 7))
+
+
+def test_a_dry_run_names_the_row_the_reason_and_what_to_do(tmp_path: Path) -> None:
+    """Of what would be refused; rows are counted as the workbook shows them."""
+    path = workbook(tmp_path / "a.xlsx", [["2026-01-01 00:15", "E1", 1], ["soon", "E1", 2]])
+    lines = list(as_understood(path, mapping_of(WORKBOOK), unit=UNIT, say=say))
+    assert lines[0] == "E1 PT15M 2026-01-01T00:15:00+08:00 to 2026-01-01T00:30:00+08:00: 1 kWh"
+    assert lines[1].startswith("row 5: refused, bad time: ")
+    assert "refused, bad time: 1\n    write RFC 3339" in lines[2]
+
+
+def test_what_is_no_workbook_or_has_no_such_sheet_is_said(tmp_path: Path) -> None:
+    """With the sheets that there are."""
+    (tmp_path / "a.xlsx").write_text("time,meter")
+    with pytest.raises(ComplaintError, match="no Excel workbook"):
+        list(taken(tmp_path / "a.xlsx", mapping_of(WORKBOOK), unit=UNIT, received_at=0))
+    path = workbook(tmp_path / "b.xlsx", [])
+    wrong = mapping_of(WORKBOOK.replace("meters", "Sheet9"))
+    with pytest.raises(ComplaintError, match="'notes', 'meters'"):
+        list(taken(path, wrong, unit=UNIT, received_at=0))
+
+
+def test_how_far_it_was_sent_is_of_one_file_mapping_and_unit(tmp_path: Path) -> None:
+    """Another content, mapping, unit or beat of ticks begins anew."""
+    file, mapping, kept = tmp_path / "file", tmp_path / "mapping", tmp_path / "kept"
+    file.write_text("a")
+    mapping.write_text("b")
+
+    def progress(unit: str = UNIT, ticks: str = "") -> Progress:
+        return Progress.of(kept, file=file, mapping=mapping, unit=unit, ticks=ticks)
+
+    progress().keep(7)
+    assert (progress().records, progress().complete) == (7, False)
+    assert progress(unit="91510100SYN0000002").records == progress(ticks="PT15M").records == 0
+    progress().keep(9, complete=True)
+    assert progress().complete
+    file.write_text("other")
+    assert (progress().records, progress().complete) == (0, False)
+    kept.write_text("?")
+    with pytest.raises(ComplaintError, match="how far it was sent"):
+        progress()

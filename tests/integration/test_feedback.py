@@ -18,9 +18,12 @@ from deploy.local import access
 from deploy.local.parts import LocalParts
 from deploy.local.state import CHECKOUT, chosen_folder, chosen_programs
 from ingest import __main__ as ingest
+from ingest.import_progress import Progress
 from schemas import topics
 from schemas.calendar import rfc3339
 from schemas.feedback import Account, Refused, Tried
+from schemas.section import Section
+from schemas.wire import decode
 from tests.integration.first_page import put_programs, run_page
 from tests.integration.places import Place, place_of
 
@@ -63,6 +66,18 @@ statement = "register"
 digits = 6
 rated_per_hour = 400
 valid_from = 2026-01-01T00:00:00+08:00
+"""
+
+MAPPING = """
+unit = "{unit}"
+time = "at"
+time_format = "epoch_ms"
+
+[[readings]]
+point = "IMPORTED"
+value = "kWh"
+statement = "PT15M"
+unit = "kWh"
 """
 
 pytestmark = pytest.mark.slow
@@ -317,6 +332,50 @@ def test_the_doctor_says_where_the_way_ends(
         {"broker": True, "credentials": True, "rights": False},
     )
     assert examined(sender.unit, "wrong") == (1, {"broker": True, "credentials": False})
+
+
+def test_an_import_that_was_broken_off_goes_on_where_kafka_had_it(
+    place: Place,
+    sender: Enterprise,
+    broker: LocalParts,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Killed behind its second of three records; then the third alone is sent, and then nothing any more."""
+    rows = "".join(f"{1_767_196_800_000 + n * QUARTER},{n}\n" for n in range(4_500))
+    (tmp_path / "year.csv").write_text(f"at,kWh\n{rows}")
+    (tmp_path / "year.toml").write_text(MAPPING.format(unit=sender.unit))
+    monkeypatch.setattr("ingest.mqtt_publisher._STRETCH", 1)
+    monkeypatch.setenv("WEIR_MQTT", place.environment["WEIR_MQTT"])
+    monkeypatch.setenv("WEIR_MQTT_USER", sender.unit)
+    monkeypatch.delenv("WEIR_MQTT_PASSWORD_FILE", raising=False)
+    monkeypatch.setenv("WEIR_MQTT_PASSWORD", access.grant(broker, [sender.unit])[sender.unit])
+    words = ["import", str(tmp_path / "year.csv"), "--mapping", str(tmp_path / "year.toml")]
+    words += ["--mqtt", "--progress", str(tmp_path / "kept"), "--partitions", str(PARTITIONS)]
+    keep = Progress.keep
+
+    def broken_off(progress: Progress, records: int, *, complete: bool = False) -> None:
+        keep(progress, records, complete=complete)
+        if records == 2:
+            raise KeyboardInterrupt
+
+    def sent() -> int:
+        log = (
+            decode(value).body for told in place.records(topics.READINGS).values() for value in told
+        )
+        parts = (part for body in log if isinstance(body, tuple) for part in body)
+        return sum(
+            len(part) for part in parts if isinstance(part, Section) and part.names == ("IMPORTED",)
+        )
+
+    with monkeypatch.context() as breaking:
+        breaking.setattr(Progress, "keep", broken_off)
+        assert ingest.main(words) == 1
+    assert sent() == 4_000
+    assert ingest.main(words) == 0
+    assert sent() == 4_500
+    assert ingest.main(words) == 0
+    assert sent() == 4_500
 
 
 def test_sparkplug_comes_by_its_own_topic(sender: Enterprise) -> None:

@@ -159,6 +159,19 @@ def test_of_many_gaps_only_those_at_the_span(store: Store) -> None:
     )
 
 
+def test_a_bounded_gap_lies_over_others(store: Store) -> None:
+    """It is found wherever its hull is touched, and hides none of the gaps in it."""
+    days = tuple(
+        Gap(UNIT, 2, start, start + 10, "known", 0, 0, None, None) for start in (0, 10, 40)
+    )
+    bounded = Gap(UNIT, 2, 20, 60, "bounded", 7, 7, None, None, (20, 40, 50, 60), 9)
+    configured(store)
+    store.write(replace(step(), gaps=(*days, bounded)))
+    assert store.fetch(Needs(gaps=(GapSpan(UNIT, 2, 45, 45),))).gaps == (bounded, days[2])
+    assert store.fetch(Needs(gaps=(GapSpan(UNIT, -1, 55, 55),))).gaps == (bounded,)
+    assert store.fetch(Needs(gaps=(GapSpan(UNIT, 2, 61, 99),))).gaps == ()
+
+
 def configured(store: Store) -> None:
     """Three points for the unit: gaps are looked up by the registry's points."""
     from tests.integration.test_store_registry import configuration  # noqa: PLC0415

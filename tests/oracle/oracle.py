@@ -276,17 +276,24 @@ def world_of(history: History, heard: Heard) -> World:
     meters = epoch.meters
     by_identity: dict[tuple[str, str, int], list[Claim]] = defaultdict(list)
     for claim in epoch.kept[: heard.kept]:
-        if claim.statement == meters[claim.point].statement:
-            by_identity[claim.identity].append(claim)
-    winners: dict[str, list[Claim]] = defaultdict(list)
+        by_identity[claim.identity].append(claim)
+    winners: dict[tuple[str, str], list[Claim]] = defaultdict(list)
     for claims in by_identity.values():
         if won := winner(claims):
-            winners[won.point].append(won)
+            winners[won.point, won.statement].append(won)
     fast: dict[str, list[Claim]] = defaultdict(list)
     for claim in epoch.too_fast[: heard.too_fast]:
         if claim.statement == meters[claim.point].statement:
             fast[claim.point].append(claim)
-    courses = {label: course(point, winners[label], fast[label]) for label, point in meters.items()}
+    courses = {
+        label: course(
+            point,
+            winners[label, point.statement],
+            fast[label],
+            winners[label, point.bounded_by] if point.bounded_by else (),
+        )
+        for label, point in meters.items()
+    }
     return World(epoch.unit, epoch.pack, courses)
 
 

@@ -187,6 +187,11 @@ class Hours:
                         min(hour * HOUR_MS + HOUR_MS, piece.end),
                     )
                     best[hour] += course.guess(piece, x, y)
+            for shared in course.shared:
+                first, last = shared.parts[0][0] // HOUR_MS, -(-shared.parts[-1][1] // HOUR_MS)
+                for hour in range(first, last):
+                    x, y = hour * HOUR_MS, hour * HOUR_MS + HOUR_MS
+                    best[hour] += course.narrowed(shared, x, y).best
         hours = sorted(best)
         return hours, [best[hour] for hour in hours]
 

@@ -7,7 +7,7 @@ The pieces of a point lie side by side from its validity's begin to its end; the
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from itertools import accumulate, pairwise
 from typing import Literal, NamedTuple
@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 from oracle_claims import Claim, allowed, dial, end_of
 from schemas.calendar import HOUR_MS
 from schemas.registry import Point, Profile
+from schemas.section import RANKS
 
 FOR_EVER = 10**15
 """An instant after every other."""
@@ -65,6 +66,24 @@ class Lift(NamedTuple):
     def hour(self) -> int:
         """Start of that hour."""
         return self.start - self.start % HOUR_MS
+
+
+class Shared(NamedTuple):
+    """Time of which nothing is known but what a total leaves over for it, all together."""
+
+    parts: tuple[tuple[int, int], ...]
+    rest: int
+
+    def within(self, x: int, y: int) -> list[tuple[int, int]]:
+        """Its time in [x, y)."""
+        cut = ((max(a, x), min(b, y)) for a, b in self.parts)
+        return [(a, b) for a, b in cut if a < b]
+
+    def spread(self, x: int, y: int) -> int:
+        """What of it lies in [x, y), spread evenly."""
+        length = sum(b - a for a, b in self.parts)
+        before, until = (sum(b - a for a, b in self.within(-FOR_EVER, at)) for at in (x, max(x, y)))
+        return self.rest * until // length - self.rest * before // length
 
 
 def guessed(point: Point, start: int, end: int) -> int:
@@ -139,6 +158,10 @@ class Course:
     end: int
     """Where the open end begins."""
     lifts: tuple[Lift, ...]
+    shared: tuple[Shared, ...] = ()
+    """Of the holes among the pieces, those that totals bound."""
+    disputed: tuple[tuple[int, int], ...] = ()
+    """Spans whose total contradicts what is measured, or could be."""
 
     @cached_property
     def begins(self) -> int:
@@ -209,8 +232,18 @@ class Course:
         after, before = self._before[last], self._before[first]
         whole = Amount(after.low - before.low, after.best - before.best, after.high - before.high)
         cut = (self.pieces[i] for i in edges)
-        return total(
-            [whole, *(self.part(piece, max(x, piece.start), min(y, piece.end)) for piece in cut)]
+        parts = (self.part(piece, max(x, piece.start), min(y, piece.end)) for piece in cut)
+        return total([whole, *parts, *(self.narrowed(shared, x, y) for shared in self.shared)])
+
+    def narrowed(self, shared: Shared, x: int, y: int) -> Amount:
+        """What a total makes of its holes in [x, y), less what they were without it."""
+        inside = sum(allowed(self.rated, a, b) for a, b in shared.within(x, y))
+        outside = sum(allowed(self.rated, a, b) for a, b in shared.parts) - inside
+        guess = sum(guessed(self.point, a, b) for a, b in shared.within(x, y))
+        return Amount(
+            max(0, shared.rest - outside),
+            shared.spread(x, y) - guess,
+            min(shared.rest, inside) - inside,
         )
 
     def untold(self, x: int, y: int) -> Amount:
@@ -255,19 +288,42 @@ class Course:
         cut = min(end, at)
         pieces = (self.pieces[i] for i in self.overlapping(start, cut))
         holes = ((max(start, p.start), min(cut, p.end)) for p in pieces if p.kind != "known")
-        unknown = any(allowed(self.rated, x, y) > 0 for x, y in holes)
-        return unknown or self.untold(start, cut).high > 0 or self.lifted(start, end, at) > 0
+        bounded = (part for shared in self.shared for part in shared.within(start, cut))
+        unknown, known = (sum(allowed(self.rated, *at) for at in of) for of in (holes, bounded))
+        return (
+            unknown > known or self.untold(start, cut).high > 0 or self.lifted(start, end, at) > 0
+        )
 
 
-def course(point: Point, winners: Iterable[Claim], too_fast: Iterable[Claim]) -> Course:
-    """A point's course: of its primary statement the winners, and the claims rejected as faster."""
+def course(
+    point: Point, winners: Iterable[Claim], too_fast: Iterable[Claim], totals: Iterable[Claim] = ()
+) -> Course:
+    """A point's course: of its primary statement the winners, and the claims rejected as faster; of the bounding one the winners."""
     ordered = sorted(winners, key=lambda claim: claim.at)
     shape = register_pieces if point.statement == "register" else period_pieces
     pieces = list(shape(point, ordered))
     end = end_of(point.statement, ordered[-1].at) if ordered else point.begins
     if ordered and point.begins < ordered[0].at:
         pieces.insert(0, hole(point, point.begins, ordered[0].at))
-    return Course(point, tuple(pieces), end, tuple(lifts(point, ordered, too_fast)))
+    found = Course(point, tuple(pieces), end, tuple(lifts(point, ordered, too_fast)))
+    left = [left_over(found, claim) for claim in totals if claim.rank >= RANKS["corrected"]]
+    return replace(
+        found,
+        shared=tuple(shared for shared, span in left if shared and not span),
+        disputed=tuple(span for _, span in left if span),
+    )
+
+
+def left_over(course: Course, claim: Claim) -> tuple[Shared | None, tuple[int, int] | None]:
+    """What a total before the end leaves over for the holes in its span, if any; its span, where that cannot be."""
+    start, end = claim.at, end_of(claim.statement, claim.at)
+    if end > course.end:
+        return None, None
+    inside = [course.pieces[i] for i in course.overlapping(start, end)]
+    parts = tuple((max(p.start, start), min(p.end, end)) for p in inside if p.kind == "hole")
+    rest = (claim.value or 0) - sum(p.low for p in inside if p.kind == "known")
+    possible = 0 <= rest <= sum(allowed(course.rated, a, b) for a, b in parts)
+    return Shared(parts, rest) if parts else None, None if possible else (start, end)
 
 
 def lifts(point: Point, winners: list[Claim], too_fast: Iterable[Claim]) -> Iterator[Lift]:

@@ -1,11 +1,13 @@
 """Logs with less in them, for the law of missing data."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from oracle import Figure, Outcome, named
+from oracle import World as UnitWorld
 from oracle_lines import LineFigure
 from oracle_pieces import Amount
 from schemas.calendar import window_start
@@ -22,12 +24,13 @@ COLUMNS = ("point", "statement", "unit_of_measure", "rank", "revision", "sent_at
 
 
 def that_may_be_lost(outcome: Outcome) -> list[Identity]:
-    """Accepted identities, but for those rejected or withdrawn, and both readings of any event."""
+    """Accepted identities, but for those rejected or withdrawn, both readings of any event, and what a total contradicts."""
     kept = list(kept_by_oracle(outcome))
     spared = {(unit, *refusal.claim.identity) for unit, refusal in rejected_by_oracle(outcome)}
     spared |= {(unit, *claim.identity) for unit, claim in kept if claim.value is None}
     spared |= set(of_events(outcome)) | set(too_fast_since(outcome))
-    return sorted({(unit, *claim.identity) for unit, claim in kept} - spared)
+    found = {(unit, *claim.identity) for unit, claim in kept} - spared
+    return sorted(found - set(disputed(outcome, found)))
 
 
 def too_fast_since(outcome: Outcome) -> Iterator[Identity]:
@@ -38,11 +41,29 @@ def too_fast_since(outcome: Outcome) -> Iterator[Identity]:
                 yield unit, *named(claim, epoch).identity
 
 
+def disputed(outcome: Outcome, identities: set[Identity]) -> Iterator[Identity]:
+    """Those in a span whose total contradicted them at any tick, or does in the end."""
+    spans = defaultdict(set)
+    for world in every_world(outcome):
+        for course in world.courses.values():
+            spans[world.unit.code, course.point.name, course.point.statement].update(
+                course.disputed
+            )
+    for identity in identities:
+        if any(start <= identity[3] < end for start, end in spans.get(identity[:3], ())):
+            yield identity
+
+
+def every_world(outcome: Outcome) -> Iterator[UnitWorld]:
+    """Every unit at the end, and at each tick."""
+    yield from (outcome.world(unit) for unit in outcome.units)
+    for i, scope in enumerate(outcome.scopes):
+        yield from (outcome.world_at(unit, i) for unit in scope)
+
+
 def of_events(outcome: Outcome) -> Iterator[Identity]:
     """Both readings of each event that there was at any tick, or is in the end."""
-    worlds = [outcome.world(unit) for unit in outcome.units]
-    worlds += [outcome.world_at(u, i) for i, scope in enumerate(outcome.scopes) for u in scope]
-    for world in worlds:
+    for world in every_world(outcome):
         for course in world.courses.values():
             for piece in course.pieces:
                 if piece.kind == "event":

@@ -235,6 +235,7 @@ def changed_spans(before: World, after: World) -> Iterator[tuple[int, int]]:
         yield from ((piece.start, piece.end) for piece in pieces)
         yield from ((lift.start, lift.start + 1) for lift in set(old.lifts) ^ set(new.lifts))
         yield from changed_holes(old, new)
+        yield from (part for shared in {*old.shared} ^ {*new.shared} for part in shared.parts)
 
 
 def known(pieces: tuple[Piece, ...]) -> set[Piece]:

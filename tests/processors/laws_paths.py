@@ -141,6 +141,11 @@ def crosses_an_edge(shell: Shell) -> bool:
     )
 
 
+def is_bounded(shell: Shell) -> bool:
+    """A total bounds what is unknown of its span."""
+    return any(gap.parts for gaps in shell.store.gaps.values() for gap in gaps.values())
+
+
 def is_restated(shell: Shell) -> bool:
     """A unit was worked out again under another entry, or converted by other factors."""
     causes = (b'"cause":"restatement"', b'"cause":"factor"')
@@ -182,6 +187,7 @@ PATHS: dict[str, Callable[[Shell], bool]] = {
     "several cadences": has_several_cadences,
     "gap over a window's edge": crosses_an_edge,
     "late against a step in flight": had_to_wait,
+    "bounded by a total": is_bounded,
     "restated": is_restated,
     "waits": waited,
     "product line": tells_lines,

@@ -130,6 +130,13 @@ def end_of(statement: str, at: int) -> int:
     return at + LENGTH_MS.get(statement, 0)
 
 
+def start_of(point: Point, statement: str, at: int) -> int:
+    """Start of the period of a statement that holds an instant."""
+    if statement == "P1M":
+        return window_start("month", at)
+    return at - (at - point.anchor_of(statement)) % LENGTH_MS[statement]  # type: ignore[arg-type]
+
+
 def worlds(largest: int = 10) -> st.SearchStrategy[World]:
     """Worlds of up to this size.
 
@@ -240,6 +247,15 @@ def draw_unit(rng: random.Random, code: str, start: int, size: int) -> Unit:
     )
 
 
+BOUNDED = {
+    "PT15M": ("PT1H", "PT1H", "PT1H", "PT30M", "P1D"),
+    "PT30M": ("PT1H", "P1D"),
+    "PT1H": ("P1D",),
+    "P1D": ("P1M",),
+}
+"""Statements whose totals may bound another's unknown time."""
+
+
 LINED = 0.5
 """Share of the units that have product lines, or points that do not count once."""
 
@@ -276,7 +292,7 @@ def draw_point(rng: random.Random, name: str, start: int, quantity: str = "") ->
     """A point that says registers, or amounts of periods on any grid."""
     drawn = rng.choice(["electricity", "electricity", "electricity", "raw_coal", "output"])
     quantity = quantity or drawn
-    statement = rng.choice(["register"] * 5 + ["PT15M", "PT15M", "PT1H", "PT30M", "P1D"])
+    statement = rng.choice(["register"] * 5 + ["PT15M"] * 4 + ["PT1H", "PT30M", "P1D"])
     if rng.random() < 0.02:
         statement = "P1M"
     begins = start + rng.choice([0, 0, 0, 7 * MINUTE, HOUR_MS, 2 * HOUR_MS + 1])
@@ -301,6 +317,9 @@ def draw_point(rng: random.Random, name: str, start: int, quantity: str = "") ->
             told["others"] = (rng.choice(["P1D", "PT1H"]),)
     elif statement in {"PT15M", "PT30M", "PT1H"} and rng.random() < 0.5:
         told["anchor_ms"] = rng.choice([7 * MINUTE, 1, 11 * MINUTE + 3])
+    elif statement in BOUNDED and rng.random() < 0.8:
+        told["bounded_by"] = rng.choice(BOUNDED[statement])
+        told["others"] = (told["bounded_by"],)
     return Point.model_validate(told)
 
 
@@ -467,10 +486,42 @@ def draw_readings(rng: random.Random, unit: str, point: Point, size: int) -> lis
     rank = rng.choice([RANKS["measured"], RANKS["supplier"]])
     readings = [replace(one, rank=rank) for one in said(rng, unit, point, size)]
     mishaps = (repeat, revise, revise, withdraw, retract, lose, spoil, other)
+    sums = []
+    if readings and point.bounded_by:
+        sums = list(totals(rng, readings, point, point.bounded_by))
+        for _ in range(rng.randint(0, len(readings) // 3)):
+            lose(rng, readings, point)
     for _ in range(rng.randint(0, 1 + size // 2)):
         if readings:
             rng.choice(mishaps)(rng, readings, point)
-    return readings
+    return readings + sums
+
+
+def totals(
+    rng: random.Random, readings: list[Said], point: Point, statement: str
+) -> Iterator[Said]:
+    """Totals of most spans in which something was said: what it comes to and a part of what is missing, mostly."""
+    most = point.rated * LENGTH_MS.get(point.statement, 0) // HOUR_MS
+    said = {one.at: min(one.value, most) for one in readings}
+    length = LENGTH_MS.get(point.statement, 0)
+    for start in sorted({start_of(point, statement, at) for at in said}):
+        end = end_of(statement, start)
+        inside = [at for at in said if start <= at < end]
+        missing = point.rated * (end - start - length * len(inside)) // HOUR_MS
+        value = sum(said[at] for at in inside) + int(missing * rng.choice([0, 0.3, 0.8, 1]))
+        for _ in range(rng.choice([0, 1, 1, 1, 2])):
+            yield Said(
+                readings[0].unit,
+                point.name,
+                statement,
+                start,
+                max(0, value + rng.choice([0, 0, 0, 0, -5, 10**7])),
+                point.unit_of_measure,
+                rank=rng.choice([5, 5, 4, 3]),
+                revision=rng.choice([0, 0, 1]),
+                flags=WITHDRAWN if rng.random() < 0.1 else 0,
+                delay=rng.choice([0, 0, 2 * HOUR_MS, 40 * HOUR_MS]),
+            )
 
 
 def instants(rng: random.Random, point: Point, size: int) -> Iterator[int]:
@@ -483,7 +534,8 @@ def instants(rng: random.Random, point: Point, size: int) -> Iterator[int]:
         at += (point.anchor - at) % length
     elif rng.random() < 0.6:
         at += rng.choice([0, MINUTE, QUARTER_MS, 3 * HOUR_MS])
-    for _ in range(rng.randint(1, 3 + size) if point.statement != "P1M" else 2):
+    count = rng.randint(1, 3 + size) + (size if point.bounded_by else 0)
+    for _ in range(count if point.statement != "P1M" else 2):
         yield at
         if point.statement == "P1M":
             at = end_of("P1M", at)
@@ -601,9 +653,7 @@ def spoil(rng: random.Random, readings: list[Said], point: Point) -> None:
 def other(rng: random.Random, readings: list[Said], point: Point) -> None:
     """Say an amount by another statement of a register point."""
     if point.others:
-        length = LENGTH_MS[point.others[0]]
-        at = rng.choice(readings).at
-        at += (point.anchor_of(point.others[0]) - at) % length
+        at = start_of(point, point.others[0], rng.choice(readings).at)
         readings.append(
             Said(
                 readings[0].unit,

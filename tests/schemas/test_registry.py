@@ -72,6 +72,24 @@ def test_a_points_own_anchor_is_that_of_its_primary_statement() -> None:
         pytest.param({"name": "E 1"}, "match pattern", id="blank in a name"),
         pytest.param({"cadense_ms": 1}, "Extra inputs", id="misspelt"),
         pytest.param(
+            {"bounded_by": "P1D"}, "not among its other", id="bounded by what it never says"
+        ),
+        pytest.param(
+            {"others": ["P1D"], "bounded_by": "P1D"},
+            "is none that it bounds",
+            id="bounded registers",
+        ),
+        pytest.param(
+            {"statement": "PT1H", "others": ["PT15M"], "bounded_by": "PT15M"},
+            "must be a longer period",
+            id="bounded by what is shorter",
+        ),
+        pytest.param(
+            {"statement": "PT1H", "others": ["P1D"], "bounded_by": "P1D", "anchor_ms": 1},
+            "do not begin where",
+            id="bounded beside the grid",
+        ),
+        pytest.param(
             {"profiles": [{"from_day": "2026-01-01", "workdays": [50] * 23}]},
             "at least 24 items",
             id="a profile of 23 hours",
