@@ -5,7 +5,7 @@ Amounts are integers of 10⁻⁶ t. A target of the whole society needs the rema
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from fractions import Fraction
 from typing import Literal
 
@@ -13,7 +13,7 @@ from processors.aggregation import Member, Telling, Told, amount_of, belongs, to
 from processors.double_control import Bounds
 from processors.ledger import EMPTY, Ledger
 from processors.levels import Edges, ratios, told_level
-from schemas.calendar import BUSINESS, day_start, instant, moment, year_start
+from schemas.calendar import BUSINESS, business_date, day_start, instant, year_start
 from schemas.double_control import NOTHING, Amount, Remainder, Schedule
 from schemas.levels import LevelRule, our_rules, rule_at
 from schemas.regions import LevelChange, Line, Standing, Verdict
@@ -142,11 +142,6 @@ def _ends(amount: Amount) -> tuple[int, int, int | None]:
 def schedule_of(targets: TargetVersion, target: Target) -> Schedule | None:
     """The seasonal schedule of a target, where it has one."""
     return next((s for s in targets.targets.schedules if s.id == target.schedule), None)
-
-
-def business_date(at: int) -> date:
-    """Business day of an instant."""
-    return moment(at).astimezone(BUSINESS).date()
 
 
 # ---- What is allowed until an hour
