@@ -22,9 +22,9 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; \
 	do printf '  make %-11s %s\n' "$$name" "$$what"; done
 
-demo: $(READY) ## the whole system on its real parts, ending in a breach and its notification
+demo: $(READY) ## [UNITS=48] [DAYS=24]: the whole system on its real parts, ending in a breach and its notification
 	@$(LOCAL) up
-	@$(PY) -m deploy.demo
+	@$(PY) -m deploy.demo $(if $(UNITS),--units $(UNITS)) $(if $(DAYS),--days $(DAYS))
 
 # Two halves of about the same length, each keeping one core busy: most of the tests at servers, and all others.
 BESIDE := $(wildcard $(addprefix tests/integration/test_,silent_unit.py worker_kills.py plant_year.py))

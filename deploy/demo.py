@@ -1,9 +1,12 @@
-"""`make demo`: the example province on its real parts, from nothing to notified.
+"""`make demo [UNITS=48] [DAYS=24]`: the example province on its real parts, from nothing to notified.
 
-Nine units stream a simulated past as history, three are live and one of those falls silent. It ends with the alerts read back
-from Alertmanager and a webhook receiver, the units' figures, and the addresses to look at. The services stay up: `make down` ends them.
+Plants in all 21 cities and 10 industries (deploy/province.py) go through some weeks in a minute, with the province's ticks,
+so that regions have their levels; nine units more stream a simulated past as history, three are live and one of those
+falls silent. It ends with the alerts read back from Alertmanager and a webhook receiver, figures, and the addresses to
+look at. The services stay up: `make down` ends them. The whole province since January: `make demo UNITS=200 DAYS=400`.
 """
 
+import argparse
 import json
 import multiprocessing
 import sys
@@ -13,16 +16,19 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeVar
 
 import psycopg
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from deploy import province
 from deploy.local.parts import LocalParts
 from deploy.local.state import CHECKOUT
+from deploy.province import Example
 from deploy.service_figures import metric
 from deploy.services import Services, answer
-from ingest.coalesce import Numbering
+from ingest.coalesce import Numbering, ends_of_history
 from ingest.publisher import create_producer, publish_lines
 from ingest.simulator import Claim as Said
 from ingest.simulator import Faults, section_of, stream
@@ -35,16 +41,15 @@ from processors.report_rows import Span
 from processors.show import render, shown
 from processors.store import Store
 from schemas import topics
-from schemas.calendar import HOUR_MS, moment, year_of
+from schemas.calendar import DAY_MS, HOUR_MS, moment, window_start, year_of, year_start
 from schemas.registry import STATEMENTS, Registry, Unit
-from schemas.section import ApplyConfiguration, partition_of
+from schemas.section import ApplyConfiguration, Record, partition_of
 from schemas.wire import encode, to_line
 
 DATABASE = "weir_demo"
 REGISTRY = CHECKOUT / "deploy" / "example" / "registry.toml"
 RULES = CHECKOUT / "deploy" / "example" / "rules.toml"
-TARGETS = CHECKOUT / "deploy" / "example" / "targets.toml"
-DAYS = 82
+HISTORY_DAYS = 82
 SILENT_COAL = "9151010000EXAMPLE2"
 """Its coal meter dies after forty days, so that its breach can only be suspected."""
 FALLS_SILENT = "9151010000EXAMPLE4"
@@ -55,18 +60,30 @@ PATIENCE = 150.0
 NEARLY_NOTHING = 20
 REPORTS = CHECKOUT / "build" / "demo"
 
+_LEVELS = """
+SELECT level, string_agg(name, ', ' ORDER BY scope)
+FROM target_told WHERE is_newest AND quantity = 'energy' GROUP BY level ORDER BY level NULLS LAST"""
+_LEVEL_NAMES = {1: "1, very severe", 2: "2, rather severe", 3: "3, basically smooth"}
+
 Say = Callable[[str], None]
+T = TypeVar("T")
 
 
 def main() -> int:
     """Exit codes: 0 it ended as it should; 1 it did not, and why was said."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__.partition("\n")[0])
+    parser.add_argument("--units", type=int, default=48, help="plants of the province (48)")
+    parser.add_argument(
+        "--days", type=int, default=24, help="days they go through, of this year (24)"
+    )
+    told = parser.parse_args()
     began = time.monotonic()
 
     def say(text: str) -> None:
         print(f"{time.monotonic() - began:6.1f} s  {text}", flush=True)
 
     try:
-        _run(say)
+        _run(say, told.units, told.days)
     except (RuntimeError, OSError, psycopg.Error, KafkaError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
@@ -74,7 +91,7 @@ def main() -> int:
     return 0
 
 
-def _run(say: Say) -> None:
+def _run(say: Say, units: int, days: int) -> None:
     settings = dict(LocalParts().up().environment())
     services = Services()
     for name in list(services.running()):
@@ -83,11 +100,18 @@ def _run(say: Say) -> None:
     _fresh_topics(settings["WEIR_KAFKA"])
     say(f"database {DATABASE} and topics made anew")
     migrate.up(settings["WEIR_DATABASE_URL"])
-    registry = _registry()
+    plants = _plants(units, days)
+    registry = _registry(plants)
     with psycopg.connect(settings["WEIR_DATABASE_URL"], autocommit=True) as link:
         added = store_news(link, registry, author="demo", reason="the example province")
-        asked = entries.read(TARGETS, targets.KIND.model)
-        entries.load(link, targets.KIND, asked, author="demo", reason="the example's targets")
+        entries.load(
+            link,
+            targets.KIND,
+            province.targets(plants, year_of(_now())),
+            author="demo",
+            reason="the example's targets",
+            from_hour=plants[0].plant.unit.begins,
+        )
     if added is None:
         message = "the example registry was not taken"
         raise RuntimeError(message)
@@ -97,12 +121,18 @@ def _run(say: Say) -> None:
     )
     receiver = Receiver(settings.get("WEIR_ALERTMANAGER_WEBHOOK", ""))
     _start_services(services, settings, receiver)
-    say("worker, alerts, aggregator and clock run")
-    live = Live([unit for unit in registry.units if not unit.history], settings["WEIR_KAFKA"])
-    _history_beside([unit for unit in registry.units if unit.history], settings["WEIR_KAFKA"])
-    say(f"{DAYS} days of nine units are in Kafka, while three units are live")
+    say("worker, alerts and aggregator run")
+    _beside(_stream_province, plants, settings["WEIR_KAFKA"])
+    say(f"{len(plants)} plants went through {days} days, to the present hour")
+    _start_clock(services, settings)
+    own = _own_units(registry)
+    live = Live([unit for unit in own if not unit.history], settings["WEIR_KAFKA"])
+    _beside(_stream_history, [unit for unit in own if unit.history], settings["WEIR_KAFKA"])
+    say(f"{HISTORY_DAYS} days of nine units are in Kafka, while three units are live")
     _wait_told(say, receiver)
+    _end_histories([unit.code for unit in own if unit.history], settings["WEIR_KAFKA"])
     _wait_digested(say)
+    _wait_summed(say)
     live.stop()
     _report(say, settings, registry)
 
@@ -130,13 +160,38 @@ def _fresh_topics(bootstrap: str) -> None:
     create_topics(bootstrap, partitions=topics.PARTITIONS, say=lambda _: None)
 
 
-def _registry() -> Registry:
-    """The example province; its live units begin now."""
+def _plants(units: int, days: int) -> list[Example]:
+    """The province's plants, so many days before this one, not before this year; live, by the province's ticks."""
+    today = window_start("day", _now())
+    start = max(today - days * DAY_MS, year_start(year_of(today)))
+    return province.examples(units, start=start)
+
+
+def _registry(plants: list[Example]) -> Registry:
+    """The example file's units and the province's plants; the file's live units begin now."""
     told = read_registry(REGISTRY.read_text(encoding="utf-8"))
-    now = time.time_ns() // 1_000_000
-    begins = now - now % 60_000
-    units = tuple(unit if unit.history else _live_from(unit, begins) for unit in told.units)
-    return told.model_copy(update={"units": units})
+    begins = _now() - _now() % 60_000
+    units = tuple(
+        _past_only(unit) if unit.history else _live_from(unit, begins) for unit in told.units
+    )
+    wide = province.registry(plants)
+    return wide.model_copy(update={"units": (*units, *wide.units)})
+
+
+def _own_units(registry: Registry) -> list[Unit]:
+    """Those of the example file."""
+    return [unit for unit in registry.units if "EXAMPLE" in unit.code]
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _past_only(unit: Unit) -> Unit:
+    """Its meters end with its past, so that nothing is missing of it afterwards."""
+    end = moment(unit.begins + HISTORY_DAYS * DAY_MS)
+    points = tuple(point.model_copy(update={"valid_to": end}) for point in unit.points)
+    return unit.model_copy(update={"points": points})
 
 
 def _live_from(unit: Unit, begins: int) -> Unit:
@@ -169,12 +224,6 @@ def _start_services(services: Services, settings: dict[str, str], receiver: "Rec
         page=_page(ALERTS_PORT),
     )
     services.start(
-        "clock",
-        ["ingest", "clock", "--interval", "10", "--metrics-port", str(CLOCK_PORT)],
-        environment,
-        page=_page(CLOCK_PORT),
-    )
-    services.start(
         "aggregator",
         ["processors", "aggregator", "--metrics-port", str(AGGREGATOR_PORT)],
         environment,
@@ -184,6 +233,16 @@ def _start_services(services: Services, settings: dict[str, str], receiver: "Rec
     services.wait_ready("alerts", f"{_page(ALERTS_PORT)}/healthz", seconds=60)
 
 
+def _start_clock(services: Services, settings: dict[str, str]) -> None:
+    """After the province's past: an older tick is ignored."""
+    services.start(
+        "clock",
+        ["ingest", "clock", "--interval", "10", "--metrics-port", str(CLOCK_PORT)],
+        settings,
+        page=_page(CLOCK_PORT),
+    )
+
+
 def _page(port: int) -> str:
     return f"http://127.0.0.1:{port}"
 
@@ -191,16 +250,19 @@ def _page(port: int) -> str:
 # History and present.
 
 
-def _history_beside(units: list[Unit], bootstrap: str) -> None:
+def _beside(stream_it: Callable[[list[T], str], None], what: list[T], bootstrap: str) -> None:
     """In a process of its own, so that making the past up does not hold up the present."""
-    process = multiprocessing.get_context("spawn").Process(
-        target=_stream_history, args=(units, bootstrap)
-    )
+    process = multiprocessing.get_context("spawn").Process(target=stream_it, args=(what, bootstrap))
     process.start()
     process.join()
     if process.exitcode:
         message = "the simulated past could not be streamed"
         raise RuntimeError(message)
+
+
+def _end_histories(units: list[str], bootstrap: str) -> None:
+    """From here on they go by the clock: their regions need not wait for them any more."""
+    _publish(ends_of_history(units, topics.PARTITIONS, incarnation=_now()), bootstrap)
 
 
 def _wait_digested(say: Say) -> None:
@@ -217,25 +279,63 @@ def _wait_digested(say: Say) -> None:
     say(f"the worker is at the end of the log: {readings:,.0f} readings digested")
 
 
+def _wait_summed(say: Say) -> None:
+    """Until the aggregator has told the last full hour."""
+    deadline = time.monotonic() + PATIENCE
+    page = f"{_page(AGGREGATOR_PORT)}/metrics"
+    while (said := answer(page)) is None or metric(said, "weir_aggregator_lag_hours") != 0:
+        if time.monotonic() > deadline:
+            message = "the aggregator did not come to the last full hour"
+            raise RuntimeError(message)
+        time.sleep(0.5)
+    hours = metric(said, "weir_aggregator_hours_total") or 0
+    say(f"regions and industries are summed to the last full hour ({hours:,.0f} hours)")
+
+
+def _stream_province(plants: list[Example], bootstrap: str) -> None:
+    """To the present hour, with a tick of every partition at each full hour."""
+    start = plants[0].plant.unit.begins
+    _publish(
+        stream(
+            tuple(example.plant for example in plants),
+            seed=11,
+            start=start,
+            end=window_start("hour", _now()),
+            faults=Faults.every(0.0002),
+            partitions=topics.PARTITIONS,
+            live=True,
+            step_ms=HOUR_MS,
+        ),
+        bootstrap,
+    )
+
+
 def _stream_history(units: list[Unit], bootstrap: str) -> None:
     plants = tuple(_plant(unit) for unit in units)
     start = plants[0].unit.begins
-    records = stream(
-        plants,
-        seed=7,
-        start=start,
-        end=start + DAYS * 24 * HOUR_MS,
-        faults=Faults.every(0.0005),
-        partitions=topics.PARTITIONS,
-        step_ms=HOUR_MS,
-        tick_ms=6 * HOUR_MS,
+    _publish(
+        stream(
+            plants,
+            seed=7,
+            start=start,
+            end=start + HISTORY_DAYS * DAY_MS,
+            faults=Faults.every(0.0005),
+            partitions=topics.PARTITIONS,
+            step_ms=HOUR_MS,
+            tick_ms=6 * HOUR_MS,
+        ),
+        bootstrap,
     )
+
+
+def _publish(records: Iterator[tuple[int, Record]], bootstrap: str) -> None:
+    """All but the configuration, which was published."""
     lines = (
         to_line(record, partition)
         for partition, record in records
         if not isinstance(record.body, ApplyConfiguration)
     )
-    producer = create_producer(bootstrap, client_id="demo-history")
+    producer = create_producer(bootstrap, client_id="demo-past")
     publish_lines(lines, producer=producer, say=lambda _: None)
     producer.close()
 
@@ -373,6 +473,7 @@ def _report(say: Say, settings: dict[str, str], registry: Registry) -> None:
         print(f"--- {names[code]}")
         _show(settings["WEIR_DATABASE_URL"], code)
         print()
+    _barometer(settings["WEIR_DATABASE_URL"])
     print("look at:")
     for what, where in (
         *_pages(settings["WEIR_DATABASE_URL"]),
@@ -383,13 +484,21 @@ def _report(say: Say, settings: dict[str, str], registry: Registry) -> None:
             "figures",
             f"python -m processors show UNIT, with WEIR_DATABASE_URL of `python3 -m deploy.local env` and database {DATABASE}",
         ),
-        (
-            "regions",
-            "python -m processors show --region 510000, once the next hour is full",
-        ),
+        ("regions", "python -m processors show --region 510000, or --industry 30"),
         ("dashboards", "python -m dashboards build/grafana, for a Grafana of yours"),
     ):
         print(f"  {what:15} {where}")
+
+
+def _barometer(url: str) -> None:
+    """Which regions and industries are at which level."""
+    print(
+        "--- barometer: energy of the year against the targets (all invented), by our own level rules"
+    )
+    with psycopg.connect(url) as link:
+        for level, names in link.execute(_LEVELS):
+            print(f"  {_LEVEL_NAMES.get(level, 'no data'):24} {names}")
+    print()
 
 
 def _pages(url: str) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ other. Sections with ticks stay as they are.
 (door, incarnation, sequence) number the records of each partition from 0, so that a hole is seen.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Generic, TypeVar
@@ -17,7 +17,7 @@ import numpy as np
 
 from ingest.columns import Ints, collapsed, spread
 from schemas.calendar import DAY_MS, OFFSET_MS
-from schemas.section import Body, Column, Record, Section, Unreadable, partition_of
+from schemas.section import Body, Column, HistoryEnds, Record, Section, Unreadable, partition_of
 
 Token = TypeVar("Token")
 
@@ -76,6 +76,16 @@ class Numbering:
         sequence = self._next.get(partition, 0)
         self._next[partition] = sequence + 1
         return Record(self.door, self.incarnation, sequence, body)
+
+
+def ends_of_history(
+    units: Iterable[str], partitions: int, *, incarnation: int
+) -> Iterator[tuple[int, Record]]:
+    """(partition, record) of the control records that end units' histories."""
+    numbering = Numbering(door="history-ends", incarnation=incarnation)
+    for unit in units:
+        partition = partition_of(unit, partitions)
+        yield partition, numbering.record(partition, HistoryEnds(unit))
 
 
 class Coalescer(Generic[Token]):

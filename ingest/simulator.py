@@ -10,6 +10,8 @@ units have none: there each partition gets a tick record at every step.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from datetime import date, timedelta
+from functools import lru_cache
 from heapq import heappop, heappush
 from random import Random
 
@@ -265,11 +267,12 @@ class _Speaking:
         begin, self.last = (at, at) if self.length else (self.last, at)
         time = self.length or at - begin
         self.level = 0.9 * self.level + 0.1 * self.random.uniform(-1, 1)
-        share = (
-            self.meter.share
-            * (1 + self.level)
-            * (load_at(begin + time // 2) if time < DAY_MS else 1.0)
-        )
+        middle = begin + time // 2
+        share = self.meter.share * (1 + self.level)
+        if time < DAY_MS and not self.meter.flat:
+            share *= load_at(middle)
+        if self.meter.season:
+            share *= self.meter.season[month_of((middle + OFFSET_MS) // DAY_MS)]
         return int(self.point.rated * max(0.02, min(share, _HIGHEST))) * time // HOUR_MS
 
     def _claims(self, at: int, amount: int, due: int) -> Iterator[Claim]:
@@ -380,6 +383,12 @@ def load_at(at: int) -> float:
     hour, rest = divmod(local % DAY_MS, HOUR_MS)
     load = (_HOURLY[hour] * (HOUR_MS - rest) + _HOURLY[(hour + 1) % 24] * rest) / HOUR_MS / 100
     return load * _WEEKEND if (local // DAY_MS + _DAYS_TO_MONDAY) % 7 >= _SATURDAY else load
+
+
+@lru_cache(maxsize=1_024)
+def month_of(day: int) -> int:
+    """0 for January: the month of a business day, counted from 1970-01-01."""
+    return (date(1970, 1, 1) + timedelta(days=day)).month - 1
 
 
 def section_of(

@@ -53,6 +53,10 @@ class Meter:
     resolution: int = 10_000
     """The dial's last digit, or the amount's, in 10⁻⁶."""
     tells_sent_at: bool = True
+    season: tuple[float, ...] = ()
+    """Load of each month over the mean, January first; none: every month alike."""
+    flat: bool = False
+    """Runs day and night, and at weekends."""
     silent_after_ms: int | None = None
     """Milliseconds from its validity after which it never speaks again."""
 

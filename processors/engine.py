@@ -17,6 +17,7 @@ from processors import rows as row_making
 from processors.claims import ACCEPTED, REJECTED, Arrival, Group, merge
 from processors.feedback import Gathering
 from processors.gaps import change_gaps
+from processors.line_limits import Law
 from processors.ports import (
     ACCOUNT_CLASSES,
     EntryRow,
@@ -254,6 +255,7 @@ class Engine:
         if version not in self.configurations:
             raise UnknownConfigurationError(version)
         state, applied = self.state, self.configurations[version]
+        self._learn_limits()
         converted = (
             [] if applied.factors is None else self._other_factors(place[0], version, outcome)
         )
@@ -269,6 +271,8 @@ class Engine:
             chunk.declare(place, state, u, revision.declared(None, state.units[u]), version)
         changes = [self._change(unit, version, outcome) for unit in known]
         changed = [u for u in changes if u is not None]
+        if applied.law is not None:
+            changed += self._other_limits(place[0], version)
         outcome.told.units.update([*converted, *changed])
         causes = {u: WAITS if state.pending[u] else LIMIT for u in (*converted, *changed)}
         yield from self._tell(place, causes, outcome)
@@ -297,6 +301,22 @@ class Engine:
             outcome.entries.append(EntryRow(state.units[u], version, waits=True, restated=False))
             waiting.append(u)
         return waiting
+
+    def _learn_limits(self) -> None:
+        """Know the product limits of all configurations at hand."""
+        for version, one in self.configurations.items():
+            if one.law is not None and version not in self.state.laws:
+                self.state.laws[version] = Law(one.law)
+
+    def _other_limits(self, partition: int, version: int) -> list[int]:
+        """Hold the lines of the partition's units to a configuration's limits; these units."""
+        state = self.state
+        mine = np.flatnonzero((state.partition == partition) & (state.law < version)).tolist()
+        held = [u for u in mine if state.boundaries[u]]
+        state.law[held] = version
+        for u in held:
+            state.broken_since[u].clear()
+        return held
 
     def _converts(self, u: int, pack: int, quantities: frozenset[int]) -> bool:
         """Whether a pack converts the unit's quantities otherwise than its own does."""
@@ -360,6 +380,7 @@ class Engine:
     def restore(self, stored: Iterable[UnitState]) -> None:
         """Take states as they rest in the database, each under the entry that it stands under."""
         self._learn_factors()
+        self._learn_limits()
         self.state.restore(
             (self._entry(one.unit, configuration_of(one.blob)), one.partition, one.blob)
             for one in stored

@@ -39,7 +39,17 @@ def _window(told: Json, as_of: int) -> dict[str, object]:
         "end": rfc3339(cast("int", told["end"])),
         "as_of": rfc3339(as_of),
         "figures": {name: _figure(figures[name]) for name in _ORDER if name in figures},
+        "limits": [_limit(one) for one in cast("Sequence[Json]", told.get("limits", ()))],
     }
+
+
+_AMOUNTS = ("low", "best", "high", "limit_low", "limit_high")
+
+
+def _limit(told: Json) -> dict[str, object]:
+    since = cast("int | None", told["since"])
+    amounts = {key: as_text(cast("int | None", told[key])) for key in _AMOUNTS}
+    return {**told, **amounts, "since": None if since is None else rfc3339(since)}
 
 
 def _figure(told: Json) -> dict[str, object]:
@@ -60,7 +70,23 @@ def render_lines(lines: Sequence[Json]) -> str:
             told.append(f"  {'':12} {'low':>18} {'best':>18} {'high':>18}")
             figures = cast("Mapping[str, Json]", window["figures"])
             told += [f"  {_row(name, figure)}" for name, figure in figures.items()]
+            limits = cast("Sequence[Json]", window["limits"])
+            told += [f"  {_sentence(one)}" for one in limits]
     return "\n".join(told)
+
+
+def _sentence(limit: Json) -> str:
+    """A verdict in words, with regime, basis and status."""
+    reason = f" ({limit['reason']})" if limit["reason"] else ""
+    since = f" since {limit['since']}" if limit["since"] else ""
+    suspected = "; the best estimate is above it" if limit["suspected"] else ""
+    ends = [limit["limit_low"], limit["limit_high"]]
+    bound = "unknown" if None in ends else " to ".join(dict.fromkeys(map(str, ends)))
+    notes = "".join(f"; {note}" for note in cast("Sequence[str]", limit["notes"]))
+    return (
+        f"{limit['verdict']}{since}{reason}{suspected}: {limit['limit']}, limit {bound}"
+        f" {limit['unit_of_measure']}, {limit['basis']}{notes}"
+    )
 
 
 def _row(name: str, figure: Json) -> str:

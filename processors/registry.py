@@ -26,6 +26,7 @@ from processors.ports import EntryRow
 from processors.profiles import weights_of
 from schemas.cells import named_cell
 from schemas.factors import Entry, FactorPack
+from schemas.law import LawInForce
 from schemas.pack_reading import PackError
 from schemas.registry import (
     STATEMENTS,
@@ -121,7 +122,7 @@ def _needed(
 def stored_configurations(link: Link) -> dict[int, Configuration]:
     """All configurations, by version."""
     rows = link.execute(
-        "SELECT version, author, reason, hash, body, factors FROM configuration ORDER BY version"
+        "SELECT version, author, reason, hash, body, factors, law FROM configuration ORDER BY version"
     )
     return {
         version: Configuration(
@@ -131,8 +132,9 @@ def stored_configurations(link: Link) -> dict[int, Configuration]:
             hash=digest,
             registry=Registry.model_validate(body),
             factors=None if factors is None else FactorsInForce.model_validate(factors),
+            law=None if law is None else LawInForce.model_validate(law),
         )
-        for version, author, reason, digest, body, factors in rows
+        for version, author, reason, digest, body, factors, law in rows
     }
 
 
@@ -142,13 +144,13 @@ def save_configuration(link: Link, configuration: Configuration) -> bool:
     Raises RegistryError where its version has another content.
     """
     digest = configuration.content_hash()
-    registry, factors = configuration.registry, configuration.factors
+    registry, factors, law = configuration.registry, configuration.factors, configuration.law
     with link.transaction():
         if factors is not None:
             save_factors(link, FactorPack(factors.version, factors.entries))
         cursor = link.execute(
-            """INSERT INTO configuration (version, author, reason, hash, body, factors)
-            VALUES (%s, %s, %s, %s, %s::jsonb, %s::jsonb) ON CONFLICT (version) DO NOTHING""",
+            """INSERT INTO configuration (version, author, reason, hash, body, factors, law)
+            VALUES (%s, %s, %s, %s, %s::jsonb, %s::jsonb, %s::jsonb) ON CONFLICT (version) DO NOTHING""",
             (
                 configuration.version,
                 configuration.author,
@@ -156,6 +158,7 @@ def save_configuration(link: Link, configuration: Configuration) -> bool:
                 digest,
                 registry.model_dump_json(),
                 None if factors is None else factors.model_dump_json(),
+                None if law is None else law.model_dump_json(),
             ),
         )
         if not cursor.rowcount:
@@ -505,26 +508,35 @@ def check(path: Path) -> Registry:
         raise RegistryError(message) from error
 
 
-def _check_lines(asked: Registry) -> None:
-    """Refuse product lines of which the packs know too little. Raises RegistryError with a line for each mistake."""
+def law_for(asked: Registry) -> LawInForce | None:
+    """The product limits of the packs (WEIR_PACKS on ours) that lines of a registry are held to; None without lines.
+
+    Raises RegistryError with a line for each line of which the packs know too little.
+    """
     if not any(unit.lines for unit in asked.units):
-        return
+        return None
     try:
-        paths = [Path(name) for name in Settings.read().packs.split(":") if name]
-        wrong = list(line_entries.complaints(asked.units, with_ours(paths)))
+        packs = with_ours([Path(name) for name in Settings.read().packs.split(":") if name])
     except (PackError, UnreadableError) as error:
         raise RegistryError(str(error)) from error
-    if wrong:
+    if wrong := list(line_entries.complaints(asked.units, packs)):
         raise RegistryError("\n".join(wrong))
+    return LawInForce.of(packs)
 
 
-def store_news(link: Link, asked: Registry, *, author: str, reason: str) -> Configuration | None:
-    """Store what is new in a registry as the next version; None where nothing is."""
+def store_news(
+    link: Link, asked: Registry, *, author: str, reason: str, law: LawInForce | None = None
+) -> Configuration | None:
+    """Store what is new in a registry as the next version, with `law` where that is new too; None where nothing is."""
 
-    def added(stored: Mapping[int, Configuration]) -> Registry | None:
+    def added(
+        stored: Mapping[int, Configuration],
+    ) -> tuple[Registry, LawInForce | None] | None:
         found = news((one.registry for one in stored.values()), asked)
         _refuse_gone(link, stored, found)
-        return found if found.units or found.regions or found.industries else None
+        brought = [one.law.version for _, one in sorted(stored.items()) if one.law is not None]
+        new = None if law is None or brought[-1:] == [law.version] else law
+        return (found, new) if found.units or found.regions or found.industries or new else None
 
     return _store_next(link, added, author=author, reason=reason)
 
@@ -570,7 +582,7 @@ def version_in_force(link: Link, stored: Mapping[int, Configuration]) -> str:
 
 def _store_next(
     link: Link,
-    added: Callable[[Mapping[int, Configuration]], Registry | None],
+    added: Callable[[Mapping[int, Configuration]], tuple[Registry, LawInForce | None] | None],
     *,
     author: str,
     reason: str,
@@ -586,7 +598,8 @@ def _store_next(
             version=max(stored, default=0) + 1,
             author=author,
             reason=reason,
-            registry=found,
+            registry=found[0],
+            law=found[1],
         )
         configuration = configuration.model_copy(update={"hash": configuration.content_hash()})
         save_configuration(link, configuration)
@@ -600,9 +613,9 @@ def main(arguments: Sequence[str]) -> int:
     chosen = _parser().parse_args(arguments)
     try:
         asked = check(chosen.file)
-        _check_lines(asked)
+        law = law_for(asked)
         if chosen.verb == "load":
-            return _load(asked, chosen)
+            return _load(asked, law, chosen)
         if chosen.verb == "diff":
             return _diff(asked)
     except (RegistryError, SettingsError, psycopg.Error) as error:
@@ -631,7 +644,7 @@ def _diff(asked: Registry) -> int:
     return 0
 
 
-def _load(asked: Registry, chosen: argparse.Namespace) -> int:
+def _load(asked: Registry, law: LawInForce | None, chosen: argparse.Namespace) -> int:
     """Store first, then publish: `--again` publishes what a broker that was away did not get."""
     settings = Settings.read()
     database = settings.database_url
@@ -639,11 +652,12 @@ def _load(asked: Registry, chosen: argparse.Namespace) -> int:
         _complain("registry: no database named: set WEIR_DATABASE_URL")
         return 2
     with psycopg.connect(database.get_secret_value(), autocommit=True) as link:
-        added = store_news(link, asked, author=chosen.author, reason=chosen.reason)
+        added = store_news(link, asked, author=chosen.author, reason=chosen.reason, law=law)
         stored = list(stored_configurations(link).values())
     if added:
         _tell(
             f"stored configuration {added.version}: {len(added.registry.units)} new or changed units"
+            + (f"; product limits of {added.law.version}" if added.law else "")
         )
     told = [added] if added else stored if chosen.again else []
     if not told:

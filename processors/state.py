@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.boundaries import Boundary, boundaries
+from processors.line_limits import Law
 from processors.ports import HOUR_FIELDS, Gap, Ints, UnitState
 from processors.profiles import Weights, weights_of
 from schemas.calendar import HOUR_MS
@@ -29,8 +30,8 @@ from schemas.section import NEVER
 FOREVER = 2**62
 TARGETS = ("energy", "co2")
 FIRST_YEAR, LAST_YEAR = 1970, 2199
-LAYOUT = 3
-"""Version of the blob; 2 lacked the two last scalars. Another version: rebuild from the records."""
+LAYOUT = 4
+"""Version of the blob; 2 lacked the three last scalars, 3 the last. Another version: rebuild from the records."""
 
 ACC_FIELDS = (
     "best",
@@ -91,6 +92,7 @@ _UNITS = (
     "pending",
     "revised",
     "pack",
+    "law",
     "slot_start",
     "slot_end",
 )
@@ -313,6 +315,12 @@ class State:
     """Per unit: by which of the packs it is converted."""
     pack_from: dict[int, int] = field(default_factory=dict)
     """Configuration that brought factors → their pack."""
+    law: Ints = field(default_factory=_empty)
+    """Per unit: the configuration whose product limits its lines are held to; 0 none."""
+    laws: dict[int, Law] = field(default_factory=dict)
+    """Configuration that brought product limits → these."""
+    broken_since: list[dict[str, dict[str, int]]] = field(default_factory=list)
+    """Per unit, by line and open window: limits that are broken → the tick that found it."""
     profiles: list[Weights] = field(default_factory=list)
     place_of: dict[tuple[Profile, ...], int] = field(default_factory=dict)
     """Dated profiles → their place in `profiles`; points of the same ones share it."""
@@ -347,6 +355,7 @@ class State:
             self.units.append(unit)
             self.touched.append(set())
             self.earlier.append({})
+            self.broken_since.append({})
         self._extend_units(new, partition, configuration)
         self._extend_points(new, first)
         self._derive()
@@ -370,6 +379,7 @@ class State:
             "pending": np.zeros(n, np.int64),
             "revised": np.zeros(n, np.int64),
             "pack": np.full(n, self.pack_at(configuration), np.int64),
+            "law": np.full(n, self.law_at(configuration), np.int64),
             "slot_start": np.full((n, 4), FOREVER, np.int64),
             "slot_end": np.full((n, 4), FOREVER, np.int64),
         }
@@ -488,6 +498,10 @@ class State:
         )
         return 0 if last is None else self.pack_from[last]
 
+    def law_at(self, configuration: int) -> int:
+        """The configuration that brought the product limits of this one: the last until then; 0 none did."""
+        return max((version for version in self.laws if version <= configuration), default=0)
+
     def drop(self, partitions: set[int]) -> None:
         """Forget the units of these partitions."""
         self._keep(~np.isin(self.partition, list(partitions)))
@@ -499,10 +513,12 @@ class State:
         """
         partition = int(self.partition[u])
         kept = {name: getattr(self, name)[u] for name in _KEPT}
+        law = int(self.law[u])
         self._keep(np.arange(len(self.units)) != u)
         (new,) = self.register([entry], {entry.code: partition}, configuration)
         for name, value in kept.items():
             getattr(self, name)[new] = value
+        self.law[new] = max(law, int(self.law[new]))
         self.revised[new] = 1
         return new
 
@@ -533,6 +549,7 @@ class State:
         self.units = [self.units[u] for u in kept]
         self.touched = [self.touched[u] for u in kept]
         self.earlier = [self.earlier[u] for u in kept]
+        self.broken_since = [self.broken_since[u] for u in kept]
         self.index = {unit.code: u for u, unit in enumerate(self.units)}
         self.point_of_number, self.names, self.eras, self.boundaries = [], [], [], []
         self._derive()
@@ -542,6 +559,7 @@ class State:
         self.units[unit] = entry
         self.horizon[unit] = entry.horizon_days * 24 * HOUR_MS
         self.boundaries[unit] = boundaries(entry)
+        self.broken_since[unit].clear()
 
     def opening(self, unit: int, year: int, quantity: str) -> tuple[int, int, int] | None:
         """The declared opening balance (low, best, high) in 10⁻⁶, or None."""
@@ -582,10 +600,11 @@ class State:
 
     def _marks(self, u: int) -> bytes:
         """What is remembered for the next full hour, as JSON; mostly nothing."""
-        if not self.touched[u] and not self.earlier[u]:
+        if not self.touched[u] and not self.earlier[u] and not self.broken_since[u]:
             return b""
         earlier = [[*key, mark] for key, mark in sorted(self.earlier[u].items())]
-        return json.dumps([sorted(self.touched[u]), earlier], separators=(",", ":")).encode()
+        marks = [sorted(self.touched[u]), earlier, self.broken_since[u]]
+        return json.dumps(marks, separators=(",", ":"), sort_keys=True).encode()
 
     def _columns(self, units: Ints) -> list[tuple[Ints, Ints, Ints]]:
         """The columns of the units' blobs, in their order: (values, how many of each unit, where they stand)."""
@@ -638,7 +657,8 @@ class State:
             target[where] = values.reshape(target[where].shape)
         series = slice(int(self.series_from[u]), int(self.series_from[u + 1]))
         self.ahead[series] += self.last_at[series]
-        touched, earlier = json.loads(rest) if rest else ([], [])
+        touched, earlier, *more = json.loads(rest) if rest else ([], [])
+        self.broken_since[u] = more[0] if more else {}
         self.touched[u] = {(kind, start) for kind, start in touched}
         self.earlier[u] = {(carrier, hour): mark for carrier, hour, mark in earlier}
         carriers = slice(int(self.carrier_from[u]), int(self.carrier_from[u + 1]))
@@ -723,8 +743,9 @@ _SCALARS = (
     "told_full",
     "pending",
     "revised",
+    "law",
 )
-_SCALARS_OF = {2: _SCALARS[:-2], LAYOUT: _SCALARS}
+_SCALARS_OF = {2: _SCALARS[:-3], 3: _SCALARS[:-1], LAYOUT: _SCALARS}
 _KEPT = ("live", "last_tick", "told_verdict")
 """What a unit keeps under another entry: its time, and the verdict that it was told."""
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import orjson
 
-from processors import beyond, lines, spans
+from processors import beyond, line_limits, lines, spans
 from processors.boundaries import Boundary
 from processors.judgement import (
     Energy,
@@ -29,7 +29,7 @@ from processors.judgement import (
     unit_energy,
     verdicts,
 )
-from processors.line_message import line_window
+from processors.line_message import limit_name, limit_told, line_window
 from processors.ports import Fetched, Ints, LineRow, Needs, OutboxRow, WindowRow, side_by_side
 from processors.state import (
     AMBIGUOUS_DATA,
@@ -58,8 +58,17 @@ from processors.windows import (
     touched_windows,
     years_of_hours,
 )
-from schemas.calendar import HOUR_MS, KINDS, QUARTER_MS, window_ends, year_of, year_start
+from schemas.calendar import (
+    HOUR_MS,
+    KINDS,
+    QUARTER_MS,
+    business_date,
+    window_ends,
+    year_of,
+    year_start,
+)
 from schemas.quantities import QUANTITIES
+from schemas.regions import regions_of
 from schemas.registry import CARRIERS, UNIT_OF_MEASURE
 from schemas.scale import SCALE
 from schemas.section import NEVER
@@ -235,6 +244,7 @@ def _judge_open(
                 (kind, int(state.slot_start[units[i], kind]), int(state.slot_end[units[i], kind])),
                 int(at[i]),
                 cells[kind].of(np.arange(ends[i] - int(per_unit[i]), ends[i])),
+                is_open=True,
             )
             for kind in TOLD_OF_LINES
         ]
@@ -546,7 +556,7 @@ def _closed_window(
     found = by_quantity(state, carriers, cells)
     units, begin, until = np.array([u]), np.array([start]), np.array([end])
     window = _windows(state, units, kind, (begin, until, until), found)[0]
-    lines = _line_windows(state, u, where, end, cells) if state.boundaries[u] else {}
+    lines = _line_windows(state, u, where, end, cells, is_open=False) if state.boundaries[u] else {}
     quota = state.quota_of(u, year_of(start)) if kind == YEAR else -1
     if quota < 0:
         return window, lines
@@ -564,7 +574,13 @@ def _closed_window(
 
 
 def _line_windows(
-    state: State, u: int, where: tuple[int, int, int], until: int, cells: Figures
+    state: State,
+    u: int,
+    where: tuple[int, int, int],
+    until: int,
+    cells: Figures,
+    *,
+    is_open: bool,
 ) -> LineWindows:
     """A window (kind, start, end) of each product line of a unit; `cells`: figures of the unit's carriers until then."""
     kind, start, end = where
@@ -575,11 +591,48 @@ def _line_windows(
     factors = _LineFactors(state.factors, int(state.pack[u]), year_of(start), quantities)
     names = [QUANTITIES[quantity] for quantity in quantities]
     told = {}
+    span = start, min(until, end)
+    ratios = factors.ratios()
     for boundary in state.boundaries[u]:
-        found = lines.figures(boundary, names, natives, factors.ratios(), (start, min(until, end)))
-        said = line_window((KINDS[kind], start, end), found, factors.used(boundary))
+        found = lines.figures(boundary, names, natives, ratios, span)
+        window = line_limits.Window(
+            boundary,
+            names,
+            natives,
+            ratios["energy"],
+            span,
+            business_date(span[1] - 1),
+            regions_of(state.units[u].region),
+        )
+        limits = [] if KINDS[kind] == "day" else _limits(state, u, window, kind, is_open=is_open)
+        said = line_window((KINDS[kind], start, end), found, factors.used(boundary), limits)
         told[boundary.line.id] = Window(KINDS[kind], start, end, said)
     return told
+
+
+def _limits(
+    state: State, u: int, window: line_limits.Window, kind: int, *, is_open: bool
+) -> list[Json]:
+    """What is said of a line against its limits; remembers since when each is broken in an open window."""
+    law = state.laws.get(int(state.law[u]))
+    if law is None:
+        return []
+    start, until = window.span
+    place = f"{window.boundary.line.id} {KINDS[kind]} {start}"
+    before = state.broken_since[u].get(place, {})
+    held = list(law.of(window))
+    broken = {
+        name: before.get(name, until)
+        for name in (limit_name(one) for one in held if one.judged.outcome == "FAIL")
+    }
+    if is_open:
+        line = f"{window.boundary.line.id} {KINDS[kind]} "
+        for other in [one for one in state.broken_since[u] if one.startswith(line)]:
+            del state.broken_since[u][other]
+        if broken:
+            state.broken_since[u][place] = broken
+    since = broken if is_open else {}
+    return [limit_told(one, law.held.version, since.get(limit_name(one))) for one in held]
 
 
 class _LineFactors(NamedTuple):

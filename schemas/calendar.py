@@ -75,6 +75,11 @@ def business_day(at: int) -> str:
     return datetime.fromtimestamp(at / 1000, BUSINESS).date().isoformat()
 
 
+def business_date(at: int) -> date:
+    """Business day of an instant."""
+    return date.fromisoformat(business_day(at))
+
+
 def instant(when: datetime) -> int:
     """Milliseconds since the epoch of an aware datetime."""
     if when.tzinfo is None:

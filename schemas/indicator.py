@@ -79,6 +79,40 @@ class LineFigure(_Told):
     """Of the intensity: why there is none."""
 
 
+class LimitJudged(_Told):
+    """One level of a product limit, judged alone. Amounts in 10⁻⁶ of `unit_of_measure`; None is not known."""
+
+    regime: Literal["product limit"] = "product limit"
+    limit: str
+    """What is judged apart from all else: `cement.clinker.comprehensive level 3`."""
+    indicator: str
+    level: Literal[1, 2, 3]
+    """1 advanced; 2 access; 3 the limit of existing plants."""
+    region: str | None
+    """Of a local standard."""
+    unit_of_measure: str
+    basis: str
+    """How the standard counts electricity."""
+    low: int | None
+    best: int | None
+    high: int | None
+    """What the line used a unit of output, by the standard's own rules."""
+    limit_low: int | None
+    limit_high: int | None
+    """The corrected limit: an interval where something that it depends on is not declared."""
+    verdict: Verdict | Literal["NOT JUDGED"]
+    reason: str | None
+    since: int | None
+    """Of a FAIL in an open window: the tick that found it."""
+    suspected: bool
+    entries: tuple[str, ...]
+    """Ids of the packs' limits."""
+    notes: tuple[str, ...]
+    """Where it rests on an unverified figure, or on a day that nobody confirmed."""
+    law: str
+    """The packs that the limits are from."""
+
+
 class LineJudged(_Told):
     """One window of one product line."""
 
@@ -87,6 +121,8 @@ class LineJudged(_Told):
     end: int
     figures: dict[str, LineFigure]
     """`energy`, `co2`, the carriers, `output`, and `intensity` in 10⁻⁶ kgce a unit of output."""
+    limits: tuple[LimitJudged, ...] = ()
+    """Of months and years."""
 
 
 class Silent(_Told):

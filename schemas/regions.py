@@ -114,3 +114,8 @@ class RegionTold(_Told):
     windows: tuple[Window, ...]
     """The year and the month to the hour, and earlier ones that units told anew."""
     standings: tuple[Standing, ...] = ()
+
+
+def regions_of(code: str) -> tuple[str, ...]:
+    """A region and those that it lies in: 510402, 510400, 510000."""
+    return tuple(dict.fromkeys((code, f"{code[:4]}00", f"{code[:2]}0000")))

@@ -27,6 +27,7 @@ from pydantic import (
 from schemas import cells
 from schemas.calendar import BUSINESS, DAY_MS, HOUR_MS, OFFSET_MS, instant
 from schemas.factor_entry import Entry
+from schemas.law import LawInForce
 from schemas.quantities import CARRIERS, UNIT_OF_MEASURE, Quantity
 from schemas.scale import LARGEST, scaled
 
@@ -502,10 +503,12 @@ class Configuration(BaseModel):
     registry: Registry
     factors: FactorsInForce | None = None
     """Other factors than before, if any."""
+    law: LawInForce | None = None
+    """Other product limits than before, if any."""
     hash: str = ""
 
     def content_hash(self) -> str:
-        """SHA-256 over the canonical JSON of the registry, and of the factors if there are any."""
+        """SHA-256 over the canonical JSON of the registry, and of the factors and limits if there are any."""
         told = self.registry.model_dump(mode="json")
         for unit in told["units"]:  # hashes from before these stay
             _without_usual(unit, {"lines": []})
@@ -513,6 +516,8 @@ class Configuration(BaseModel):
                 _without_usual(point, _USUAL_OF_POINT)
         if self.factors is not None:
             told["factors"] = self.factors.model_dump(mode="json")
+        if self.law is not None:
+            told["law"] = self.law.model_dump(mode="json")
         body = json.dumps(
             told,
             sort_keys=True,

@@ -132,6 +132,58 @@ def test_only_what_is_new_becomes_the_next_version(database: str) -> None:
         assert second.version == 2
 
 
+LINED = """
+[[units.points]]
+name = "made"
+quantity = "output"
+unit_of_measure = "t"
+statement = "PT1H"
+rated_per_hour = 1
+valid_from = 2026-01-01T00:00:00+08:00
+lines = { kiln = 1 }
+[[units.points]]
+name = "power"
+quantity = "electricity"
+unit_of_measure = "kWh"
+statement = "PT1H"
+rated_per_hour = 1
+valid_from = 2026-01-01T00:00:00+08:00
+sign = 0
+lines = { kiln = 1 }
+[[units.lines]]
+id = "kiln"
+name = "Kiln"
+indicators = ["cement.clinker.comprehensive"]
+parameters = { altitude = "1200" }
+evidence = "survey of 2025"
+"""
+
+
+def test_lines_bring_the_limits_that_they_are_held_to(database: str) -> None:
+    """With the registry, once; and what is stored is what came."""
+    asked = registry.read_registry(TEXT % UNIT + LINED)
+    law = registry.law_for(asked)
+    assert law is not None
+    with psycopg.connect(database, autocommit=True) as link:
+        first = registry.store_news(link, asked, author="a", reason="r", law=law)
+        assert first is not None
+        assert registry.store_news(link, asked, author="a", reason="r", law=law) is None
+        assert registry.stored_configurations(link)[1] == first
+        newer = law.model_copy(update={"version": "newer"})
+        second = registry.store_news(link, asked, author="a", reason="r", law=newer)
+        assert second is not None
+        assert (second.registry.units, second.law) == ((), newer)
+        cells = "SELECT name, sign, cell::text FROM point ORDER BY number DESC LIMIT 2"
+        assert link.execute(cells).fetchall() == [
+            ("power", 0, "electricity.1"),
+            ("made", 1, "output.1"),
+        ]
+        lines = "SELECT id, indicators, parameters, begins FROM line"
+        expected = ("kiln", ["cement.clinker.comprehensive"], {"altitude": "1200"}, None)
+        assert link.execute(lines).fetchall() == [expected]
+        assert link.execute("SELECT point, sign FROM line_point ORDER BY 1").fetchall()[0][1] == 1
+
+
 def test_what_of_a_stored_unit_cannot_change_is_refused(database: str) -> None:
     """With the way out; what can is the next version, and comes into force with the step that applies it."""
     with psycopg.connect(database, autocommit=True) as link:

@@ -38,6 +38,7 @@ from oracle_figures import (
 from oracle_pieces import Amount, course
 from schemas.calendar import business_day
 from schemas.factors import FactorPack, Target
+from schemas.law import LawInForce
 from schemas.registry import CARRIERS, Configuration, Point, Unit
 from schemas.section import (
     NEVER,
@@ -152,6 +153,8 @@ class History:
     """Claims that have a row among those that count, by label."""
     stored_too_fast: set[Claim] = field(default_factory=set)
     last_tick: int | None = None
+    law: int = 0
+    """The configuration whose product limits its lines are held to."""
 
     @property
     def now(self) -> Epoch:
@@ -167,7 +170,7 @@ class History:
         """How much it was told so far."""
         waits = None if self.waiting is None else self.waiting[0]
         last = len(self.epochs) - 1
-        return Heard(last, len(self.now.kept), len(self.now.too_fast), waits)
+        return Heard(last, len(self.now.kept), len(self.now.too_fast), waits, self.law)
 
 
 class Heard(NamedTuple):
@@ -177,6 +180,7 @@ class Heard(NamedTuple):
     kept: int
     too_fast: int
     waits: int | None
+    law: int
 
 
 @dataclass
@@ -185,6 +189,8 @@ class Outcome:
 
     packs: dict[int, FactorPack]
     """What units are converted by, from a configuration on; 0: from the beginning."""
+    laws: dict[int, LawInForce] = field(default_factory=dict)
+    """Product limits that configurations brought."""
     claims: dict[str, list[Claim]] = field(default_factory=lambda: defaultdict(list))
     """By unit: accepted and superseded."""
     rejected: dict[str, list[Refusal]] = field(default_factory=lambda: defaultdict(list))
@@ -201,6 +207,10 @@ class Outcome:
     def pack_at(self, version: int) -> FactorPack:
         """The factors under a configuration: the last that came until then."""
         return self.packs[max(known for known in self.packs if known <= version)]
+
+    def law_at(self, version: int) -> int:
+        """The configuration that brought the limits of this one."""
+        return max((known for known in self.laws if known <= version), default=0)
 
     @property
     def units(self) -> list[str]:
@@ -301,7 +311,8 @@ def judge_log(
     log: Log, configurations: Mapping[int, Configuration], pack: FactorPack, partitions: int
 ) -> Outcome:
     """What the log comes to."""
-    outcome = Outcome({0: pack})
+    laws = {version: one.law for version, one in configurations.items() if one.law is not None}
+    outcome = Outcome({0: pack}, laws)
     last_tick: dict[int, int] = {}
     for partition, offset, record in log:
         match record.body:
@@ -348,9 +359,17 @@ def _apply(
         if history is None:
             epoch = Epoch(unit, configuration.version, outcome.pack_at(configuration.version))
             outcome.histories[unit.code] = history = History(not unit.history, [epoch])
+            history.law = outcome.law_at(configuration.version)
             _declare(outcome, history, None)
         elif _change(history, unit, configuration.version) and history not in changed:
             changed.append(history)
+    if configuration.law is not None:
+        for unit_code, history in outcome.histories.items():
+            here = partition_of(unit_code, partitions) == partition
+            if here and history.unit.lines and history.law < configuration.version:
+                history.law = configuration.version
+                if history not in changed:
+                    changed.append(history)
     return changed
 
 
@@ -394,6 +413,7 @@ def _restate(outcome: Outcome, history: History) -> None:
     before, waited = history.now, history.waiting
     version, unit = waited or (before.version, before.unit)
     history.waiting = None
+    history.law = max(history.law, outcome.law_at(version))
     if waited and not counts_otherwise(before.unit, unit):
         pack = outcome.pack_at(version)
         history.epochs.append(replace(before, unit=unit, version=version, pack=pack))

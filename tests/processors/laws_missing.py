@@ -138,6 +138,18 @@ def narrower_lines(poor: dict[Place, Message], rich: dict[Place, Message]) -> li
     ]
 
 
+def better_limits(poor: dict[Place, Message], rich: dict[Place, Message]) -> list[str]:
+    """Product limits that a line keeps by poorer data alone."""
+    return [
+        f"{place} {window} {one.limit}: {one.verdict} in place of {other.verdict}"
+        for place in poor.keys() & rich.keys()
+        for window, limits in poor[place].limits.items()
+        if window in rich[place].limits
+        for one, other in zip(limits, rich[place].limits[window], strict=True)
+        if one.verdict == "PASS" != other.verdict
+    ]
+
+
 def verdicts(outcome: Outcome, told: dict[Place, Message]) -> dict[Place, Verdict | None]:
     """The verdict that holds at each tick, as last told of its year."""
     last: dict[tuple[str, int], Verdict | None] = {}

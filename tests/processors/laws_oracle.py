@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from oracle import Epoch, Figure, HonouredTick, Outcome, Window, World, window_figures
 from oracle_figures import Span, against_quota, judge, quota_of
+from oracle_limits import LimitFigure, limits_of
 from oracle_lines import LineFigure, LineTold, line_figures
 from oracle_pieces import Course, Piece
 from schemas.calendar import (
@@ -19,6 +20,8 @@ from schemas.calendar import (
     year_start,
 )
 from schemas.indicator import Judged, LineJudged, Reason, Verdict
+from schemas.indicator import LineTold as LineMessage
+from schemas.law import LawInForce
 
 Place = tuple[int, int, int, str]
 """Partition, offset, position, unit."""
@@ -47,6 +50,8 @@ class Told(NamedTuple):
 
 
 Windows = dict[tuple[WindowKind, int], Told]
+Limits = dict[tuple[str, WindowKind, int], list[LimitFigure]]
+"""By line and window."""
 
 
 class Message(NamedTuple):
@@ -60,6 +65,7 @@ class Message(NamedTuple):
     configuration: int
     pending: int | None = None
     lines: dict[str, dict[tuple[WindowKind, int], LineTold]] = {}  # noqa: RUF012 - never changed
+    limits: Limits = {}  # noqa: RUF012 - never changed
 
 
 @dataclass
@@ -75,6 +81,9 @@ class Listener:
     ended: set[tuple[WindowKind, int]] = field(default_factory=set)
     """Windows that ended between two ticks since then, or had another limit."""
     epoch: Epoch | None = None
+    law: int = 0
+    broken: dict[tuple[str, WindowKind, int], dict[str, int]] = field(default_factory=dict)
+    """Of lines' open windows: limits that are broken, and since when."""
 
     def change(self, epoch: Epoch, at: int) -> None:
         """Another entry: what it changes of earlier windows is told, all of them once restated."""
@@ -111,7 +120,9 @@ def hear(outcome: Outcome, listener: Listener, unit: str, i: int) -> Message | N
     changed_entry = listener.epoch is not None and listener.epoch is not epoch
     if anew:
         listener.change(epoch, tick.at)
-    listener.epoch = epoch
+    if changed_entry or heard.law != listener.law:
+        listener.broken.clear()
+    listener.epoch, listener.law = epoch, heard.law
     year = window_start("year", tick.at - 1)
     before = listener.standing if listener.year == year else UNTOLD
     silent = {name: course.end for name, course in world.courses.items() if is_silent(course, tick)}
@@ -129,7 +140,11 @@ def hear(outcome: Outcome, listener: Listener, unit: str, i: int) -> Message | N
         told = (tick.unit is not None, epoch.version, heard.waits)
         message = Message(tick.at, windows, named, before.verdict, *told)
         if full:
-            message = message._replace(lines=lines_told(world, windows, tick.at))
+            law = outcome.laws.get(heard.law)
+            message = message._replace(
+                lines=lines_told(world, windows, tick.at),
+                limits={} if law is None else limits_told(law, world, windows, tick.at, listener),
+            )
     listener.year, listener.standing, listener.silent = year, standing, silent
     listener.tick = tick.at
     return message
@@ -147,6 +162,30 @@ def lines_told(
         }
         for line in world.unit.lines
     }
+
+
+def limits_told(
+    law: LawInForce, world: World, windows: Windows, at: int, listener: Listener
+) -> Limits:
+    """The limits of each line in its months and years; in open windows with the tick that found them broken."""
+    found: Limits = {}
+    for line in world.unit.lines:
+        for (kind, start), told in windows.items():
+            if kind not in {"month", "year"}:
+                continue
+            is_open = start == window_start(kind, at - 1)
+            span = Span(start, told.end, min(at, told.end))
+            levels = list(limits_of(law, world, line, span))
+            if is_open:
+                before = listener.broken.get((line.id, kind, start), {})
+                now = {
+                    one.limit: before.get(one.limit, at) for one in levels if one.verdict == "FAIL"
+                }
+                listener.broken[line.id, kind, start] = now
+                levels = [one._replace(since=now.get(one.limit)) for one in levels]
+            if levels:
+                found[line.id, kind, start] = levels
+    return found
 
 
 def is_silent(course: Course, tick: HonouredTick) -> bool:
@@ -277,6 +316,25 @@ def line_as_told(windows: tuple[LineJudged, ...]) -> dict[tuple[WindowKind, int]
     }
 
 
+def limits_as_told(told: LineMessage) -> Limits:
+    """The engine's limits in the same form."""
+    return {
+        (told.line, window.window, window.start): [
+            LimitFigure(
+                one.limit,
+                one.verdict,
+                one.since,
+                one.suspected,
+                (one.low, one.best, one.high),
+                (one.limit_low, one.limit_high),
+            )
+            for one in window.limits
+        ]
+        for window in told.windows
+        if window.limits
+    }
+
+
 def differences(mine: Mapping[Place, Message], oracle: Mapping[Place, Message]) -> list[str]:
     """What the engine told otherwise than the oracle, for people."""
     found = [f"{place}: told, and should not be" for place in mine.keys() - oracle.keys()]
@@ -291,8 +349,9 @@ def unequal(mine: Message, oracle: Message) -> Iterator[str]:
     for name in ("as_of", "silent", "previous", "history", "configuration", "pending"):
         if getattr(mine, name) != getattr(oracle, name):
             yield f"{name} {getattr(mine, name)}, oracle {getattr(oracle, name)}"
-    if mine.lines != oracle.lines:
-        yield f"lines {mine.lines}, oracle {oracle.lines}"
+    for name in ("lines", "limits"):
+        if getattr(mine, name) != getattr(oracle, name):
+            yield f"{name} {getattr(mine, name)}, oracle {getattr(oracle, name)}"
     for key in mine.windows.keys() | oracle.windows.keys():
         told, expected = mine.windows.get(key), oracle.windows.get(key)
         if told != expected:

@@ -170,6 +170,14 @@ def has_intensity(payload: bytes) -> bool:
     return any(one["low"] is not None and one["high"] is not None for one in found)
 
 
+def is_held_to_limits(shell: Shell) -> bool:
+    """A product line kept or broke a limit."""
+    said = (b'"verdict":"PASS","reason":null,"since":null,"suspected":false,"entries"',)
+    broke = b'"verdict":"FAIL","reason":null,"since":'
+    lines = [row.payload for row in shell.store.outbox if b'"kind":"line"' in row.payload]
+    return any(one in payload for payload in lines for one in (*said, broke))
+
+
 def gives_away(shell: Shell) -> bool:
     """A point that was heard is given away by its unit."""
     points = primary(shell.store, shell.world.units)
@@ -191,6 +199,7 @@ PATHS: dict[str, Callable[[Shell], bool]] = {
     "restated": is_restated,
     "waits": waited,
     "product line": tells_lines,
+    "product limit": is_held_to_limits,
     "given away": gives_away,
 }
 

@@ -17,7 +17,7 @@ from schemas.indicator import Indicator, LineTold, Told
 from schemas.indicator import Message as Line
 from schemas.registry import STATEMENTS
 from schemas.section import WITHDRAWN, Section
-from tests.processors.laws_oracle import Message, Place, as_told, line_as_told
+from tests.processors.laws_oracle import Message, Place, as_told, limits_as_told, line_as_told
 from tests.processors.worlds import World
 
 LINE: TypeAdapter[Line] = TypeAdapter(Line)
@@ -39,6 +39,7 @@ def told(store: MemoryStore) -> dict[Place, Message]:
         if isinstance(line, LineTold):
             place = (line.version.partition, line.version.offset, line.version.position, line.unit)
             found[place].lines[line.line] = line_as_told(line.windows)
+            found[place].limits.update(limits_as_told(line))
         if isinstance(line, Indicator):
             place = (line.version.partition, line.version.offset, line.version.position, line.unit)
             silent = {silent.point: silent.since for silent in line.silent}
@@ -50,6 +51,7 @@ def told(store: MemoryStore) -> dict[Place, Message]:
                 line.history,
                 line.configuration,
                 line.pending,
+                {},
                 {},
             )
     return found

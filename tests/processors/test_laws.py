@@ -151,6 +151,7 @@ def test_missing_data_makes_nobody_look_better(world: World, plan: random.Random
     rich, poor = run(world, plan), run(missing.without(world, lost), plan)
     all_told, less_told = stored.told(rich.store), stored.told(poor.store)
     assert missing.narrower(less_told, all_told)[:3] == []
+    assert missing.better_limits(less_told, all_told)[:3] == []
     for unit, start, end in spans(world, plan):
         if unit in outcome.histories:
             wide = engine_span(poor, unit, start, end).amounts

@@ -57,12 +57,13 @@ def hours_in_memory(state: State, codes: list[str]) -> list[tuple[str, int, int,
     return sorted(found)
 
 
-def test_the_layout_before_is_read() -> None:
-    """It lacked the two last scalars: nobody waited, and nobody was restated."""
+@pytest.mark.parametrize("layout", [2, 3])
+def test_the_layouts_before_are_read(layout: int) -> None:
+    """They lacked the last scalars: nobody waited or was restated (2), and no product limits held (3)."""
     told = unit(point())
     (stored,) = state_of(told).export([0])
-    scalars = 2 + 8 * len(_SCALARS_OF[2])
-    older = b"\x02\x00" + stored.blob[2:scalars] + stored.blob[scalars + 16 :]
+    scalars, end = (2 + 8 * len(_SCALARS_OF[one]) for one in (layout, LAYOUT))
+    older = layout.to_bytes(2, "little") + stored.blob[2:scalars] + stored.blob[end:]
     state = state_of()
     state.restore([(told, 0, older)])
     assert blobs(state, [CODES[0]]) == {CODES[0]: stored.blob}

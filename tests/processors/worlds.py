@@ -8,7 +8,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime
 
 import numpy as np
 from hypothesis import strategies as st
@@ -24,6 +24,9 @@ from schemas.calendar import (
 )
 from schemas.factor_entry import Entry as Factor
 from schemas.factors import default_pack
+from schemas.law import LawInForce
+from schemas.pack_limits import Limit, Parameter
+from schemas.pack_reading import our_packs
 from schemas.registry import (
     LENGTH_MS,
     STATEMENTS,
@@ -157,7 +160,8 @@ def draw(seed: int, size: int) -> World:
     count = first + (rng.random() < 0.35)
     codes = [*rng.sample(CODES[:2], first), CODES[2 + rng.randrange(2)]]
     units = [draw_unit(rng, code, start, size) for code in codes[:count]]
-    configurations = {1: configuration(1, units[:first])}
+    law = draw_law(rng, "drawn", start) if rng.random() < 0.8 else None
+    configurations = {1: configuration(1, units[:first]).model_copy(update={"law": law})}
     if count > first:
         known = units[: rng.choice([0, first])]
         configurations[2] = configuration(2, [*known, *units[first:]])
@@ -285,7 +289,63 @@ def draw_boundaries(
         for point, sign, lines in boundaries
     )
     begun = {"valid_from": moment(start + HOUR_MS).isoformat()} if rng.random() < 0.5 else {}
-    return counted, [{"id": name, "name": f"line {name}"} | begun for name in names]
+    declared = {"parameters": {"drawn": rng.choice(["3", "40"])}} if rng.random() < 0.5 else {}
+    return counted, [
+        {"id": name, "name": f"line {name}", "indicators": rng.sample(INDICATORS, 2)}
+        | begun
+        | declared
+        for name in names
+    ]
+
+
+INDICATORS = ("drawn.plain", "drawn.power", "drawn.oil", "drawn.dated")
+
+
+def draw_law(rng: random.Random, version: str, start: int) -> LawInForce:
+    """Limits near what drawn lines use; one of them changes while the world goes on, and is stricter in the city."""
+    day = moment(start + rng.choice([-40, 0, 1]) * DAY_MS).astimezone(BUSINESS).date()
+    equivalent, oil = "electricity.energy.equivalent", "electricity.energy.gb30251"
+    rows: list[dict[str, object]] = [
+        {"indicator": "drawn.plain", "unit": "kgce/t", "electricity": equivalent},
+        {"indicator": "drawn.power", "unit": "kWh/t"},
+        {"indicator": "drawn.oil", "unit": "kgoe/t", "electricity": oil},
+        {"indicator": "drawn.dated", "unit": "kgce/t", "electricity": equivalent, "valid_to": day},
+        {
+            "indicator": "drawn.dated",
+            "unit": "kgce/t",
+            "electricity": equivalent,
+            "valid_from": day,
+        },
+        {
+            "indicator": "drawn.dated",
+            "unit": "kgce/t",
+            "electricity": equivalent,
+            "region": "510100",
+        },
+    ]
+    correction = {"kind": "per point", "parameter": "drawn", "per_point": ["0.01"]}
+    common = {"product": "drawn", "source": "drawn", "status": "unverified"}
+    levels = [["-0.2", "0.05", "0.3"], ["0.1", "-", "1"], ["0.5", "2", "?"], ["-", "-", "0.000001"]]
+    limits = [
+        Limit.model_validate(
+            {"valid_from": date(2020, 1, 1), "net_recovery": True, "levels": rng.choice(levels)}
+            | common
+            | row
+            | {"id": f"drawn.{number}"}
+            | ({"corrections": [correction]} if rng.random() < 0.5 else {})
+        )
+        for number, row in enumerate(rows)
+    ]
+    drawn = {"id": "drawn", "meaning": "drawn", "unit": "%", "usual": "10"}
+    bounds = {"least": "0", "greatest": "100"}
+    ours = LawInForce.of(our_packs())
+    return LawInForce(
+        version=version,
+        limits=tuple(limits),
+        parameters=(Parameter.model_validate(drawn | bounds),),
+        coefficients=ours.coefficients,
+        constants=ours.constants,
+    )
 
 
 def draw_point(rng: random.Random, name: str, start: int, quantity: str = "") -> Point:
@@ -353,7 +413,8 @@ def draw_revisions(
         whole, entry = entry, revised(entry, points=shorter)
         for version, one in configurations.items():
             units = [entry if u.code == code else u for u in one.registry.units]
-            configurations[version] = configuration(version, units)
+            changed = configuration(version, units).model_copy(update={"law": one.law})
+            configurations[version] = changed
         found[3] = configuration(3, [whole])
         entry = whole
     kinds = (
@@ -363,6 +424,10 @@ def draw_revisions(
     for version in range(4, 4 + rng.choice([1, 1, 2, 3])):
         if rng.random() < 0.25:
             found[version] = other_factors(rng, version, [entry] if rng.random() < 0.3 else [])
+            continue
+        if rng.random() < 0.07:
+            other = draw_law(rng, f"drawn {version}", start)
+            found[version] = configuration(version, []).model_copy(update={"law": other})
             continue
         entry = rng.choice(kinds)(rng, entry, start)
         found[version] = configuration(version, [entry])
