@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         _import_verb,
         _history_ends_verb,
         _clock_verb,
+        _watch_verb,
         _topics_verb,
         _access_verb,
         _mqtt_verb,
@@ -412,6 +413,70 @@ def _history_ends(told: argparse.Namespace) -> int:
     partitions = told.partitions or Settings.read().partitions
     for partition, record in ends_of_history(told.units, partitions, incarnation=wall_ms()):
         print(to_line(record, partition))
+    return 0
+
+
+def _watch_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "watch",
+        "what nobody else counts: retention against backup, certificates, passwords, queues",
+        "python -m ingest watch --backups /var/backups/weir --certificate /etc/weir/broker.pem",
+        _watch,
+    )
+    parser.add_argument("--every", type=_positive, default=60, help="seconds between looks (60)")
+    parser.add_argument("--backups", type=Path, metavar="FOLDER", help="where backups are")
+    parser.add_argument(
+        "--certificate", type=Path, action="append", default=[], metavar="FILE", help="PEM; again"
+    )
+    parser.add_argument("--accounts", type=Path, metavar="FOLDER", help="as of `ingest access`")
+    parser.add_argument("--no-broker", action="store_true", help="do not ask the MQTT broker")
+    parser.add_argument(
+        "--metrics-port", type=int, default=9473, help="/metrics, /healthz, /readyz; 0: a free one"
+    )
+    parser.add_argument(
+        "--metrics-address", default="127.0.0.1", help="on this address (127.0.0.1)"
+    )
+
+
+def _watch(told: argparse.Namespace) -> int:
+    from ingest import logs
+    from ingest.clock import stop_on_signals
+    from ingest.metrics import serve_pages
+    from ingest.tls import of_settings
+    from ingest.watch import Places, Watch, WatchMetrics
+
+    logs.set_up()
+    settings = Settings.read()
+    stop = stop_on_signals()
+    host, _, port = settings.mqtt.rpartition(":")
+    password = settings.mqtt_password
+    places = Places(
+        kafka=settings.kafka,
+        topics=(settings.readings_topic, settings.indicators_topic),
+        backups=told.backups,
+        certificates=told.certificate,
+        accounts=told.accounts,
+        mqtt=None if told.no_broker else (host, int(port)),
+        mqtt_login=(settings.mqtt_user, password.get_secret_value() if password else None),
+        mqtt_tls=of_settings(settings),
+    )
+    metrics = WatchMetrics()
+    failed: list[str] = []
+    pages = serve_pages(
+        metrics.registry,
+        address=told.metrics_address,
+        port=told.metrics_port,
+        readiness=lambda: (not failed, {"failed": failed.copy()}),
+    )
+    _say(f"metrics on http://{told.metrics_address}:{pages.server_port}/metrics")
+    watch = Watch(places, metrics)
+    while not stop.is_set():
+        failed[:] = watch.look()
+        for one in failed:
+            _say(one)
+        stop.wait(told.every)
+    pages.shutdown()
     return 0
 
 
