@@ -205,7 +205,7 @@ def _show_region(code: str, *, as_json: bool) -> int:
     if not found.windows and not found.standings:
         print(f"{scope}: nothing was told of it yet", file=sys.stderr)
         return 1
-    told = region_shown(scope, found.windows, found.standings, found.changes)
+    told = region_shown(scope, found.windows, found.standings, found.changes, targets=found.targets)
     print(_line(told) if as_json else render_region(told))
     return 0
 
