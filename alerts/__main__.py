@@ -42,6 +42,7 @@ On the servers:
   python -m alerts list                who is pending or firing now; --cases, --silences, --log
   python -m alerts ack CASE --owner WHO --reason WHY --for PT4H
   python -m alerts silence city=510400 --owner WHO --reason WHY --for P1D
+  python -m alerts deadman             raise when the alarms themselves are dead
   python -m alerts roster on-call.toml is somebody on duty, always?
 """
 
@@ -77,6 +78,14 @@ often each rule would have fired, on whom, beside which rules in force (--agains
 default ones), and what those told that none of the new ones says. Nothing is stored or sent.
 
 What retention has dropped is not there; `first` and `last` say from when to when there was history.
+"""
+
+DEADMAN = """\
+Hears the alarm that always fires (Watchdog: deploy/prometheus/rules, routed here by
+deploy/alertmanager/alertmanager.yml) and tells the receivers of WEIR_ALERTS_RECEIVERS when it stays
+away, and when it is back. Run it on another machine. GET /healthz answers 503 while it is silent.
+
+  python -m alerts deadman --listen 0.0.0.0:9104 --patience PT5M --tell duty-room
 """
 
 RUN = """\
@@ -175,6 +184,8 @@ def _carry_out(options: argparse.Namespace) -> int | None:
             return list_what(options)
         case "ack" | "silence" | "unsilence":
             return act(options)
+        case "deadman":
+            return watch_for_watchdog(options)
         case "roster":
             return check_roster(options.roster)
     return None
@@ -224,6 +235,10 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("matchers", nargs="+", metavar="NAME=VALUE", help="or NAME=~PATTERN")
     verb = _act(verbs, "unsilence", "end a silence", UNSILENCE, lasting=False)
     verb.add_argument("silence", type=int, metavar="NUMBER", help="as `list --silences` names it")
+    verb = _verb(verbs, "deadman", "raise when the alarm that always fires stays away", DEADMAN)
+    verb.add_argument("--listen", default="127.0.0.1:9104", metavar="HOST:PORT")
+    verb.add_argument("--patience", default="PT5M", metavar="PT5M", help="silent for longer: raise")
+    verb.add_argument("--tell", action="append", metavar="RECEIVER", help="again; else all")
     verb = _verb(verbs, "roster", "who is on duty, and when nobody is", ROSTER)
     verb.add_argument("roster", type=Path, metavar="FILE", help="roster in TOML")
     verb = _verb(verbs, "check", "name what is wrong with a rule file", CHECK)
@@ -495,7 +510,47 @@ def act(options: argparse.Namespace) -> int:
 
 
 def _lasting(text: str) -> timedelta:
-    return timedelta(milliseconds=milliseconds(text))
+    try:
+        return timedelta(milliseconds=milliseconds(text))
+    except ValueError as error:
+        raise UsageError(error) from error
+
+
+def watch_for_watchdog(options: argparse.Namespace) -> int:
+    """Hear the watchdog until stopped by SIGTERM or SIGINT."""
+    import logging
+    import signal
+    import threading
+    import time
+
+    from alerts.deadman import LOOK_S, Switch, serve
+    from alerts.receivers import receivers_of
+
+    logging.basicConfig(level=logging.INFO)
+    settings = _settings()
+    addresses = settings.alerts_receivers
+    receivers = receivers_of(addresses.get_secret_value() if addresses else "")
+    wanted = options.tell or list(receivers)
+    unknown = sorted(set(wanted) - set(receivers))
+    if unknown or not wanted:
+        message = f"nobody to tell: no address of {', '.join(unknown) or 'anybody'}"
+        raise UsageError(message)
+    switch = Switch(
+        patience_s=_lasting(options.patience).total_seconds(),
+        receivers={name: receivers[name] for name in wanted},
+        language=settings.alerts_language,
+        clock=time.monotonic,
+    )
+    host, _, port = options.listen.rpartition(":")
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    server = serve(switch, host, int(port))
+    print(f"alerts: listening on {host}:{server.server_port}", file=sys.stderr)
+    while not stopped.wait(LOOK_S):
+        switch.look()
+    server.shutdown()
+    return OK
 
 
 def check_roster(path: Path) -> int:

@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         _import_verb,
         _history_ends_verb,
         _clock_verb,
+        _watch_verb,
         _topics_verb,
         _access_verb,
         _mqtt_verb,
@@ -109,6 +110,14 @@ def _positive(text: str) -> int:
         message = f"{text} is less than 1"
         raise argparse.ArgumentTypeError(message)
     return number
+
+
+def _place(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not (host and port.isdecimal()):
+        message = f"{text!r} is not like mqtt.example.org:8883"
+        raise argparse.ArgumentTypeError(message)
+    return text
 
 
 def _rate(text: str) -> float:
@@ -407,6 +416,70 @@ def _history_ends(told: argparse.Namespace) -> int:
     return 0
 
 
+def _watch_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "watch",
+        "what nobody else counts: retention against backup, certificates, passwords, queues",
+        "python -m ingest watch --backups /var/backups/weir --certificate /etc/weir/broker.pem",
+        _watch,
+    )
+    parser.add_argument("--every", type=_positive, default=60, help="seconds between looks (60)")
+    parser.add_argument("--backups", type=Path, metavar="FOLDER", help="where backups are")
+    parser.add_argument(
+        "--certificate", type=Path, action="append", default=[], metavar="FILE", help="PEM; again"
+    )
+    parser.add_argument("--accounts", type=Path, metavar="FOLDER", help="as of `ingest access`")
+    parser.add_argument("--no-broker", action="store_true", help="do not ask the MQTT broker")
+    parser.add_argument(
+        "--metrics-port", type=int, default=9473, help="/metrics, /healthz, /readyz; 0: a free one"
+    )
+    parser.add_argument(
+        "--metrics-address", default="127.0.0.1", help="on this address (127.0.0.1)"
+    )
+
+
+def _watch(told: argparse.Namespace) -> int:
+    from ingest import logs
+    from ingest.clock import stop_on_signals
+    from ingest.metrics import serve_pages
+    from ingest.tls import of_settings
+    from ingest.watch import Places, Watch, WatchMetrics
+
+    logs.set_up()
+    settings = Settings.read()
+    stop = stop_on_signals()
+    host, _, port = settings.mqtt.rpartition(":")
+    password = settings.mqtt_password
+    places = Places(
+        kafka=settings.kafka,
+        topics=(settings.readings_topic, settings.indicators_topic),
+        backups=told.backups,
+        certificates=told.certificate,
+        accounts=told.accounts,
+        mqtt=None if told.no_broker else (host, int(port)),
+        mqtt_login=(settings.mqtt_user, password.get_secret_value() if password else None),
+        mqtt_tls=of_settings(settings),
+    )
+    metrics = WatchMetrics()
+    failed: list[str] = []
+    pages = serve_pages(
+        metrics.registry,
+        address=told.metrics_address,
+        port=told.metrics_port,
+        readiness=lambda: (not failed, {"failed": failed.copy()}),
+    )
+    _say(f"metrics on http://{told.metrics_address}:{pages.server_port}/metrics")
+    watch = Watch(places, metrics)
+    while not stop.is_set():
+        failed[:] = watch.look()
+        for one in failed:
+            _say(one)
+        stop.wait(told.every)
+    pages.shutdown()
+    return 0
+
+
 def _clock_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     parser = _verb(
         verbs,
@@ -510,11 +583,13 @@ def _access_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "rotate a second user with a new password; the first holds until the overlap is over.\n"
         "       Then `apply`, once now and once after the overlap.\n"
         "show   one user's password, to hand to the enterprise\n"
-        "status since when each password holds, and until when\n\n"
+        "status since when each password holds, and until when\n"
+        "watch  serve when certificates and passwords expire, for Prometheus, until SIGTERM:\n"
+        "       --at mqtt.example.org:8883 --at kafka.example.org:9094 --metrics-port 9473\n\n"
         "As the administrator of Kafka: WEIR_KAFKA_USER=admin, or a broker that asks nobody.",
         _access,
     )
-    parser.add_argument("action", choices=["plan", "apply", "rotate", "show", "status"])
+    parser.add_argument("action", choices=["plan", "apply", "rotate", "show", "status", "watch"])
     parser.add_argument("name", nargs="?", help="whose, for rotate and show")
     parser.add_argument("--folder", type=Path, required=True, help="where passwords are kept")
     parser.add_argument("--mosquitto", type=Path, help="folder of Mosquitto's passwords and acl")
@@ -527,6 +602,13 @@ def _access_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     parser.add_argument(
         "--overlap-days", type=_positive, default=7, help="both passwords hold so long (7)"
+    )
+    parser.add_argument(
+        "--at", type=_place, action="append", default=[], help="HOST:PORT of a listener with TLS"
+    )
+    parser.add_argument("--metrics-port", type=int, default=9473, help="of watch (9473)")
+    parser.add_argument(
+        "--metrics-address", default="127.0.0.1", help="on this address (127.0.0.1)"
     )
     parser.add_argument("--json", action="store_true", help="answer as JSON")
 
@@ -846,14 +928,12 @@ def _doctor_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def _doctor(told: argparse.Namespace) -> int:
-    from dataclasses import asdict
-
     from ingest.doctor import examine
 
     ok = True
     for finding in examine(_sender_options(), told.unit):
         ok = ok and finding.ok
-        print(json.dumps(asdict(finding)) if told.json else finding, flush=True)
+        print(json.dumps(finding.told()) if told.json else finding, flush=True)
     return 0 if ok else 1
 
 

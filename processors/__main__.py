@@ -67,6 +67,7 @@ _WITH_VERBS = {
     "report": "a page, a workbook or CSV of where a unit or region stands",
     "barometer": "levels of regions and industries in double control, and what moved them",
     "packs": "coefficients, factors and limits: check, list, compare, examples",
+    "doctor": "look at database, Kafka, the log, ticks and clocks: ok, or what to do",
     "feedback": "send units what was refused of what they sent, within seconds",
     "landing": "where a unit's year lands, and its headroom: show; backtest",
 }
@@ -205,7 +206,7 @@ def _show_region(code: str, *, as_json: bool) -> int:
     if not found.windows and not found.standings:
         print(f"{scope}: nothing was told of it yet", file=sys.stderr)
         return 1
-    told = region_shown(scope, found.windows, found.standings, found.changes)
+    told = region_shown(scope, found.windows, found.standings, found.changes, targets=found.targets)
     print(_line(told) if as_json else render_region(told))
     return 0
 

@@ -1,16 +1,20 @@
 """Where a region or industry stands, for people and for machines: from its rows as last told."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from schemas.calendar import rfc3339
+from processors.intensities import intensities
+from schemas.calendar import rfc3339, year_of
+from schemas.double_control import Amount
 from schemas.scale import as_text
+from schemas.targets import Quantity, TargetVersion
 
 Json = Mapping[str, object]
 Row = Mapping[str, object]
 _COUNTS = ("units", "told", "pending", "silent", "broken", "not_judged")
 _ENDS = ("low", "best", "high")
 _UNITS = {"energy": "tce", "co2": "t"}
+QUANTITIES: tuple[Quantity, ...] = ("energy", "co2")
 _LEVELS = {1: "level 1, very severe", 2: "level 2, rather severe", 3: "level 3, basically smooth"}
 
 
@@ -19,12 +23,15 @@ def region_shown(
     windows: Sequence[Row],
     standings: Sequence[Row],
     changes: Mapping[str, tuple[int, Row]],
+    *,
+    targets: TargetVersion | None = None,
 ) -> dict[str, object]:
     """A scope's latest windows and targets, amounts as text with their unit of measure."""
     return {
         "scope": scope,
         "figure_of": "key units",
         "windows": [_window(row) for row in windows],
+        "intensities": [] if targets is None else list(_intensities(targets, scope, windows)),
         "targets": [_standing(row, changes.get(str(row["target"]))) for row in standings],
     }
 
@@ -38,6 +45,33 @@ def _window(row: Row) -> dict[str, object]:
         "share_measured": as_text(cast("int", row["share"])),
         "counts": {name: row[name] for name in _COUNTS},
     }
+
+
+def _intensities(
+    targets: TargetVersion, scope: str, windows: Sequence[Row]
+) -> Iterator[dict[str, object]]:
+    """Of the years that are shown."""
+    for row in windows:
+        if row["kind"] != "year":
+            continue
+        start, hour = cast("int", row["starts"]), cast("int", row["hour"])
+        till = min(hour, cast("int", row["ends"]))
+        sums = {
+            name: Amount(*(cast("int", row[f"{name}_{end}"]) for end in _ENDS))
+            for name in QUANTITIES
+        }
+        for one in intensities(targets.targets, scope, sums, start, till):
+            told = one.per_value_added
+            ends = {end: None if told is None else as_text(getattr(told, end)) for end in _ENDS}
+            yield {
+                "year": year_of(start),
+                **{
+                    name: getattr(one, name)
+                    for name in ("quantity", "covers", "prices_of", "status", "reason")
+                },
+                "unit_of_measure": f"{_UNITS[one.quantity]} per 10⁴ CNY",
+                **ends,
+            }
 
 
 def _figure(row: Row, name: str) -> dict[str, object]:
@@ -90,6 +124,7 @@ def render_region(told: Json) -> str:
     lines = [f"{told['scope']}: key units"]
     for window in cast("Sequence[Json]", told["windows"]):
         lines += ["", *_window_lines(window)]
+    lines += ["", *map(_intensity_line, cast("Sequence[Json]", told["intensities"]))]
     for standing in cast("Sequence[Json]", told["targets"]):
         lines += ["", *_standing_lines(standing)]
     return "\n".join(lines)
@@ -111,6 +146,15 @@ def _window_lines(window: Json) -> list[str]:
         ends = " ".join(f"{_end(figure[end]):>18}" for end in _ENDS)
         lines.append(f"  {name:8} {ends} {figure['unit_of_measure']}")
     return lines
+
+
+def _intensity_line(one: Json) -> str:
+    ends = ", ".join(_end(one[end]) for end in _ENDS)
+    told = f"[{ends}] {one['unit_of_measure']}" if not one["reason"] else one["reason"]
+    return (
+        f"{one['quantity']} per value added {one['year']}, {one['covers']}, prices of {one['prices_of']}"
+        f" ({one['status'] or 'none known'}), gross: {told}"
+    )
 
 
 def _standing_lines(standing: Json) -> list[str]:

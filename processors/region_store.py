@@ -171,6 +171,8 @@ class Shown:
     standings: Sequence[Mapping[str, object]]
     changes: Mapping[str, tuple[int, Mapping[str, object]]]
     """By target: when its level changed last, and what moved it."""
+    targets: TargetVersion | None
+    """In force at the hour told last."""
 
 
 class RegionStore:
@@ -519,10 +521,12 @@ class RegionStore:
         """What was told of a scope last."""
         with self._linked() as link:
             changes = link.execute(_NEWEST_CHANGES, {"scope": scope}).fetchall()
+            last = link.execute(_LAST).fetchone()
             return Shown(
                 windows=_by_name(link, _NEWEST_WINDOWS, scope),
                 standings=_by_name(link, _NEWEST_STANDINGS, scope),
                 changes={target: (hour, body) for target, hour, body in changes},
+                targets=None if last is None else self._targets_at(link, int(last[0])),
             )
 
 

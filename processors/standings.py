@@ -7,18 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, TypeVar
 
 from processors.aggregation import Member, Telling, Told, amount_of, belongs, told_sum
 from processors.double_control import Bounds
 from processors.ledger import EMPTY, Ledger
 from processors.levels import Edges, ratios, told_level
 from schemas.calendar import BUSINESS, business_date, day_start, instant, year_start
-from schemas.double_control import NOTHING, Amount, Remainder, Schedule
+from schemas.double_control import NOTHING, Amount, Remainder, Schedule, ValueAdded
 from schemas.levels import LevelRule, our_rules, rule_at
 from schemas.regions import LevelChange, Line, Standing, Verdict
 from schemas.targets import Target, TargetVersion
 
+Dated = TypeVar("Dated", Remainder, ValueAdded)
 CAPPED = "certificates beyond the cap"
 REMAINDER_UNKNOWN = "remainder unknown"
 MISSING, AMBIGUOUS = "missing data", "ambiguous data"
@@ -178,12 +179,22 @@ def _remainder(targets: TargetVersion, target: Target, start: int, till: int) ->
     return remainder_until(its, start, till)
 
 
-def remainder_until(entries: Iterable[Remainder], start: int, till: int) -> Amount | None:
+def remainder_until(entries: Iterable[Dated], start: int, till: int) -> Amount | None:
     """The sum of entries that cover [start, till) without gap or overlap, as known on that day; else None.
 
     Of one that reaches beyond `till` nothing is certain but that no more than all of it has passed; its best estimate goes by time.
     """
-    latest: dict[tuple[int, int], Remainder] = {}
+    reached, amount = start, NOTHING
+    for (first, until), entry in sorted(known_by(entries, start, till).items()):
+        if first != reached:
+            return None
+        reached, amount = until, amount + _cut(entry.bounds, first, until, till)
+    return amount if reached >= till else None
+
+
+def known_by(entries: Iterable[Dated], start: int, till: int) -> dict[tuple[int, int], Dated]:
+    """Of each period that touches [start, till) what was known last on its last day."""
+    latest: dict[tuple[int, int], Dated] = {}
     for entry in entries:
         key = day_start(entry.first), day_start(entry.until)
         if entry.known_on > business_date(till - 1) or key[1] <= start or key[0] >= till:
@@ -191,12 +202,7 @@ def remainder_until(entries: Iterable[Remainder], start: int, till: int) -> Amou
         before = latest.setdefault(key, entry)
         if (entry.known_on, entry.revision) > (before.known_on, before.revision):
             latest[key] = entry
-    reached, amount = start, NOTHING
-    for (first, until), entry in sorted(latest.items()):
-        if first != reached:
-            return None
-        reached, amount = until, amount + _cut(entry.bounds, first, until, till)
-    return amount if reached >= till else None
+    return latest
 
 
 def _cut(amount: Amount, first: int, until: int, till: int) -> Amount:

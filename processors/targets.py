@@ -23,6 +23,8 @@ The file is TOML (numbers as text, "1200.5"; days as 2027-04-01; periods are [fi
   [[schedules]]   id, weights (12), source: how the year is expected to pass; by the calendar where a target names none
   [[remainders]]  scope, quantity, first, until, amount or low best high, known_on, source; revision: what the key units leave out,
                   without which a target of the whole society is UNDECIDABLE, `remainder unknown`
+  [[value_added]] scope, covers, prices_of (constant prices of that year), first, until, amount (10⁴ CNY) or low best high, known_on,
+                  status (preliminary, revised, final), source; revision: `show --region` tells energy and CO2 per value added
   [[levels]]      level rules of your own, before ours (schemas/packs/levels/barometer.toml)
 
 Exit codes: 0 in order, or (diff) nothing differs; 1 the file is wrong, or (diff) it differs; 2 the words are wrong."""
@@ -33,6 +35,10 @@ def named(targets: Targets) -> Mapping[str, BaseModel]:
     found: dict[str, BaseModel] = {f"target {one.id}": one for one in targets.targets}
     found |= {f"schedule {one.id}": one for one in targets.schedules}
     found |= {f"level rule {one.id}": one for one in targets.levels}
+    found |= {
+        f"value added {one.scope} {one.covers} {one.first} to {one.until} at prices of {one.prices_of} revision {one.revision}": one
+        for one in targets.value_added
+    }
     return found | {
         f"remainder {one.scope} {one.quantity} {one.first} to {one.until} revision {one.revision}": one
         for one in targets.remainders

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from schemas.deductions import Part
-from schemas.double_control import Code, Remainder, Schedule, ScopeText
+from schemas.double_control import Code, Remainder, Schedule, ScopeText, ValueAdded
 from schemas.entered import Entered, hash_of
 from schemas.levels import LevelRule
 from schemas.pack_entries import Number, Text
@@ -76,6 +76,8 @@ class Targets(Entered):
     schedules: tuple[Schedule, ...] = ()
     remainders: tuple[Remainder, ...] = ()
     levels: tuple[LevelRule, ...] = ()
+    value_added: tuple[ValueAdded, ...] = ()
+    """10⁴ CNY at constant prices; what is known later takes the place of what was known of the same days."""
 
     @model_validator(mode="after")
     def _belongs_together(self) -> Self:
@@ -96,8 +98,10 @@ class Targets(Entered):
         return self
 
     def content_hash(self) -> str:
-        """SHA-256 over the canonical JSON; hashes from before targets could be net stay."""
+        """SHA-256 over the canonical JSON; hashes from before what is not there could be said stay."""
         told = self.model_dump(mode="json")
+        if not told["value_added"]:
+            del told["value_added"]
         for target in told["targets"]:
             for name in ("net_of", "certificates_at_most"):
                 if not target[name]:

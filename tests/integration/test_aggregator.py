@@ -514,6 +514,16 @@ amount = "2190"
 covers = "key units"
 net_of = ["non-fossil"]
 source = "test"
+[[value_added]]
+scope = "province:510000"
+covers = "key units"
+prices_of = 2025
+first = 2026-01-01
+until = 2027-01-01
+amount = "1000"
+known_on = 2025-12-01
+status = "preliminary"
+source = "test"
 """
 STANDINGS = "SELECT hour, gross_low, gross_best, low, best, high FROM target_hour WHERE target = 'net' ORDER BY hour"
 
@@ -564,7 +574,9 @@ def test_a_target_net_of_evidence(
     assert total["net"]["best"] == as_text(standings[-1][4])
     assert [u["unit"] for u in units if u["net"] != u["gross"]] == [world.members[0].unit]
     assert processors.main(["show", "--region", "510000"]) == 0
-    assert "net of non-fossil (gross [" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "net of non-fossil (gross [" in shown
+    assert "co2 per value added 2026, key units, prices of 2025 (preliminary), gross: [" in shown
     check_foretold(database)
 
 

@@ -79,7 +79,7 @@ def alertmanager(tmp_path: Path, receiver: Receiver) -> Iterator[str]:
     shipped = yaml.safe_load((CHECKOUT / "deploy/alertmanager/alertmanager.yml").read_text())
     shipped["route"] |= {"group_wait": "2s", "group_interval": "2s"}
     for one in shipped["receivers"]:
-        one["webhook_configs"][0]["url"] = f"{receiver.address}/from-alertmanager"
+        one["webhook_configs"] = [{"url": f"{receiver.address}/from-alertmanager"}]
     (tmp_path / "parts/alertmanager/alertmanager.yml").write_text(yaml.safe_dump(shipped))
     address = parts.endpoints().alertmanager
     os.kill(parts.endpoints().pids["alertmanager"], signal.SIGHUP)

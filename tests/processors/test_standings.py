@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from processors.aggregation import Member, Span, Telling, Told
 from processors.entries import differences
+from processors.intensities import intensities
 from processors.standings import (
     Level,
     Stand,
@@ -165,3 +166,40 @@ def test_differences_name_every_entry() -> None:
         "~ target t: ",
     ]
     assert differences(named(new), named(new)) == []
+
+
+MADE = {
+    "scope": "province:510000", "covers": "whole society", "prices_of": 2020, "first": "2026-01-01", "until": "2026-03-01",
+    "known_on": "2026-02-20", "status": "preliminary", "source": "test",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("made", "rest", "expected"),
+    [
+        pytest.param([{"amount": "200"}], [{"amount": "100"}], (Amount(2 * SCALE, 2 * SCALE, 2 * SCALE), ""), id="exact"),
+        pytest.param([{"low": "150", "best": "200", "high": "400"}], [{"amount": "100"}],
+                     (Amount(SCALE, 2 * SCALE, 2_666_667), ""), id="rounded outward"),
+        pytest.param([{"low": "0", "best": "200"}], [{"amount": "100"}], (Amount(0, 2 * SCALE, None), ""), id="open"),
+        pytest.param([{"amount": "200"}], [], (None, "remainder unknown"), id="no remainder"),
+        pytest.param([{"amount": "200", "until": "2026-02-01"}], [{"amount": "100"}], (None, "value added unknown"), id="a month short"),
+        pytest.param([{"amount": "0"}], [{"amount": "100"}], (None, "not computable: no value added"), id="nothing made"),
+        pytest.param([{"amount": "100"}, {"amount": "200", "revision": 2, "status": "final"}], [{"amount": "100"}],
+                     (Amount(2 * SCALE, 2 * SCALE, 2 * SCALE), ""), id="revised"),
+    ],
+)  # fmt: skip
+def test_per_value_added_or_why_not(
+    made: list[dict[str, str]], rest: list[dict[str, str]], expected: tuple[Amount | None, str]
+) -> None:
+    """300 tce of key units and 100 of the rest by the first of March."""
+    period = {"first": "2026-01-01", "until": "2026-03-01", "known_on": "2026-02-20"}
+    targets = Targets.model_validate(
+        {
+            "value_added": [MADE | one for one in made],
+            "remainders": [REST | period | one for one in rest],
+        }
+    )
+    used = Amount(300 * SCALE, 300 * SCALE, 300 * SCALE)
+    [told] = intensities(targets, "province:510000", {"energy": used}, START, MARCH)
+    assert (told.per_value_added, told.reason) == expected
+    assert told.status == ("final" if len(made) == 2 else "preliminary")
