@@ -16,7 +16,7 @@ SERVICES := $(PYTHON) -m deploy.services
 with_services = absent=$$($(LOCAL) status | awk '$$2 != "up" {print $$1}' | paste -sd, -); \
 	if [ -n "$$absent" ]; then trap "$(LOCAL) down --only $$absent" EXIT; $(LOCAL) up; fi
 
-.PHONY: help demo test check laws mutants chaos ownership hostile intruders soak drill bench image manifests plant-year up down status lock
+.PHONY: help demo test check laws mutants chaos ownership hostile intruders soak drill bench audit image manifests plant-year up down status lock
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; \
@@ -74,6 +74,12 @@ bench: $(READY) ## [ROWS=one,two] [QUICK=1] [RUNS=3] [DAYS=3] [AGAINST=COMMIT]: 
 	$(if $(ROWS),--rows "$(ROWS)") $(if $(QUICK),--quick) $(if $(RUNS),--runs "$(RUNS)") \
 	$(if $(DAYS),--prefill-days "$(DAYS)") $(if $(AGAINST),--against "$(AGAINST)") \
 	$(if $(ROWS)$(QUICK)$(AGAINST),,--document)
+
+audit: $(READY) ## secrets in the repository, and known weaknesses of what is pinned (the latter needs PyPI's own pages)
+	@git ls-files -z | xargs -0 $(VENV)/bin/detect-secrets-hook --baseline .secrets.baseline
+	@test -x build/audit/bin/pip-audit || { $(PYTHON) -m venv build/audit && \
+	build/audit/bin/pip --disable-pip-version-check --quiet install pip-audit==2.9.0; }
+	@build/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict --progress-spinner off
 
 image: $(READY) ## run the Dockerfile's steps in a folder, then its services as its user (as root, 3 minutes)
 	@$(PY) -m deploy.image_check
