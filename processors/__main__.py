@@ -274,6 +274,9 @@ def _add_worker(parser: argparse.ArgumentParser) -> None:
 
 def _worker(options: argparse.Namespace) -> int:
     import asyncio
+    import gc
+
+    gc.disable()  # until the worker has its states: what it loads stays
 
     import uvloop
 
