@@ -18,7 +18,7 @@ from schemas.rule import DEFAULT_RULES, Rule
 from tests.alerts.logs import MINUTE, START, indicator, told
 
 GATHER_S = 30
-GROUPING = Grouping(GATHER_S * 1_000, {"gateway-7": frozenset({"G1", "G2", "G3"})})
+GROUPING = Grouping(GATHER_S * 1_000, networks={"gateway-7": frozenset({"G1", "G2", "G3"})})
 SILENT = next(rule for rule in DEFAULT_RULES if rule.kind == "silent points")
 BREACH = next(rule for rule in DEFAULT_RULES if rule.kind == "confirmed breach")
 CITY, OTHER, THIRD = "510402", "511102", "510704"
