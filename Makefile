@@ -16,7 +16,7 @@ SERVICES := $(PYTHON) -m deploy.services
 with_services = absent=$$($(LOCAL) status | awk '$$2 != "up" {print $$1}' | paste -sd, -); \
 	if [ -n "$$absent" ]; then trap "$(LOCAL) down --only $$absent" EXIT; $(LOCAL) up; fi
 
-.PHONY: help demo test check laws mutants chaos ownership hostile intruders drill oncall-drill bench image manifests plant-year up down status lock
+.PHONY: help demo test check laws mutants chaos ownership hostile intruders soak drill oncall-drill bench image manifests plant-year up down status lock
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; \
@@ -59,6 +59,9 @@ ownership: $(READY) ## how long partitions stand still when workers join, leave 
 
 hostile: $(READY) ## [N=1000000] [SEED=...]: hostile messages through gateway and worker, each accounted for
 	@$(PY) tests/chaos/hostile.py --messages $(or $(N),1000000) $(if $(SEED),--seed $(SEED))
+
+soak: $(READY) ## [MINUTES=30] [RATE=28000] [UNITS=2800]: a plain load for long, with readers; lag, memory, growth
+	@$(PY) tests/chaos/soak.py --minutes $(or $(MINUTES),30) --rate $(or $(RATE),28000) --units $(or $(UNITS),2800)
 
 intruders: $(READY) ## [N=1000] [SEED=7]: a unit tries to be another, by class; nothing may get through
 	@$(PY) -m tests.security.intruders --attempts $(or $(N),1000) $(if $(SEED),--seed $(SEED))

@@ -112,6 +112,14 @@ def _positive(text: str) -> int:
     return number
 
 
+def _place(text: str) -> str:
+    host, _, port = text.rpartition(":")
+    if not (host and port.isdecimal()):
+        message = f"{text!r} is not like mqtt.example.org:8883"
+        raise argparse.ArgumentTypeError(message)
+    return text
+
+
 def _rate(text: str) -> float:
     rate = float(text)
     if not 0 <= rate <= 0.05:  # noqa: PLR2004 - twelve kinds of fault share one draw
@@ -575,11 +583,13 @@ def _access_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         "rotate a second user with a new password; the first holds until the overlap is over.\n"
         "       Then `apply`, once now and once after the overlap.\n"
         "show   one user's password, to hand to the enterprise\n"
-        "status since when each password holds, and until when\n\n"
+        "status since when each password holds, and until when\n"
+        "watch  serve when certificates and passwords expire, for Prometheus, until SIGTERM:\n"
+        "       --at mqtt.example.org:8883 --at kafka.example.org:9094 --metrics-port 9473\n\n"
         "As the administrator of Kafka: WEIR_KAFKA_USER=admin, or a broker that asks nobody.",
         _access,
     )
-    parser.add_argument("action", choices=["plan", "apply", "rotate", "show", "status"])
+    parser.add_argument("action", choices=["plan", "apply", "rotate", "show", "status", "watch"])
     parser.add_argument("name", nargs="?", help="whose, for rotate and show")
     parser.add_argument("--folder", type=Path, required=True, help="where passwords are kept")
     parser.add_argument("--mosquitto", type=Path, help="folder of Mosquitto's passwords and acl")
@@ -592,6 +602,13 @@ def _access_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     )
     parser.add_argument(
         "--overlap-days", type=_positive, default=7, help="both passwords hold so long (7)"
+    )
+    parser.add_argument(
+        "--at", type=_place, action="append", default=[], help="HOST:PORT of a listener with TLS"
+    )
+    parser.add_argument("--metrics-port", type=int, default=9473, help="of watch (9473)")
+    parser.add_argument(
+        "--metrics-address", default="127.0.0.1", help="on this address (127.0.0.1)"
     )
     parser.add_argument("--json", action="store_true", help="answer as JSON")
 
@@ -911,14 +928,12 @@ def _doctor_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def _doctor(told: argparse.Namespace) -> int:
-    from dataclasses import asdict
-
     from ingest.doctor import examine
 
     ok = True
     for finding in examine(_sender_options(), told.unit):
         ok = ok and finding.ok
-        print(json.dumps(asdict(finding)) if told.json else finding, flush=True)
+        print(json.dumps(finding.told()) if told.json else finding, flush=True)
     return 0 if ok else 1
 
 

@@ -17,8 +17,10 @@ from ingest.access import Places, apply, due, planned, rotate
 from ingest.access_folder import Folder
 from ingest.access_kafka import KafkaAccess
 from ingest.accounts import Account
-from ingest.clock import wall_ms
+from ingest.clock import stop_on_signals, wall_ms
 from ingest.complaint import ComplaintError
+from ingest.expiry import ExpiryMetrics, Watched, watch
+from ingest.metrics import serve_pages
 from ingest.registered import published
 from schemas.calendar import DAY_MS, rfc3339
 from schemas.registry import Registry
@@ -34,6 +36,7 @@ def run(told: argparse.Namespace) -> None:
         "rotate": _rotate,
         "show": _show,
         "status": _status,
+        "watch": _watch,
     }
     actions[told.action](told, Folder(told.folder))
 
@@ -121,6 +124,24 @@ def _status(told: argparse.Namespace, folder: Folder) -> None:
             *(f"{unit:<22} left" for unit in accounts.left),
         ],
     )
+
+
+def _watch(told: argparse.Namespace, folder: Folder) -> None:
+    settings = Settings.read()
+    authority = settings.mqtt_authority or settings.kafka_authority
+    if not authority:
+        message = "whose certificates? Set WEIR_MQTT_AUTHORITY or WEIR_KAFKA_AUTHORITY"
+        raise ComplaintError(message)
+    watched = Watched(tuple(told.at), Path(authority), folder)
+    metrics = ExpiryMetrics(watched.servers)
+    metrics.look(watched)
+    serve_pages(
+        metrics.registry,
+        address=told.metrics_address,
+        port=told.metrics_port,
+        readiness=lambda: (True, {}),
+    )
+    watch(watched, metrics, stop=stop_on_signals(), every_s=60.0)
 
 
 def _told(one: Account) -> dict[str, object]:

@@ -82,14 +82,15 @@ class Folder:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write a file whole or not at all; it keeps the owner and mode it has, a new one is its owner's alone."""
+    """Write a file whole or not at all; it keeps its mode (and as root its owner), a new one is its owner's alone."""
     beside = path.with_name(path.name + ".new")
     beside.unlink(missing_ok=True)
     with os.fdopen(os.open(beside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        if path.exists() and os.geteuid() == 0:
+        if path.exists():
             there = path.stat()
-            os.fchown(file.fileno(), there.st_uid, there.st_gid)
             os.fchmod(file.fileno(), there.st_mode & 0o777)
+            if os.geteuid() == 0:
+                os.fchown(file.fileno(), there.st_uid, there.st_gid)
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

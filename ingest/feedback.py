@@ -31,6 +31,7 @@ NO_MATCHING_SUBSCRIBERS = 0x10
 _BATCH = 500
 _POLL_MS = 500
 _RETRY_S = 1.0
+_BEAT_S = 0.2
 _KEEPALIVE_S = 60
 
 
@@ -63,7 +64,11 @@ class Passer:
         """Connects to nothing yet."""
         self._options, self._metrics = options, metrics
         self._client = self._new_client()
-        self._waits_for = "the broker"
+        self._change = threading.Condition(threading.RLock())
+        self._unacknowledged: set[int] = set()
+        """Packet ids; under `_change`, so that no acknowledgement comes before its id is known."""
+        self._kafka_away = ""
+        self._broker_away = "the broker has not answered yet"
 
     def run(self, stop: threading.Event) -> None:
         """Pass on until told to stop. Kafka or broker away is waited for."""
@@ -80,7 +85,7 @@ class Passer:
 
     def readiness(self) -> tuple[bool, dict[str, object]]:
         """Whether feedback goes through, and what is in the way."""
-        missing = [self._waits_for] if self._waits_for else []
+        missing = [reason for reason in (self._kafka_away, self._broker_away) if reason]
         return not missing, {"missing": missing}
 
     def _with_kafka(self, stop: threading.Event) -> None:
@@ -109,25 +114,23 @@ class Passer:
             consumer.commit()
 
     def _published(self, batch: Sequence[Message], stopped: Callable[[], bool]) -> bool:
-        """Whether the broker has acknowledged them all."""
+        """Whether the broker has acknowledged them all; paho sends again what a lost connection left."""
         mine = [message for message in batch if is_unit(message.unit)]
-        waiting = [
-            self._client.publish(topics.mqtt_feedback(message.unit), message.payload, qos=1)
-            for message in mine
-        ]
-        for one in waiting:
-            while not one.is_published():
-                if stopped():
-                    return False
-                one.wait_for_publish(0.2)
-        self._waits_for = "" if self._client.is_connected() else "the broker"
+        with self._change:
+            for message in mine:
+                topic = topics.mqtt_feedback(message.unit)
+                self._unacknowledged.add(self._client.publish(topic, message.payload, qos=1).mid)
+            while self._unacknowledged and not stopped():
+                self._change.wait(_BEAT_S)
+            if self._unacknowledged:
+                return False
         self._metrics.passed.inc(len(mine))
         self._metrics.nobodys.inc(len(batch) - len(mine))
         return True
 
     def _wait(self, stop: threading.Event, reason: str) -> None:
         logger.warning("feedback waits", extra={"reason": reason})
-        self._waits_for = reason
+        self._kafka_away = reason
         stop.wait(_RETRY_S)
 
     def _new_consumer(self) -> KafkaConsumer:
@@ -140,7 +143,7 @@ class Passer:
             auto_offset_reset="earliest",
             allow_auto_create_topics=False,
         )
-        self._waits_for = ""
+        self._kafka_away = ""
         return consumer
 
     def _new_client(self) -> mqtt.Client:
@@ -155,6 +158,7 @@ class Passer:
         client.reconnect_delay_set(1, 5)
         client.max_inflight_messages_set(_BATCH)
         client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
         return client
 
@@ -168,18 +172,33 @@ class Passer:
     ) -> None:
         if reason.is_failure:
             logger.error("the broker refuses", extra={"reason": str(reason)})
-            self._waits_for = f"the broker lets {self._options.user!r} not in: {reason}"
+            self._broker_away = f"the broker lets {self._options.user!r} not in: {reason}"
         else:
             logger.info("connected")
+            self._broker_away = ""
+
+    def _on_disconnect(
+        self,
+        _client: mqtt.Client,
+        _userdata: object,
+        _flags: mqtt.DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        self._broker_away = f"the broker is away: {reason}"
+        logger.warning("disconnected", extra={"reason": str(reason)})
 
     def _on_publish(
         self,
         _client: mqtt.Client,
         _userdata: object,
-        _mid: int,
+        mid: int,
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
+        with self._change:
+            self._unacknowledged.discard(mid)
+            self._change.notify_all()
         if reason.is_failure:
             self._metrics.refused.inc()
             logger.error("the broker refuses feedback", extra={"reason": str(reason)})

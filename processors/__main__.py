@@ -67,6 +67,7 @@ _WITH_VERBS = {
     "report": "a page, a workbook or CSV of where a unit or region stands",
     "barometer": "levels of regions and industries in double control, and what moved them",
     "packs": "coefficients, factors and limits: check, list, compare, examples",
+    "doctor": "look at database, Kafka, the log, ticks and clocks: ok, or what to do",
     "feedback": "send units what was refused of what they sent, within seconds",
     "landing": "where a unit's year lands, and its headroom: show; backtest",
 }
@@ -273,6 +274,9 @@ def _add_worker(parser: argparse.ArgumentParser) -> None:
 
 def _worker(options: argparse.Namespace) -> int:
     import asyncio
+    import gc
+
+    gc.disable()  # until the worker has its states: what it loads stays
 
     import uvloop
 

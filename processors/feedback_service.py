@@ -35,7 +35,12 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
 _RETRY_SECONDS = 2.0
 _BATCH = 500
+_TRIES = 20
+"""Tries answered in one go: what was refused goes before."""
 _ACCOUNTS_SECONDS = 60.0
+_ALL_ACCOUNTS_SECONDS = 3_600.0
+_RECENT_DAYS, _ALL_DAYS = 3, 40
+"""Days back whose accounts are looked at each minute, and each hour: as long as the log is kept."""
 _STALE_SECONDS = 60
 FATAL = 70
 
@@ -115,6 +120,7 @@ class Sender:
         self._tries: KafkaConsumer | None = None
         self._pack = default_pack()
         self._accounts_at, self._accounts_every_s = 0.0, accounts_every_s
+        self._all_accounts_at = 0.0
         self.stopped = threading.Event()
 
     def run(self) -> None:
@@ -164,16 +170,21 @@ class Sender:
 
     def _accounts(self) -> bool:
         """Now and then: what is due changes once a day, and by what comes late."""
-        if self._seal is None or time.monotonic() < self._accounts_at:
+        now = time.monotonic()
+        if self._seal is None or now < self._accounts_at:
             return False
-        self._store.tell_accounts(self._seal.signed, _BATCH)
+        days = _ALL_DAYS if now >= self._all_accounts_at else _RECENT_DAYS
+        due = self._store.tell_accounts(self._seal.signed, days=days, limit=_BATCH)
         rows = self._store.unsent_accounts(_BATCH)
         if rows:
             self._send("account", [(row.unit, row.payload) for row in rows])
             self._store.accounts_sent(rows)
-        else:
-            self._accounts_at = time.monotonic() + self._accounts_every_s
-        return bool(rows)
+        if not due:
+            self._accounts_at = now + self._accounts_every_s
+            self._all_accounts_at = (
+                now + _ALL_ACCOUNTS_SECONDS if days == _ALL_DAYS else self._all_accounts_at
+            )
+        return bool(rows or due)
 
     def _pause(self) -> None:
         """Wait a moment for what is to be tried, and answer it."""
@@ -182,7 +193,7 @@ class Sender:
             return
         if self._tries is None:
             self._tries = _consumer_of_tries(self._bootstrap, self._prefix)
-        polled = self._tries.poll(timeout_ms=int(_POLL_SECONDS * 1_000), max_records=_BATCH)
+        polled = self._tries.poll(timeout_ms=int(_POLL_SECONDS * 1_000), max_records=_TRIES)
         answers = [
             answered
             for records in polled.values()

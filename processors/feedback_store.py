@@ -19,8 +19,6 @@ Link = Connection[TupleRow]
 
 _LEADER = 4_932_004_940
 """Advisory lock of the one that sends."""
-_DAYS = 40
-"""Days back that an account is looked at: as long as the log is kept."""
 _LATE_MS = 600_000
 """A day's account is told when every partition is so far past its end."""
 _UNSENT = """
@@ -47,7 +45,7 @@ LEFT JOIN LATERAL (
 ) t ON true
 WHERE p.generation = (SELECT max(generation) FROM partition)"""
 _COUNTS = "accepted, repeated, superseded, rejected, unreadable"
-_DUE = f"""
+_DUE = """
 SELECT a.unit, u.code, a.day::text, coalesce(t.revision, 0) + 1,
        a.accepted, a.repeated, a.superseded, a.rejected, a.unreadable
 FROM account a
@@ -55,10 +53,10 @@ JOIN unit u ON u.id = a.unit
 LEFT JOIN LATERAL (
     SELECT * FROM account_told WHERE unit = a.unit AND day = a.day ORDER BY revision DESC LIMIT 1
 ) t ON true
-WHERE a.day >= %s::date - {_DAYS} AND a.day < %s::date AND u.code ~ '^[0-9A-Z]{{18}}$'
+WHERE a.day >= %s::date - %s::integer AND a.day < %s::date AND u.code ~ '^[0-9A-Z]{18}$'
   AND (t.unit IS NULL OR (t.accepted, t.repeated, t.superseded, t.rejected, t.unreadable)
        IS DISTINCT FROM (a.accepted, a.repeated, a.superseded, a.rejected, a.unreadable))
-ORDER BY a.day, a.unit LIMIT %s"""  # noqa: S608 - our own numbers
+ORDER BY a.day, a.unit LIMIT %s"""
 _TELL = f"""
 INSERT INTO account_told (unit, day, revision, {_COUNTS}, payload)
 VALUES (%s, %s::date, %s, %s, %s, %s, %s, %s, %s)"""  # noqa: S608 - our own columns
@@ -149,14 +147,16 @@ class FeedbackStore:
             for place in last.values():
                 link.execute(_SENT, place)
 
-    def tell_accounts(self, signed: Callable[[dict[str, object]], bytes], limit: int) -> int:
-        """Write down the accounts of days that are over and were not told as they are now; how many."""
+    def tell_accounts(
+        self, signed: Callable[[dict[str, object]], bytes], *, days: int, limit: int
+    ) -> int:
+        """Write down the accounts of the last `days` that are over and were not told as they are now; how many."""
         with self._linked() as link:
             row = link.execute(_OVER).fetchone()
             if row is None or row[0] is None:
                 return 0
             today = business_day(int(row[0]) - _LATE_MS)
-            due = link.execute(_DUE, (today, today, limit)).fetchall()
+            due = link.execute(_DUE, (today, days, today, limit)).fetchall()
             with link.transaction():
                 for id_, unit, day, revision, *counts in due:
                     payload = signed(_account(unit, day, revision, counts))

@@ -11,18 +11,23 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from kafka import KafkaProducer
 from paho.mqtt import client as mqtt
 from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from deploy.local import access
 from deploy.local.parts import LocalParts
 from deploy.local.state import CHECKOUT, chosen_folder, chosen_programs
 from ingest import __main__ as ingest
 from ingest.import_progress import Progress
+from processors.doctor import examine
 from schemas import topics
 from schemas.calendar import rfc3339
 from schemas.feedback import Account, Refused, Tried
 from schemas.section import Section
+from schemas.settings import Settings
 from schemas.wire import decode
 from tests.integration.first_page import put_programs, run_page
 from tests.integration.places import Place, place_of
@@ -112,14 +117,18 @@ class Enterprise:
 
 @contextmanager
 def enterprise(unit: str, password: str, port: int) -> Iterator[Enterprise]:
-    client = mqtt.Client(CallbackAPIVersion.VERSION2, protocol=mqtt.MQTTv5)
+    client = mqtt.Client(
+        CallbackAPIVersion.VERSION2, client_id=f"{unit}-desk", protocol=mqtt.MQTTv5
+    )
     client.username_pw_set(unit, password)
     one = Enterprise(unit, client)
     subscribed = threading.Event()
     client.on_message = lambda *told: one.heard.append(json.loads(told[2].payload))
     client.on_subscribe = lambda *_: subscribed.set()
     client.on_connect = lambda *_: client.subscribe(topics.mqtt_feedback(unit), qos=1)
-    client.connect("127.0.0.1", port)
+    kept = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    kept.SessionExpiryInterval = 300
+    client.connect("127.0.0.1", port, clean_start=False, properties=kept)
     client.loop_start()
     assert subscribed.wait(10)
     yield one
@@ -256,7 +265,7 @@ def test_what_is_tried_is_answered_and_not_stored(place: Place, sender: Enterpri
             ]
         },
     )
-    told = Tried.model_validate(sender.told(lambda told: told["kind"] == "tried"))
+    told = Tried.model_validate(sender.told(lambda told: told.get("readings") == 6))
     assert told.fates == [
         "taken",
         "taken",
@@ -376,6 +385,61 @@ def test_an_import_that_was_broken_off_goes_on_where_kafka_had_it(
     assert sent() == 4_500
     assert ingest.main(words) == 0
     assert sent() == 4_500
+
+
+def test_the_doctor_of_the_processors(place: Place, sender: Enterprise) -> None:
+    """What the processes of this very place stand on, and what is said where it is not there."""
+
+    def examined(**settings: str) -> dict[str, bool]:
+        told = {
+            name.removeprefix("WEIR_").lower(): value
+            for name, value in place.environment.items()
+            if name.startswith("WEIR_")
+        }
+        told["feedback_key"] = (place.folder / "feedback.pem").read_text()
+        known = Settings.model_validate(
+            {
+                name: value
+                for name, value in (told | settings).items()
+                if name in Settings.model_fields
+            }
+        )
+        return {line.check: line.ok for line in examine(known)}
+
+    found = examined()
+    ticks = found.pop("ticks")
+    assert set(found) == {
+        "database",
+        "tables",
+        "clock",
+        "rights",
+        "log",
+        "Kafka",
+        "topics",
+        "partitions",
+        "key of accounts",
+    }
+    assert all(found.values())
+    assert not ticks  # no clock runs here
+    assert sender.heard  # so a worker has owned the partitions
+    assert not examined(partitions="3")["partitions"]
+    assert not examined(topic_prefix="nobodys.")["topics"]
+    assert not examined(database_url="postgresql://127.0.0.1:1/nowhere")["database"]
+    assert not examined(feedback_key="?")["key of accounts"]
+
+
+def test_a_broker_that_was_away_loses_no_feedback(
+    place: Place, sender: Enterprise, broker: LocalParts
+) -> None:
+    """What came meanwhile is passed on when it is back, to who was away as well."""
+    producer = KafkaProducer(bootstrap_servers=place.environment["WEIR_KAFKA"])
+    broker.stop("mqtt")
+    told = {"kind": "refused", "told while the broker was": "away"}
+    topic = place.prefix + topics.FEEDBACK
+    producer.send(topic, json.dumps(told).encode(), key=sender.unit.encode()).get(10)
+    producer.close()
+    broker.start("mqtt")
+    sender.told(told.__eq__)
 
 
 def test_sparkplug_comes_by_its_own_topic(sender: Enterprise) -> None:

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from kafka.errors import KafkaError
 from deploy.local.certificates import Authority, write_secret
 from deploy.local.complaint import ComplaintError
 from deploy.local.state import State
+from ingest.expiry import AUTHORITY, ExpiryMetrics, Watched, shown_until
 from schemas.topics import enterprise_readings, mqtt_readings
 from tests.security.doors import ALL, BY_CERTIFICATE, LEAVES, OTHER, ROTATES, UNIT, Doors
 from tests.security.mqtt_client import (
@@ -205,3 +207,25 @@ def test_who_signed_itself_is_nobody(doors: Doors, tmp_path: Path) -> None:
     write_secret(tmp_path / "x.pem", stranger.certificate)
     write_secret(tmp_path / "x.key", stranger.key)
     assert is_refused(doors, (str(tmp_path / "x.pem"), str(tmp_path / "x.key")))
+
+
+def test_it_is_told_when_certificates_and_passwords_expire(doors: Doors, tmp_path: Path) -> None:
+    """Of what servers show and of the authority; who shows none that is right is not valid."""
+    endpoints = doors.parts.endpoints()
+    servers = (f"127.0.0.1:{endpoints.mqtt_certificates_port}", endpoints.kafka_tls)
+    away = "127.0.0.1:1"
+    metrics = ExpiryMetrics((*servers, away))
+    metrics.look(Watched((*servers, away), endpoints.authority, doors.folder))
+
+    def value(name: str, **labels: str) -> float:
+        return metrics.registry.get_sample_value(name, labels) or 0.0
+
+    in_a_year = time.time() + 360 * 86_400
+    for name in (*servers, AUTHORITY):
+        assert value("weir_certificate_valid", certificate=name) == 1
+        assert value("weir_certificate_expiry_timestamp_seconds", certificate=name) > in_a_year
+    assert value("weir_certificate_valid", certificate=away) == 0
+    assert 0 < time.time() - value("weir_password_oldest_timestamp_seconds") < 3_600
+    stranger = Authority(State(tmp_path, doors.parts.state.programs), doors.parts.root)
+    stranger.server()
+    assert shown_until(servers[0], stranger.certificate) is None

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.security.doors import Doors
+from tests.security.doors import ALL, Doors
 from tests.security.intruders import KINDS, Kind, Scene, attempt, scene_of
 
 
@@ -21,3 +21,8 @@ def test_it_is_refused(scene: Scene, kind: Kind) -> None:
     tally = attempt(scene, kind, 3, "short")
     assert tally.succeeded == []
     assert tally.refused.total() == 3
+
+
+def test_nothing_is_other_than_before(scene: Scene) -> None:
+    """Users, rights and topics are those of the registry, whatever was tried."""
+    assert scene.doors.changes("plan", units=ALL)["changes"] == []
