@@ -487,6 +487,10 @@ def _report(say: Say, settings: dict[str, str], registry: Registry) -> None:
             f"python -m processors show UNIT, with WEIR_DATABASE_URL of `python3 -m deploy.local env` and database {DATABASE}",
         ),
         ("regions", "python -m processors show --region 510000, or --industry 30"),
+        (
+            "a late factor",
+            "python -m processors restate --pack deploy/example/late-factor.toml --dry-run",
+        ),
         ("dashboards", "python -m dashboards build/grafana, for a Grafana of yours"),
     ):
         print(f"  {what:15} {where}")

@@ -2,11 +2,13 @@
 
 import json
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 
 from deploy import province
 from ingest.simulator import Faults, stream
+from processors.packs import with_ours
 from processors.replay import Replay
 from schemas.calendar import BUSINESS, DAY_MS, HOUR_MS, instant
 from schemas.factors import default_pack
@@ -83,3 +85,8 @@ def test_lines_work_at_the_intensity_that_they_are_designed_for() -> None:
     assert found["converter", True]["energy"]["high"] < 0
     kiln = found["kiln", True]["intensity"]["best"] / 10**6
     assert 85 < kiln < 125, "kgce a tonne, about the limit of 117"
+
+
+def test_a_factor_that_comes_out_late_is_a_pack_of_its_own() -> None:
+    packs = with_ours([Path("deploy/example/late-factor.toml")])
+    assert packs.by_id("electricity.co2.sichuan.2024").pack.name == "late-factor"
