@@ -44,23 +44,23 @@ _TIME = {"unit": "time:YYYY-MM-DD HH:mm"}
 _SHARE = {"unit": "percentunit", "decimals": 1, "min": 0, "max": 1}
 _COUNT = {"unit": "locale", "decimals": 0}
 _LOOKS: tuple[tuple[str, Json], ...] = (
-    (r"Watermark.*|As of|Told at|Since|Over since|From|To|Heard until|Silent since|First|Last|Last write|Changed at|At", _TIME),
+    (r"Watermark.*|As of|Told at|Since|Over since|From|To|Heard until|Silent since|First|Last|Last write|Changed at|At|Until", _TIME),
     (r"Share measured.*", _SHARE),
     (r"Best of quota", {"unit": "percentunit", "decimals": 1}),
     (r"Year", {"unit": "none", "decimals": 0}),
     (r"Day", {"unit": "time:YYYY-MM-DD"}),
     (r"CO2 .*", {"unit": "suffix:t", "decimals": 3}),
-    (r"Silent for", {"unit": "h", "decimals": 1}),
+    (r"Silent for|Behind", {"unit": "h", "decimals": 1}),
     (r"Missing at most", {"unit": "locale", "decimals": 1}),
-    (r"At least|At most|Register .*", {"unit": "locale", "decimals": 3}),
+    (r"At least|At most|Left open|Register .*", {"unit": "locale", "decimals": 3}),
     (r"Burn, .*", {"unit": "none", "decimals": 2}),
-    (r"Received|Accepted|Repeated|Superseded|Rejected.*|Unreadable.*|Readings|Count", _COUNT),
+    (r"Received|Accepted|Repeated|Superseded|Rejected.*|Unreadable.*|Readings|Count|Fired|Resolved|Retracted|Firing|Pending", _COUNT),
     (r"Factors", {"custom.minWidth": 260}),
     (r"Summary", {"custom.minWidth": 320}),
 )  # fmt: skip
 """By a column's English name."""
 _AMOUNT = re.compile(
-    r"Low|Best|High|Quota|Expected|Above quota by at least|A day that still lands|Allowed until then|Target of the year|Energy .*|Moved, .*"
+    r"Low|Best|High|Quota|Expected|Headroom, .*|Limit, .*|Above quota by at least|A day that still lands|Allowed until then|Target of the year|Energy .*|Moved, .*"
 )
 _ALARMING = {
     "Confirmed breach": "red",
@@ -306,6 +306,7 @@ def _defaults(source: Json) -> Json:
     told: Json = {"custom": dict(_CUSTOM[kind])} if kind in _CUSTOM else {}
     if kind == "stat":
         told |= {"color": {"mode": "fixed", "fixedColor": "text"}, "noValue": "–"}
+        told |= {"unit": source["unit"]} if "promql" in source else {}
     if kind == "timeseries":
         told |= {"unit": source["unit"], "min": 0, "color": {"mode": "palette-classic"}}
         told["custom"]["axisLabel"] = source["axis"]

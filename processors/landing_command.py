@@ -66,6 +66,7 @@ How to read it:
   burn         1 uses the quota up on the last day of the year
   a day that still lands, headroom: low (safe) holds whatever is missing
   this month   the year's headroom at an even pace until the month's end
+  binds first  of the quota and the limits (level 3) of its product lines that of which the least is left
 
 examples:
   python -m processors landing show 91510100SYN0000001
@@ -151,7 +152,7 @@ def _show(options: argparse.Namespace) -> int:
     url = secret.get_secret_value()
     store = Store(url, patient=False)
     try:
-        room = headroom(store.windows_of(options.unit))
+        room = headroom(store.windows_of(options.unit), store.lines_of(options.unit))
     finally:
         store.close()
     last = last_landing(url, options.unit)

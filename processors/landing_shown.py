@@ -1,14 +1,16 @@
 """Where a unit's year lands and what it can still use, for people and for machines."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 import orjson
 
 from processors.landing import Span, per_day
+from processors.line_headroom import Room, rooms, rooms_shown
+from processors.lines_shown import Row
 from schemas.calendar import rfc3339, window_end, window_start
 from schemas.landing import Ends, Landed
-from schemas.scale import as_text
+from schemas.scale import SCALE, as_text
 
 Json = Mapping[str, object]
 
@@ -31,15 +33,19 @@ _BASES = {
     "calendar": "calendar: no whole earlier year is known, one day counts as another",
 }
 _ENDS = ("low", "best", "high")
+QUOTA = "annual energy quota, equivalent value"
 
 
 # ---- Headroom
 
 
-def headroom(windows: Iterable[tuple[int, bytes]]) -> dict[str, object] | None:
+def headroom(
+    windows: Iterable[tuple[int, bytes]], lines: Sequence[Row] = ()
+) -> dict[str, object] | None:
     """What a unit can still use this year and month, by its newest year as last told; None where nothing was told of a year.
 
     The month's share is that of an even pace: the year's headroom, times the time left of the month over that of the year.
+    Of the quota and the product limits of its lines that one binds first of which the least is left by the best estimate.
     """
     years = [(as_of, orjson.loads(judged)) for as_of, judged in windows]
     told = [(as_of, year) for as_of, year in years if year["window"] == "year"]
@@ -53,8 +59,28 @@ def headroom(windows: Iterable[tuple[int, bytes]]) -> dict[str, object] | None:
         "binds": None,
     }
     if "limit" not in year:
-        return found
-    return found | _under(year["limit"], _used(year), at, year["end"])
+        return found | rooms_shown(lines, None) | {"binds_first": _first(rooms(lines), None)}
+    quota, used = cast("int", year["limit"]), _used(year)
+    rest = _rest(quota, used)
+    left = (quota - used.best) * SCALE // quota if quota else 0
+    found |= _under(quota, used, at, year["end"]) | rooms_shown(lines, rest)
+    return found | {"binds_first": _first(rooms(lines), left)}
+
+
+def _first(limits: Sequence[Room], quota: int | None) -> str | None:
+    """The name of the limit of which the least is left; of product limits the tightest comes first."""
+    tightest = next((one for one in limits if one.left is not None), None)
+    if tightest is not None and (quota is None or (tightest.left or 0) < quota):
+        return f"{tightest.limit} of line {tightest.line}"
+    return None if quota is None else QUOTA
+
+
+def _rest(quota: int, used: Span) -> Span:
+    return Span(
+        0 if used.high is None else max(0, quota - used.high),
+        max(0, quota - used.best),
+        max(0, quota - used.low),
+    )
 
 
 def _used(year: Json) -> Span:
@@ -64,12 +90,8 @@ def _used(year: Json) -> Span:
 
 
 def _under(quota: int, used: Span, at: int, end: int) -> dict[str, object]:
-    """Of the one limit there is: a unit's annual quota."""
-    rest = Span(
-        0 if used.high is None else max(0, quota - used.high),
-        max(0, quota - used.best),
-        max(0, quota - used.low),
-    )
+    """Of a unit's annual quota."""
+    rest = _rest(quota, used)
     left = end - at
     month = window_end("month", window_start("month", at)) - at if left else 0
     share = [
@@ -78,7 +100,7 @@ def _under(quota: int, used: Span, at: int, end: int) -> dict[str, object]:
     day = per_day(used, at, quota, end)
     return {
         "binds": {
-            "limit": "annual energy quota, equivalent value",
+            "limit": QUOTA,
             "amount": as_text(quota),
             "unit_of_measure": "tce",
         },
@@ -188,10 +210,31 @@ def _exhausted(days: Json) -> str:
 
 def _room_lines(room: Json) -> Iterator[str]:
     binds = cast("Json | None", room["binds"])
-    if binds is None:
+    if room["binds_first"] is None:
         yield f"headroom of {room['year']}: no limit is known"
         return
-    yield f"headroom of {room['year']} at {room['as_of']}; the limit that binds first: {binds['limit']}, {binds['amount']} tce"
+    amount = f", {binds['amount']} tce" if binds and room["binds_first"] == QUOTA else ""
+    yield f"headroom of {room['year']} at {room['as_of']}; the limit that binds first: {room['binds_first']}{amount}"
+    if binds is not None:
+        yield from _quota_lines(room)
+    yield from _product_lines(room)
+
+
+def _product_lines(room: Json) -> Iterator[str]:
+    for one in cast("Sequence[Json]", room["product_limits"]):
+        measure = str(one["unit_of_measure"])
+        yield f"  {one['limit']} of line {one['line']}, limit less what was used:"
+        yield _line_row("a unit of output", one["per_unit"], measure)
+        yield _line_row("at the output so far", one["at_this_output"], measure.partition("/")[0])
+    for line, ends in cast("Mapping[str, Json]", room["quota_still_makes"]).items():
+        yield _line_row(f"the quota's rest makes, {line}", ends, "t")
+
+
+def _line_row(name: str, ends: object, unit: str) -> str:
+    return _row(name, cast("Json", ends), unit)
+
+
+def _quota_lines(room: Json) -> Iterator[str]:
     yield f"  {'':26} {'safe':>16} {'best':>16} {'at most':>16}"
     for name, key in (
         ("this year", "this_year"),

@@ -13,14 +13,18 @@ from oracle_claims import allowed, winner
 from oracle_figures import Figure, Judged, quota_of
 from oracle_pieces import Course, Piece
 from schemas.alert import Alert
-from schemas.calendar import DAY_MS, HOUR_MS, moment, window_start, year_of
+from schemas.calendar import BUSINESS, DAY_MS, HOUR_MS, moment, window_start, year_of
 from schemas.factors import default_pack
 from schemas.registry import CARRIERS, UNIT_OF_MEASURE, Point, Unit
 from schemas.section import Unreadable
-from tests.dashboards.shown import PROVINCE, REGIONAL, UNIT
+from tests.dashboards.shown import ALERTS, PROVINCE, QUALITY, REGIONAL, UNIT
 from tests.dashboards.world import (
+    CASES,
     END,
+    KILN,
     LANDINGS,
+    LATER,
+    LIMITED,
     NO_QUOTA,
     START,
     TARGETS,
@@ -316,7 +320,9 @@ def verdict(one: Standing, _: Expected) -> Rows:
 
 
 def against_quota(one: Standing, _: Expected) -> Rows:
-    return [(*one.figures, one.best_of_quota, one.share, one.watermark, one.watermark)]
+    quota, _, best, high = one.figures
+    rooms = [None if quota is None else max(Decimal(0), quota - end) for end in (high, best)]
+    return [(*one.figures, one.best_of_quota, *rooms, one.share, one.watermark, one.watermark)]
 
 
 def figures(one: Standing, _: Expected) -> Rows:
@@ -548,6 +554,17 @@ def landings(one: Standing, _: Expected) -> Rows:
     return found
 
 
+def line_limits(one: Standing, _: Expected) -> Rows:
+    """Only one unit has a line."""
+    told = LIMITED
+    row = (
+        *("kiln", told.limit, told.level, told.verdict, told.reason, None),
+        *map(amount, (told.low, told.best, told.high, told.limit_low, told.limit_high)),
+        *(told.unit_of_measure, amount(KILN.share_measured), at(END), one.watermark),
+    )
+    return [row] if one.code == code(1) else []
+
+
 # ---- Regions and industries
 
 
@@ -584,7 +601,7 @@ def region_sums(_: str, expected: Expected) -> Rows:
         words = [one.judged.verdict for one in some if one.judged is not None]
         silent = sum(bool(one.silent) for one in some)
         told = (len(some), len(some), 0, silent, words.count("FAIL"), words.count("UNDECIDABLE"), 0)
-        rows.append((names[scope], *told, *sums, amount(share), at(END)))
+        rows.append((names[scope], scope, *told, *sums, amount(share), at(END)))
     return rows
 
 
@@ -611,7 +628,7 @@ def targets_now(_: str, expected: Expected) -> Rows:
     rows = []
     for target in TARGETS.targets:
         row = sums[names[target.scope]]
-        low, best, high = row[8:11] if target.quantity == "energy" else row[11:14]
+        low, best, high = row[9:12] if target.quantity == "energy" else row[12:15]
         is_whole = target.covers == "whole society"
         reason = "remainder unknown" if is_whole else ""
         verdict = "FAIL" if low > target.amount else "PASS" if high <= target.amount else None
@@ -621,7 +638,7 @@ def targets_now(_: str, expected: Expected) -> Rows:
                 *(target.id, names[target.scope], 2026, target.quantity, target.covers, None),
                 *(*LEVELS[target.id], "UNDECIDABLE" if is_whole else verdict, reason),
                 *(low, best, high, amount(allowed_now), target.amount),
-                *("calendar", row[14], at(END)),
+                *("calendar", row[15], at(END)),
             )
         )
     return sorted(rows, key=lambda row: (row[6] is None, row[6] or 0, row[0]))
@@ -654,6 +671,238 @@ def level_changes(_: str, expected: Expected) -> Rows:
     return [row for _, row in sorted(found)]
 
 
+def region_landings(scope: str, expected: Expected) -> Rows:
+    """Only one unit has any."""
+    one = expected.one(code(1))
+    return landings(one, expected) and [
+        (*row[:6], int(row[0].timestamp() * 1000))
+        for row in landings(one, expected)
+        if scope in scopes(one)
+    ]
+
+
+def region_units(scope: str, expected: Expected) -> Rows:
+    """Those in breach first."""
+    words = ["confirmed breach", "suspected breach", "cannot be judged"]
+    some = [one for one in expected.standings() if scope in scopes(one)]
+    some.sort(key=lambda one: (one.best_of_quota is None, -(one.best_of_quota or 0), one.code))
+    some.sort(key=lambda one: words.index(one.word) if one.word in words else len(words))
+    return [
+        (
+            *(one.unit.name, one.region, one.industry, one.word, one.best_of_quota),
+            *(*one.figures, None, one.share, one.watermark, *one.link),
+        )
+        for one in some
+    ]
+
+
+# ---- Who will be in breach; the cities
+
+
+def will_break(units: list[Standing], _: Expected) -> Rows:
+    """By the newest midnight, whatever the time range."""
+    told = landing(LANDINGS[-1])
+    assert told.projected is not None
+    end = told.projected.year_end
+    return [
+        (
+            *(one.unit.name, one.region, one.industry, "will break", amount(told.quota)),
+            *(amount(end.low), amount(end.best), amount(end.high), "2026-11-14", amount(820_765)),
+            *(None, amount(told.share_measured), at(LANDINGS[-1]), one.watermark, *one.link),
+        )
+        for one in units
+        if one.code == code(1)
+    ]
+
+
+def barometer(_: list[Standing], expected: Expected) -> Rows:
+    """Every city that has units, whatever is chosen; one has a target."""
+    targets = {row[1]: row for row in targets_now("", expected)}
+    rows = []
+    for row in region_sums("", expected):
+        if row[1].startswith("city:"):
+            told = targets.get(row[0])
+            told = (None,) * 8 if told is None else (told[0], told[3], *told[6:8], *told[10:14])
+            rows.append((row[0], *told, row[15], at(END), row[1]))
+    return sorted(rows, key=lambda row: (row[3] is None, row[3] or 0, row[-1]))
+
+
+# ---- Data quality
+
+CLASSES = ("received", "accepted", "repeated", "superseded", "rejected", "unreadable")
+
+
+def accounts(units: Iterable[Standing], expected: Expected) -> dict[date, list[int]]:
+    """What came from some units, by the days that the time range touches."""
+    codes = {one.code for one in units}
+    found: dict[date, list[int]] = defaultdict(lambda: [0] * len(CLASSES))
+    for (unit, day), row in expected.province.outcome.account.items():
+        arrived = date.fromisoformat(day)
+        if unit in codes and DAYS[0] <= arrived <= DAYS[1]:
+            found[arrived] = [
+                a + row[name] for a, name in zip(found[arrived], CLASSES, strict=True)
+            ]
+    return found
+
+
+DAYS = (moment(START).astimezone(BUSINESS).date(), moment(END).astimezone(BUSINESS).date())
+
+
+def came_of(units: Iterable[Standing], expected: Expected) -> Row:
+    """Sums of the days; nothing where nothing came."""
+    days = accounts(units, expected).values()
+    return tuple(sum(column) for column in zip(*days, strict=True)) or (None,) * len(CLASSES)
+
+
+def came(units: list[Standing], expected: Expected) -> Rows:
+    return [(*came_of(units, expected), *counts(units)[1])]
+
+
+def came_by_day(units: list[Standing], expected: Expected) -> Rows:
+    oldest = counts(units)[1][2]
+    return [
+        (day, *row, oldest) for day, row in sorted(accounts(units, expected).items(), reverse=True)
+    ]
+
+
+def least_measured(units: list[Standing], expected: Expected) -> Rows:
+    units = sorted(units, key=lambda one: (one.share is not None, one.share or 0, one.code))
+    rows = []
+    for one in units:
+        received, _, _, _, rejected, unreadable = came_of([one], expected)
+        behind = None if one.watermark is None else Decimal(0)
+        rows.append(
+            (
+                *(one.unit.name, one.region, one.word, len(one.silent), behind),
+                *(received, rejected, unreadable, one.share, one.watermark, *one.link),
+            )
+        )
+    return rows
+
+
+def repairs(units: list[Standing], expected: Expected) -> Rows:
+    found = []
+    for one in units:
+        for row in gaps(one, expected) if one.watermark else ():
+            point, kind, start, end, low, high, measure, *_ = row
+            if high > low:
+                key = (measure, low - high, one.code, point, start)
+                told = (one.unit.name, point, kind, start, end, high - low, measure)
+                found.append((key, (*told, one.share, one.watermark, *one.link)))
+    return [row for _, row in sorted(found)]
+
+
+def by_unit(
+    rows_of: Callable[[Standing, Expected], Rows],
+) -> Callable[[list[Standing], Expected], Rows]:
+    """Rows of units of which something was rejected or unreadable in these days, the most first."""
+
+    def rows(units: list[Standing], expected: Expected) -> Rows:
+        found = [
+            ((-row[2], one.code, *row[:2]), (one.unit.name, *row, *one.link))
+            for one in units
+            if sum(came_of([one], expected)[4:] if accounts([one], expected) else ())
+            for row in rows_of(one, expected)
+        ]
+        return [row for _, row in sorted(found)]
+
+    return rows
+
+
+# ---- Alerts
+
+
+def alert_counts(units: list[Standing], expected: Expected) -> Rows:
+    codes = {one.code for one in units}
+    some = [alert for alert in expected.heard.alerts if alert.key.unit in codes]
+    firing = [alert.kind for alert in some if alert.state == "firing"]
+    kinds = (
+        "confirmed breach",
+        "suspected breach",
+        "will break",
+        "cannot be judged",
+        "silent points",
+    )
+    return [(*map(firing.count, kinds), len(some) - len(firing), counts(units)[1][2])]
+
+
+def cases(_: list[Standing], __: Expected) -> Rows:
+    """The graver first."""
+    return [
+        (
+            *(kind, severity, name, len(of), 1, at(START), owner),
+            *("asked" if owner else None, at(LATER) if owner else None, at(END)),
+        )
+        for name, kind, severity, of, owner in reversed(CASES)
+    ]
+
+
+def alerts_with_severity(units: list[Standing], expected: Expected) -> Rows:
+    """As on the province's dashboard, and how grave it is."""
+    severities = {
+        (alert.key.unit, alert.kind, at(alert.since)): alert.severity
+        for alert in expected.heard.alerts
+    }
+    return [
+        (*row[:2], severities[row[9], row[1], row[3]], *row[2:])
+        for row in alerts_now(units, expected)
+    ]
+
+
+def happened(units: list[Standing], expected: Expected) -> Rows:
+    names = {one.code: one.unit.name for one in units}
+    return [
+        (
+            at(n.at),
+            n.previous,
+            n.state,
+            n.kind,
+            n.cause,
+            names[n.unit],
+            n.annotations["summary"],
+            at(END),
+        )
+        for n in reversed(expected.heard.notices)
+        if n.unit in names and START <= n.at <= END
+    ]
+
+
+def rules(units: list[Standing], expected: Expected) -> Rows:
+    codes = {one.code for one in units}
+    groups = defaultdict(list)
+    for n in expected.heard.notices:
+        if n.unit in codes and START <= n.at <= END:
+            groups[n.rule, n.kind].append(n)
+    rows = []
+    for key, some in groups.items():
+        states = [n.state for n in some]
+        fired = {n.unit for n in some if n.state == "firing"}
+        ended = (states.count("resolved"), states.count("retracted"))
+        last = at(max(n.at for n in some))
+        rows.append((*key, states.count("firing"), len(fired), *ended, last, counts(units)[1][2]))
+    return sorted(rows, key=lambda row: (-row[2], row[0], row[1]))
+
+
+def breach(one: Standing, _: Expected) -> Rows:
+    if (
+        one.word != "confirmed breach"
+        or one.since is None
+        or not moment(START) <= one.since <= moment(END)
+    ):
+        return []
+    return [(one.since, "Breach of the annual quota (超年度指标)")]
+
+
+def corrections(one: Standing, expected: Expected) -> Rows:
+    return [
+        (at(n.at), n.cause, n.annotations["summary"])
+        for n in expected.heard.notices
+        if n.unit == one.code and n.cause in CORRECTING and START <= n.at <= END
+    ]
+
+
+CORRECTING = {"late reading", "limit", "restatement", "factor"}
+
 OF_PROVINCE: dict[str, Callable[[list[Standing], Expected], Rows]] = {
     "panel 1": summary,
     "panel 2": how_far,
@@ -665,7 +914,26 @@ OF_PROVINCE: dict[str, Callable[[list[Standing], Expected], Rows]] = {
     "panel 8": by_city,
     "panel 9": by_industry,
     "panel 10": others,
+    "panel 11": will_break,
+    "panel 12": barometer,
 }
+OF_QUALITY: dict[str, Callable[[list[Standing], Expected], Rows]] = {
+    "panel 1": came,
+    "panel 2": came_by_day,
+    "panel 3": least_measured,
+    "panel 4": repairs,
+    "panel 5": by_unit(rejections),
+    "panel 6": by_unit(refusals),
+}
+OF_ALERTS: dict[str, Callable[[list[Standing], Expected], Rows]] = {
+    "panel 1": alert_counts,
+    "panel 2": cases,
+    "panel 3": alerts_with_severity,
+    "panel 4": happened,
+    "panel 5": rules,
+}
+OF_CHOSEN = {PROVINCE: OF_PROVINCE, QUALITY: OF_QUALITY, ALERTS: OF_ALERTS}
+"""Of dashboards that cities and industries are chosen in."""
 OF_UNIT: dict[str, Callable[[Standing, Expected], Rows]] = {
     "panel 1": verdict,
     "panel 2": against_quota,
@@ -680,13 +948,18 @@ OF_UNIT: dict[str, Callable[[Standing, Expected], Rows]] = {
     "panel 11": refusals,
     "panel 12": landed,
     "panel 13": landings,
+    "panel 14": line_limits,
     "annotation Watermark (数据截至)": watermark,
     "annotation Alerts (告警)": transitions,
+    "annotation Breach (超指标)": breach,
+    "annotation Corrections (更正)": corrections,
 }
 OF_REGIONS: dict[str, Callable[[str, Expected], Rows]] = {
     "panel 1": region_sums,
     "panel 2": region_hours,
     "panel 3": targets_now,
     "panel 4": level_changes,
+    "panel 5": region_landings,
+    "panel 6": region_units,
 }
-NAMES = {PROVINCE: set(OF_PROVINCE), UNIT: set(OF_UNIT), REGIONAL: set(OF_REGIONS)}
+NAMES = {uid: set(of) for uid, of in (OF_CHOSEN | {UNIT: OF_UNIT, REGIONAL: OF_REGIONS}).items()}

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from dashboards.__main__ import Language, dashboards
 
 PROVINCE, UNIT, REGIONAL = "weir-province", "weir-unit", "weir-regions"
+QUALITY, ALERTS = "weir-data", "weir-alerts"
 
 Json = dict[str, Any]
 

@@ -17,16 +17,20 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from dashboards.__main__ import DATABASE, PROMETHEUS, SOURCES, Language, dashboards, main
 from processors.standings import AMBIGUOUS, MISSING, REMAINDER_UNKNOWN
 from processors.validation import REASONS
+from schemas.alert import Cause
+from schemas.alert import State as AlertState
 from schemas.calendar import moment
 from schemas.indicator import Reason
 from schemas.landing import Basis, State, Unsaid
 from schemas.regions import Verdict
 from schemas.registry import STATEMENTS, UNIT_OF_MEASURE
-from schemas.rule import Kind
+from schemas.rule import Kind, Severity
 from tests.dashboards.macros import Value, expand
 from tests.dashboards.shown import (
+    ALERTS,
     DASHBOARDS,
     PROVINCE,
+    QUALITY,
     REGIONAL,
     UNIT,
     Json,
@@ -41,7 +45,10 @@ BILINGUAL = re.compile(r"[A-Z][^()一-鿿]* \([^()]*[一-鿿][^()]*\)")
 """English first, then Chinese in parentheses."""
 HELPERS = {"unit_code", "scope_code", "link_from", "link_to", "time"}
 """Columns that no one sees, and the time axis."""
-WITHOUT_FIGURES = {(PROVINCE, 2), (UNIT, 7), (UNIT, 9), (UNIT, 10), (UNIT, 11), (REGIONAL, 4)}
+WITHOUT_FIGURES = {
+    (PROVINCE, 2), (UNIT, 7), (UNIT, 9), (UNIT, 10), (UNIT, 11), (REGIONAL, 4), (QUALITY, 2), (QUALITY, 5), (QUALITY, 6),
+    (ALERTS, 1), (ALERTS, 2), (ALERTS, 4), (ALERTS, 5),
+}  # fmt: skip
 """Panels that show instants, points and counts of readings, and no energy; or what moved a sum."""
 PANELS = [
     pytest.param(uid, panel, id=f"{uid} {panel['id']}")
@@ -252,14 +259,18 @@ def links_of(panel: Json) -> Iterator[Json]:
         ("Kind (类型)", {"register event", "before the first reading", "gap, amount known",
                          "gap, amount in bounds", "missing periods", "silent"}),
         ("Kind (类型)", {"refused", "unreadable", "unknown unit"}),
-        ("State (状态)", {"pending", "firing"}),
+        ("State (状态)", set(get_args(AlertState))),
+        ("Before (原状态)", set(get_args(AlertState))),
+        ("Cause (原因)", set(get_args(Cause))),
+        ("Severity (级别)", set(get_args(Severity))),
+        ("Kind (类型)", {"alert", "outage", "change", "late data", "ended together"}),
         ("Standing (状态)", {"confirmed breach", "suspected breach", "cannot be judged", "within quota",
                              "no quota", "nothing told yet"}),
         ("Quantity (品种)", set(UNIT_OF_MEASURE)),
         ("Reports (报数方式)", set(STATEMENTS)),
         ("Window (期间)", {"year", "month", "day"}),
         ("Scope (范围)", {"live units", "units in history"}),
-        ("Verdict (判定)", set(get_args(Verdict))),
+        ("Verdict (判定)", {*get_args(Verdict), "NOT JUDGED"}),
         ("Reason (原因)", {MISSING, AMBIGUOUS, REMAINDER_UNKNOWN}),
         ("Why no level (无等级原因)", {MISSING, REMAINDER_UNKNOWN, "interval too wide", "nothing allowed yet",
                                   "no level rule of the day"}),

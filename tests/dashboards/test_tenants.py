@@ -152,6 +152,38 @@ def test_nothing_of_others_comes_back(
                 assert told == tried(link, tenant, attempt, NOBODY), attempt
 
 
+@pytest.mark.parametrize("who", ["regulator", "enterprise", "lapsed"])
+def test_no_view_has_a_word_of_others(
+    tenants: dict[str, Tenant], secrets: dict[str, list[str]], who: str
+) -> None:
+    """Whatever is granted to people, in full: also what a later migration grants."""
+    tenant = tenants[who]
+    known = {word for unit in tenant.sees for word in secrets[unit]}
+    hidden = [unit for unit in secrets if unit not in tenant.sees]
+    words = {word for unit in hidden for word in (unit, *secrets[unit])} - known
+    with closing(session(tenant.url)) as link:
+        views = link.execute(
+            "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+            " AND relkind IN ('r', 'p', 'v', 'm') AND has_table_privilege(oid, 'SELECT')"
+        ).fetchall()
+        assert len(views) >= 17
+        for (view,) in views:
+            told = outcome(link, f"TABLE {view}")
+            assert [word for word in words if word in told] == [], view
+
+
+def test_a_case_is_seen_by_who_sees_all_of_it(tenants: dict[str, Tenant]) -> None:
+    """One names units of two cities."""
+    for who, ids in (
+        ("regulator", ["one"]),
+        ("joined", ["one"]),
+        ("enterprise", []),
+        ("lapsed", []),
+    ):
+        with psycopg.connect(tenants[who].url) as link:
+            assert [row[0] for row in link.execute("SELECT id FROM case_now")] == ids
+
+
 @pytest.mark.parametrize("kind", ["views", "functions", "leaky conditions", "prepared and blocks"])
 def test_the_attempts_would_find_something(
     seeded: Seeded, tenants: dict[str, Tenant], kind: str

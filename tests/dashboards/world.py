@@ -31,8 +31,9 @@ from processors.store import Store
 from processors.targets import KIND
 from processors.worker import Worker
 from schemas.alert import Alert, Notice
-from schemas.calendar import DAY_MS, HOUR_MS, year_start
+from schemas.calendar import DAY_MS, HOUR_MS, moment, year_start
 from schemas.factors import default_pack
+from schemas.indicator import LimitJudged, LineFigure, LineJudged
 from schemas.landing import Ends, Exhausted, Landed, Projected
 from schemas.registry import Configuration
 from schemas.rule import DEFAULT_RULES
@@ -202,6 +203,8 @@ def write(told: Province, *, owner: str, worker: str, alerts: str) -> Heard:
         batches = [write_alerts(store, alerts, partition) for partition in range(PARTITIONS)]
     hours = tuple(write_regions(worker))
     write_landings(owner)
+    write_cases(owner)
+    write_line(owner)
     return Heard(
         tuple(a for batch in batches for unit in batch.after.units.values() for a in unit.alerts),
         tuple(notice for batch in batches for notice in batch.notices),
@@ -256,6 +259,56 @@ def write_landings(url: str) -> None:
                 "INSERT INTO landing VALUES (%s, %s, %s, false, 'reading', %s)",
                 (code(1), at, START, landing(at).model_dump_json()),
             )
+
+
+CASES = (
+    ("one", "alert", "warning", (1,), None),
+    ("several", "outage", "critical", (1, 2), "Li Wei"),
+)
+"""Id, kind, severity, units and who took it up; by hand, in place of what the keeper of the cases makes."""
+
+
+LATER = year_start(2199)
+LIMITED = LimitJudged(
+    limit="cement.clinker level 3", indicator="comprehensive", level=3, region=None, unit_of_measure="kgce/t", basis="equivalent value",
+    low=101_000_000, best=102_000_000, high=None, limit_low=107_000_000, limit_high=109_000_000, verdict="UNDECIDABLE", reason="missing data",
+    since=None, suspected=False, entries=(), notes=(), law="test",
+)  # fmt: skip
+"""Of the line `kiln` of one unit, by hand: the province has no lines."""
+KILN = LineFigure(unit_of_measure="tce", low=1, best=2, high=3, share_measured=912_000)
+
+
+def write_line(url: str) -> None:
+    """As the worker writes a year that it was told."""
+    judged = LineJudged(
+        window="year", start=START, end=LATER, figures={"energy": KILN}, limits=(LIMITED,)
+    )
+    with psycopg.connect(url) as link:
+        link.execute(
+            "INSERT INTO line_window SELECT id, 'kiln', 'year', %s, %s, %s, 0, 0, %s FROM unit WHERE code = %s",
+            (START, LATER, END, judged.model_dump_json(), code(1)),
+        )
+
+
+def write_cases(url: str) -> None:
+    """Open since the beginning."""
+    with psycopg.connect(url) as link:
+        for name, kind, severity, units, owner in CASES:
+            link.execute(
+                "INSERT INTO alert_case (id, kind, scope, severity, began_at, opened_at, told_at, summary)"
+                " VALUES (%(id)s, %(kind)s, 'x', %(severity)s, %(at)s, %(at)s, %(at)s, %(id)s)",
+                {"id": name, "kind": kind, "severity": severity, "at": moment(START)},
+            )
+            for number in units:
+                link.execute(
+                    "INSERT INTO alert_case_member VALUES (%s, %s, %s, '', 'r', 'k', 'warning', '{}', %s, NULL)",
+                    (f"{name} {number}", name, code(number), number == 1),
+                )
+            if owner:
+                link.execute(
+                    "INSERT INTO alert_ack (case_id, owner, reason, until) VALUES (%s, %s, 'asked', %s)",
+                    (name, owner, moment(LATER)),
+                )
 
 
 def write_alerts(store: Store, url: str, partition: int) -> Batch:

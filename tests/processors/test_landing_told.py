@@ -1,7 +1,8 @@
 """What is told of landings: nobody looks better for what is missing, and only what stands in the log counts."""
 
+import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from processors.landing_told import DayTold, Row, YearTold, days_in, landed_of, 
 from schemas.calendar import DAY_MS, HOUR_MS, year_start
 from schemas.double_control import Amount
 from schemas.landing import Landed
-from schemas.scale import SCALE
+from schemas.scale import SCALE, as_text
 
 UNIT = "91510100SYN0000001"
 JANUARY = year_start(2026)
@@ -191,10 +192,54 @@ def test_headroom() -> None:
     assert room["per_day"] == {"low": "0.962264", "best": "1", "high": "1.037735"}
     assert headroom([]) is None
     assert headroom(windows(None, at)) == {
-        "year": "2026", "as_of": "2026-04-11T00:00:00+08:00", "binds": None}  # fmt: skip
+        "year": "2026", "as_of": "2026-04-11T00:00:00+08:00", "binds": None, "binds_first": None,
+        "product_limits": [], "quota_still_makes": {}}  # fmt: skip
     over = headroom(windows(365 * SCALE, year_start(2027) + DAY_MS))
     assert over is not None
     assert (over["per_day"], over["this_month"]) == (None, {"low": "0", "best": "0", "high": "0"})
+
+
+def line_year(used: int, limit: int) -> tuple[str, str, int, bytes]:
+    """A line that made 1,000 t and used `used` kgce for each, against a limit."""
+    figures = {
+        "output": {"low": 990, "best": 1000, "high": 1010},
+        "intensity": {"low": used - 1, "best": used, "high": used + 1},
+    }
+    scaled = {name: {end: n * SCALE for end, n in one.items()} for name, one in figures.items()}
+    held = {
+        "limit": "cement level 3",
+        "level": 3,
+        "unit_of_measure": "kgce/t",
+        **scaled["intensity"],
+    }
+    held |= {"limit_low": limit * SCALE, "limit_high": limit * SCALE}
+    limits = [held, held | {"level": 1, "limit_low": 0}]
+    body = {"window": "year", "start": JANUARY, "figures": scaled, "limits": limits}
+    return "kiln", "kiln 1", 0, json.dumps(body).encode()
+
+
+@pytest.mark.parametrize(
+    ("used", "first", "more"),
+    [
+        pytest.param(99, "cement level 3 of line kiln", ("0", "1000", "2020"), id="a hundredth is left of the line's"),
+        pytest.param(50, "annual energy quota, equivalent value", ("48510", "50000", "51510"), id="half is left, of the quota a fifth"),
+        pytest.param(110, "cement level 3 of line kiln", ("0", "0", "0"), id="over"),
+    ],
+)  # fmt: skip
+def test_headroom_says_which_limit_binds_first(
+    used: int, first: str, more: tuple[str, str, str]
+) -> None:
+    """A limit of 100 kgce/t at 1,000 t so far; a fifth of the quota of 125 tce is left, which makes 25,000 kgce worth of output."""
+    room = headroom(windows(125 * SCALE, JANUARY + 100 * DAY_MS), [line_year(used, 100)])
+    assert room is not None
+    assert room["binds_first"] == first
+    [limit] = cast("list[dict[str, dict[str, str]]]", room["product_limits"])
+    assert tuple(limit["at_this_output"].values()) == more
+    makes = cast("dict[str, dict[str, str]]", room["quota_still_makes"])["kiln"]
+    assert makes["best"] == as_text(25_000 * SCALE // used)
+    text = render_landing(landing_shown(UNIT, None, room))
+    assert f"the limit that binds first: {first}" in text
+    assert "at the output so far" in text
 
 
 def test_shown_to_people() -> None:
