@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from alerts.evaluation import is_confirmed
+from alerts.limit_text import limit_in_chinese
 from alerts.routing import number, window_name
 from schemas.alert import Cause, Notice
 from schemas.calendar import rfc3339
@@ -34,6 +35,9 @@ _WHAT: Mapping[Kind, str] = {
     "silent points": "计量点数据中断",
     "level changed": "{}目标预警等级",
     "will break": "{}预计年末超过限额",
+    "limit broken": "{}单位产品能耗超过限额",
+    "limit probably broken": "{}单位产品能耗疑似超过限额",
+    "limit cannot be judged": "{}单位产品能耗是否超限无法判定",
 }
 _LEVELS = {1: "一级（十分严峻）", 2: "二级（比较严峻）", 3: "三级（基本顺利）"}
 _TCE = "吨标准煤"
@@ -58,6 +62,8 @@ def alone_in_chinese(notice: Notice) -> tuple[str, str]:
 
 def _figures(notice: Notice) -> list[str]:
     evidence = notice.evidence
+    if evidence.held is not None:
+        return limit_in_chinese(evidence.held)
     if evidence.landed is not None:
         return _of_landing(evidence.landed)
     if evidence.standing is not None:

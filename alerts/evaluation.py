@@ -3,11 +3,19 @@
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-from schemas.alert import Evidence, Key
+from schemas.alert import Evidence, HeldToLimit, Key
 from schemas.calendar import year_start
-from schemas.indicator import Indicator, Judged, LandingTold, LevelTold
+from schemas.indicator import (
+    Indicator,
+    Judged,
+    LandingTold,
+    LevelTold,
+    LimitJudged,
+    LineJudged,
+    LineTold,
+)
 from schemas.landing import Landed
-from schemas.rule import Kind, Rule, Rules
+from schemas.rule import OF_LIMITS, Kind, Rule, Rules
 
 
 class Finding(NamedTuple):
@@ -21,13 +29,17 @@ class Finding(NamedTuple):
     evidence: Evidence
 
 
+_ELSEWHERE: frozenset[Kind] = OF_LIMITS | {"level changed", "will break"}
+"""Kinds that speak of messages of their own."""
+
+
 def findings(told: Indicator, rules: Rules) -> Iterator[Finding]:
     """Yield what `told` says to each rule that covers its unit; of other windows it says nothing.
 
     A condition stays as it was last told: verdicts are told when they change, and on the full hour.
     """
     for rule in rules:
-        if rule.kind in {"level changed", "will break"} or not rule.covers(told.unit):
+        if rule.kind in _ELSEWHERE or not rule.covers(told.unit):
             continue
         if rule.kind == "silent points":
             yield _silence(told, rule)
@@ -55,6 +67,67 @@ def level_findings(told: LevelTold, rules: Rules) -> Iterator[Finding]:
             start = year_start(standing.year)
             key = Key(rule=rule.name, unit=told.subject, window_start=start)
             yield Finding(rule, key, standing.level in rule.levels, None, evidence)
+
+
+def limits_watched(told: LineTold, rules: Rules) -> tuple[str, ...]:
+    """Limits of a line's message that are judged there and that some rule watches."""
+    levels = {
+        level
+        for rule in rules
+        if rule.kind in OF_LIMITS and rule.covers(told.unit)
+        for level in rule.limit_levels
+    }
+    return tuple(
+        dict.fromkeys(
+            one.limit
+            for window in told.windows
+            for one in window.limits
+            if one.level in levels and one.verdict != "NOT JUDGED"
+        )
+    )
+
+
+def limit_findings(told: LineTold, limit: str, rules: Rules) -> Iterator[Finding]:
+    """Yield what a line's message says of one limit to each rule on it; of other windows it says nothing."""
+    held = [
+        (window, one)
+        for window in told.windows
+        for one in window.limits
+        if one.limit == limit and one.verdict != "NOT JUDGED"
+    ]
+    for rule in rules:
+        if rule.kind not in OF_LIMITS or not rule.covers(told.unit):
+            continue
+        for window, one in held:
+            watched = window.window == rule.window and one.level in rule.limit_levels
+            if watched and not is_over(window.end, rule, at=told.as_of):
+                yield _held_to(told, rule, window, one)
+
+
+def _held_to(told: LineTold, rule: Rule, window: LineJudged, one: LimitJudged) -> Finding:
+    holds = {
+        "limit broken": one.verdict == "FAIL",
+        "limit probably broken": one.verdict == "UNDECIDABLE" and one.suspected,
+        "limit cannot be judged": one.verdict == "UNDECIDABLE" and not one.suspected,
+    }[rule.kind]
+    evidence = Evidence(
+        version=told.version,
+        as_of=told.as_of,
+        configuration=told.configuration,
+        judged=None,
+        silent=(),
+        held=HeldToLimit(
+            line=told.line,
+            name=told.name,
+            window=window.window,
+            start=window.start,
+            end=window.end,
+            limit=one,
+        ),
+    )
+    limit = f"{told.line}: {one.limit}"
+    key = Key(rule=rule.name, unit=told.unit, window_start=window.start, limit=limit)
+    return Finding(rule, key, holds, one.since if holds else None, evidence)
 
 
 RELEASE = 99
@@ -124,6 +197,8 @@ def is_confirmed(kind: Kind, evidence: Evidence) -> bool:
     """Say whether a suspicion has become a confirmed breach, or what was forecast is so."""
     if kind == "will break":
         return evidence.landed is not None and evidence.landed.state == "broken"
+    if kind == "limit probably broken":
+        return evidence.held is not None and evidence.held.limit.verdict == "FAIL"
     judged = evidence.judged
     return kind == "suspected breach" and judged is not None and judged.verdict == "FAIL"
 

@@ -8,12 +8,13 @@ from decimal import Decimal
 
 from alerts.evaluation import is_confirmed
 from alerts.landing_text import daily, exhausted_on, landing_figures, landing_summary, lands_at
-from schemas.alert import Cause, Notice, Transition
+from alerts.limit_text import bounds_of_limit, limit_figures, limit_summary, used_of_limit
+from schemas.alert import Cause, HeldToLimit, Notice, Transition
 from schemas.calendar import BUSINESS, moment, rfc3339
 from schemas.indicator import Figure, Judged, Silent
 from schemas.landing import Landed
 from schemas.regions import Standing
-from schemas.rule import Kind, Rule
+from schemas.rule import PLACEHOLDERS, Kind, Rule
 from schemas.scale import as_text
 
 CAUSES: dict[Cause, str] = {
@@ -66,6 +67,10 @@ def labels(transition: Transition) -> dict[str, str]:
     standing = transition.evidence.standing
     if standing is not None:
         told |= {"kpi": standing.quantity, "window": window_name(transition)}
+    elif transition.evidence.held is not None:
+        held = transition.evidence.held
+        told |= {"kpi": "energy a unit of output", "window": window_name(transition)}
+        told |= {"line": held.line, "limit": held.limit.limit}
     elif transition.window is not None:
         told |= {"kpi": "energy", "window": window_name(transition)}
     return told
@@ -89,6 +94,8 @@ def placeholders(transition: Transition) -> dict[str, str]:
         energy, limit = _used(standing), standing.amount
     if landed is not None:
         energy, limit = _used_of_year(landed), landed.quota
+    if transition.evidence.held is not None:
+        return _words_of_limit(transition, transition.evidence.held)
     return {
         "unit": transition.unit,
         "rule": transition.rule,
@@ -110,6 +117,24 @@ def placeholders(transition: Transition) -> dict[str, str]:
         "landing": lands_at(landed) if landed else "",
         "exhaustion": exhausted_on(landed) if landed else "",
         "daily": daily(landed) if landed else "",
+    }
+
+
+def _words_of_limit(transition: Transition, held: HeldToLimit) -> dict[str, str]:
+    words = dict.fromkeys(PLACEHOLDERS, "")
+    return words | {
+        "unit": transition.unit,
+        "rule": transition.rule,
+        "severity": transition.severity,
+        "state": transition.state,
+        "window": window_name(transition),
+        "since": rfc3339(transition.since),
+        "at": rfc3339(transition.at),
+        "cause": CAUSES[transition.cause],
+        "amount": used_of_limit(held.limit),
+        "limit": bounds_of_limit(held.limit),
+        "reason": held.limit.reason or "",
+        "factors": "; ".join(held.limit.notes),
     }
 
 
@@ -199,6 +224,8 @@ def _moved(standing: Standing, unit: str) -> list[str]:
 
 
 def _summary(transition: Transition) -> str:
+    if transition.evidence.held is not None:
+        return limit_summary(transition, transition.evidence.held)
     if transition.evidence.standing is not None:
         return _level_summary(transition, transition.evidence.standing)
     if transition.evidence.landed is not None:
@@ -233,6 +260,8 @@ def _figures(transition: Transition, words: dict[str, str]) -> list[str]:
         return _level_figures(transition.evidence.standing, words)
     if transition.evidence.landed is not None:
         return landing_figures(transition.evidence.landed, words["limit"], words["amount"])
+    if transition.evidence.held is not None:
+        return limit_figures(transition.evidence.held)
     judged = transition.evidence.judged
     silent = words["points"] and f"{words['points']}."
     if judged is None:
@@ -272,6 +301,9 @@ SINCE: dict[Kind, str] = {
     "silent points": "The first was last heard",
     "level changed": "So since",
     "will break": "Forecast since",
+    "limit broken": "Found above it at",
+    "limit probably broken": "So since",
+    "limit cannot be judged": "So since",
 }
 
 

@@ -26,6 +26,8 @@ from alerts.evaluation import (
     is_over,
     landing_findings,
     level_findings,
+    limit_findings,
+    limits_watched,
 )
 from schemas.alert import Alert, Cause, Evidence, State, Transition, transition_id
 from schemas.calendar import WindowKind, year_start
@@ -34,6 +36,7 @@ from schemas.indicator import (
     Judged,
     LandingTold,
     LevelTold,
+    LineTold,
     Message,
     Told,
     Version,
@@ -114,6 +117,8 @@ def _moves(
             unit = units.get(_subject(message))
             if unit is None or _is_newer(message.version, unit.version):
                 yield _heard(unit, message, rules)
+        case LineTold():
+            yield from _hear_line(units, message, rules)
         case Told(unit=None):
             if _is_newer(message.version, tick):
                 waiting = sorted(unit.unit for unit in units.values() if unit.alerts)
@@ -197,13 +202,35 @@ def _hear_level(target: Unit | None, told: LevelTold, rules: Rules) -> Move:
 
 def _hear_landing(before: Unit | None, told: LandingTold, rules: Rules) -> Move:
     """Return what is remembered of a unit's landings after a newer midnight."""
+    firing = {
+        one.key
+        for one in (() if before is None else before.alerts)
+        if one.state == "firing" and one.cleared_at is None
+    }
+    return _hear_apart(before, told.subject, told, landing_findings(told, rules, firing), rules)
+
+
+def _hear_line(units: Mapping[str, Unit], told: LineTold, rules: Rules) -> Iterator[Move]:
+    """Yield what is remembered of each limit of a line that a rule watches; each has a version of its own."""
+    for limit in limits_watched(told, rules):
+        subject = f"{told.subject}:{limit}"
+        held = units.get(subject)
+        if held is None or _is_newer(told.version, held.version):
+            yield _hear_apart(held, subject, told, limit_findings(told, limit, rules), rules)
+
+
+def _hear_apart(
+    before: Unit | None,
+    subject: str,
+    told: LandingTold | LineTold,
+    found: Iterable[Finding],
+    rules: Rules,
+) -> Move:
+    """Return what is remembered of something of a unit that is told apart, after a newer message."""
     alerts = {} if before is None else {alert.key: alert for alert in before.alerts}
     place = _Place(told.as_of, told.version, told.history)
-    firing = {
-        key for key, one in alerts.items() if one.state == "firing" and one.cleared_at is None
-    }
     transitions: list[Transition] = []
-    for finding in landing_findings(told, rules, firing):
+    for finding in found:
         alert = alerts.pop(finding.key, None)
         after, made = _observe(alert, finding, told.cause, place)
         transitions.extend(made)
@@ -214,7 +241,7 @@ def _hear_landing(before: Unit | None, told: LandingTold, rules: Rules) -> Move:
             alerts[key], made = _go_live(alert, rules, place)
             transitions.extend(made)
     remaining, elapsed = _elapse_all(alerts.values(), rules, place)
-    heard = Unit(unit=told.subject, version=told.version, history=told.history, alerts=remaining)
+    heard = Unit(unit=subject, version=told.version, history=told.history, alerts=remaining)
     return heard, (*transitions, *elapsed)
 
 
@@ -281,6 +308,8 @@ def _window_of(evidence: Evidence) -> tuple[WindowKind | None, int | None]:
         return "year", year_start(evidence.standing.year + 1)
     if evidence.landed is not None:
         return "year", year_start(evidence.landed.year + 1)
+    if evidence.held is not None:
+        return evidence.held.window, evidence.held.end
     return None, None
 
 
@@ -375,6 +404,7 @@ def _transition(
         window=alert.window,
         window_start=alert.key.window_start,
         window_end=alert.window_end,
+        limit=alert.key.limit,
         previous=alert.state if previous is None else previous,
         state=state,
         at=place.at,

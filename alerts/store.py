@@ -565,7 +565,7 @@ def _text(reason: str) -> str:
 _ADD_FIRINGS: LiteralString = """
 INSERT INTO alert_delivery (transition, channel, seq, generation, partition, subject, repeats, held, next_attempt_at)
 SELECT DISTINCT ON (t.episode, c.name) t.id, c.name, t.seq, k.generation, k.partition,
-       md5(concat_ws('|', t.rule, t.unit, t.window_start)), c.repeats, c.hold > 0, now() + c.hold * interval '1 second'
+       md5(concat_ws('|', t.rule, t.unit, t.window_start, t.body ->> 'limit')), c.repeats, c.hold > 0, now() + c.hold * interval '1 second'
 FROM alert_transition t
 CROSS JOIN unnest(%s::text[], %s::boolean[], %s::float8[]) AS c (name, repeats, hold)
 CROSS JOIN (SELECT %s::integer, %s::integer) AS k (generation, partition)

@@ -928,14 +928,12 @@ def _doctor_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 
 def _doctor(told: argparse.Namespace) -> int:
-    from dataclasses import asdict
-
     from ingest.doctor import examine
 
     ok = True
     for finding in examine(_sender_options(), told.unit):
         ok = ok and finding.ok
-        print(json.dumps(asdict(finding)) if told.json else finding, flush=True)
+        print(json.dumps(finding.told()) if told.json else finding, flush=True)
     return 0 if ok else 1
 
 

@@ -1,30 +1,16 @@
 """What the answer to a try says about a unit, line by line: ok or not, and what to do. Pure."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from schemas.calendar import instant
 from schemas.feedback import DO, UNKNOWN_UNIT, Counts, Standing, Tried
+from schemas.finding import Finding
 
 CLOCK_OFF_MS = 60_000
 """A clock further off than this is to be set; 5 minutes ahead, readings are refused as `future`."""
 SILENT_MS = 86_400_000
 """A point that is not covered for longer is worth a look."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line."""
-
-    check: str
-    ok: bool
-    said: str
-    do: str = ""
-
-    def __str__(self) -> str:
-        line = f"{'ok' if self.ok else 'not ok':<7} {self.check}: {self.said}"
-        return line if self.ok or not self.do else f"{line}\n        {self.do}"
 
 
 def findings(answer: Tried, *, sent_at: int, heard_at: int) -> Iterator[Finding]:

@@ -13,10 +13,11 @@ from paho.mqtt.reasoncodes import ReasonCode
 from pydantic import ValidationError
 
 from ingest.clock import wall_ms
-from ingest.diagnosis import Finding, findings
+from ingest.diagnosis import findings
 from ingest.mqtt_publisher import NO_MATCHING_SUBSCRIBERS, Options
 from schemas import topics
 from schemas.feedback import Tried
+from schemas.finding import Finding
 
 _PATIENCE_S = 20.0
 _POINT = "doctor"

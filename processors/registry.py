@@ -119,10 +119,13 @@ def _needed(
 # ---- The database
 
 
-def stored_configurations(link: Link) -> dict[int, Configuration]:
-    """All configurations, by version."""
+def stored_configurations(link: Link, known: Iterable[int] = ()) -> dict[int, Configuration]:
+    """All configurations but the known ones, by version: what is stored never changes."""
     rows = link.execute(
-        "SELECT version, author, reason, hash, body, factors, law FROM configuration ORDER BY version"
+        """SELECT version, author, reason, hash, body::text, factors::text, law::text
+        FROM configuration
+        WHERE version <> ALL(%s::bigint[]) ORDER BY version""",
+        (sorted(known),),
     )
     return {
         version: Configuration(
@@ -130,12 +133,23 @@ def stored_configurations(link: Link) -> dict[int, Configuration]:
             author=author,
             reason=reason,
             hash=digest,
-            registry=Registry.model_validate(body),
-            factors=None if factors is None else FactorsInForce.model_validate(factors),
-            law=None if law is None else LawInForce.model_validate(law),
+            registry=_slim(Registry.model_validate_json(body)),
+            factors=None if factors is None else FactorsInForce.model_validate_json(factors),
+            law=None if law is None else LawInForce.model_validate_json(law),
         )
         for version, author, reason, digest, body, factors, law in rows
     }
+
+
+_SAID = frozenset(Point.model_fields)
+
+
+def _slim(registry: Registry) -> Registry:
+    """The same in a third less memory: pydantic keeps a set beside each entry of what was said, 700 bytes a point."""
+    for unit in registry.units:
+        for point in unit.points:
+            object.__setattr__(point, "__pydantic_fields_set__", _SAID)
+    return registry
 
 
 def save_configuration(link: Link, configuration: Configuration) -> bool:

@@ -154,18 +154,18 @@ JOIN hour h ON h.unit = s.unit AND h.hour >= s.from_hour AND h.hour < s.to_hour"
 GAPS = """
 WITH s AS (SELECT * FROM unnest(%s, %s, %s, %s) AS s (unit, point, from_at, to_at))
 SELECT g.unit, g.point, g.starts, g.ends, g.kind::text, g.low, g.high, g.from_register, g.to_register, g.parts, g.total
-FROM s JOIN point p ON p.unit = s.unit AND (p.number = s.point OR s.point = -1)
-JOIN gap g ON g.unit = p.unit AND g.point = p.number AND g.parts IS NULL
+FROM s JOIN gap g ON g.unit = s.unit AND g.point = s.point AND g.parts IS NULL
   AND g.starts <= s.to_at AND g.ends >= s.from_at
   AND g.starts >= coalesce(
       (SELECT max(b.starts) FROM gap b
-       WHERE b.unit = p.unit AND b.point = p.number AND b.starts < s.from_at AND b.parts IS NULL), s.from_at)
+       WHERE b.unit = s.unit AND b.point = s.point AND b.starts < s.from_at AND b.parts IS NULL), s.from_at)
 UNION
 SELECT g.unit, g.point, g.starts, g.ends, g.kind::text, g.low, g.high, g.from_register, g.to_register, g.parts, g.total
-FROM s JOIN gap g ON g.unit = s.unit AND (g.point = s.point OR s.point = -1) AND g.parts IS NOT NULL
+FROM s JOIN gap g ON g.unit = s.unit AND g.point = s.point AND g.parts IS NOT NULL
   AND g.starts <= s.to_at AND g.ends >= s.from_at
 ORDER BY unit, point, starts"""
 """Of the gaps of a point that are not bounded none overlap: of those that begin before the span only the last can reach it."""
+POINTS = "SELECT unit, number FROM point WHERE unit = ANY(%s)"
 
 # ---- The outbox
 
@@ -319,15 +319,18 @@ def by_hour(wanted: Sequence[HourLookup]) -> tuple[Param, ...]:
     )
 
 
-def by_point(spans: Sequence[GapSpan], ids: Mapping[str, int]) -> tuple[Param, ...]:
-    """Parameters of GAPS; units without a number have no gaps."""
-    known = [span for span in spans if span.unit in ids]
-    return (
-        integers([ids[span.unit] for span in known]),
-        smallints([span.point for span in known]),
-        bigints([span.from_at for span in known]),
-        bigints([span.to_at for span in known]),
-    )
+def by_point(
+    spans: Sequence[GapSpan], ids: Mapping[str, int], points: Mapping[int, Sequence[int]]
+) -> tuple[Param, ...]:
+    """Parameters of GAPS; units without a number have no gaps. `points`: those of units of which all are asked for."""
+    known = [
+        (ids[span.unit], point, span.from_at, span.to_at)
+        for span in spans
+        if span.unit in ids
+        for point in (points[ids[span.unit]] if span.point == -1 else (span.point,))
+    ]
+    unit, point, from_at, to_at = zip(*known, strict=True) if known else ((),) * 4
+    return integers(unit), smallints(point), bigints(from_at), bigints(to_at)
 
 
 def units_of(step: Step) -> set[str]:

@@ -269,9 +269,12 @@ class Store:
             doors={door: (incarnation, sequence) for door, incarnation, sequence in doors},
         )
 
-    def configurations(self) -> dict[int, Configuration]:
-        """All stored configurations, by version."""
-        return self._surely(self._reader, registry.stored_configurations)
+    def configurations(self, known: Iterable[int] = ()) -> dict[int, Configuration]:
+        """All stored configurations but the known ones, by version."""
+        versions = sorted(known)
+        return self._surely(
+            self._reader, lambda link: registry.stored_configurations(link, versions)
+        )
 
     def save_configuration(self, configuration: Configuration) -> bool:
         """Store a configuration; False where it was already. Raises RegistryError for another content."""
@@ -446,10 +449,20 @@ class Store:
         )
 
     def _gaps(self, link: Link, spans: tuple[GapSpan, ...]) -> tuple[Gap, ...]:
-        key = statements.by_point(spans, self._units.ids)
+        key = statements.by_point(spans, self._units.ids, self._points(link, spans))
         cursor = link.cursor(binary=True).execute(statements.GAPS, key)
         codes = self._units.codes
         return tuple(statements.gap_of(codes[unit], rest) for unit, *rest in cursor)
+
+    def _points(self, link: Link, spans: tuple[GapSpan, ...]) -> dict[int, list[int]]:
+        """All points of the units of which no single one is named."""
+        whole = {self._units.ids.get(span.unit) for span in spans if span.point == -1} - {None}
+        found: dict[int, list[int]] = {unit: [] for unit in whole if unit is not None}
+        if found:
+            key = (pg_binary.integers(sorted(found)),)
+            for unit, number in link.execute(statements.POINTS, key):
+                found[unit].append(number)
+        return found
 
     # ---- Writing
 

@@ -9,6 +9,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import chain
 
@@ -18,7 +19,7 @@ from processors.doors import Doors
 from processors.engine import Engine, Placed
 from processors.feedback import of_dead_letter
 from processors.metrics import WorkerMetrics
-from processors.ports import Fetched, Needs, Rebuild, Rebuilt, RefusedRow, Step
+from processors.ports import Fetched, Needs, OutsideError, Rebuild, Rebuilt, RefusedRow, Step
 from processors.rebuild import worked_out
 from processors.store import Store
 from processors.unwritten import Unwritten
@@ -81,6 +82,16 @@ class Worker:
         self._careful: dict[int, int] = {}
         """Until which offset steps are rehearsed before they are written."""
         self.tenure = 0
+        self._first_look = threading.Thread(target=self._look_ahead, daemon=True)
+        self._first_look.start()
+
+    def _look_ahead(self) -> None:
+        """Read the configurations while the group forms; whatever goes wrong, `take` meets again."""
+        with suppress(OutsideError):
+            self._read_configurations()
+
+    def _read_configurations(self) -> None:
+        self._configurations.update(self.store.configurations(self._configurations))
 
     def take(self, beginnings: Mapping[int, int]) -> dict[int, int]:
         """Own exactly these partitions (beginning offset of each); returns where each goes on.
@@ -95,8 +106,10 @@ class Worker:
             if self._left.get(partition) == (now.epoch - 1, now.next_offset)
         }
         self._forget(self._left.keys() - mine)
-        self._configurations.update(self.store.configurations())
+        self._first_look.join()
+        self._read_configurations()
         gc.unfreeze()
+        gc.disable()  # nothing of what is loaded can go
         self._restore(owned.keys() - mine)
         self._in_flight = None
         self._left = {p: (now.epoch, now.next_offset) for p, now in owned.items()}
@@ -107,6 +120,7 @@ class Worker:
         self.metrics.expect_ticks({p: ticks[p] for p in owned if p in ticks})
         self.metrics.owned.set(len(owned))
         self.metrics.kept.inc(len(mine))
+        gc.enable()
         gc.collect()
         gc.freeze()  # what was loaded stays: nothing to look through again and again
         return dict(self.next_offsets)
@@ -212,7 +226,7 @@ class Worker:
         """From the log into the database, and from there."""
         for configuration in self._published():
             self.store.save_configuration(configuration)
-        self._configurations.update(self.store.configurations())
+        self._read_configurations()
 
     def _drive(self, placed: Sequence[Placed]) -> Step:
         step = self._driven(placed)

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from schemas.calendar import WindowKind
-from schemas.indicator import Judged, Silent, Version
+from schemas.indicator import Judged, LimitJudged, Silent, Version
 from schemas.landing import Landed
 from schemas.regions import Standing
 from schemas.rule import Kind, Severity
@@ -33,11 +33,24 @@ class _Frozen(BaseModel):
 
 
 class Key(_Frozen):
-    """What makes an alert one alert: rule + unit + window start (None for silent points)."""
+    """What makes an alert one alert: rule + unit + window start (None for silent points), and of a product line its limit."""
 
     rule: str
     unit: str
     window_start: int | None
+    limit: str | None = None
+    """Line and limit: `kiln: cement.clinker.comprehensive level 3`."""
+
+
+class HeldToLimit(_Frozen):
+    """A product line against one level of one limit, in one window."""
+
+    line: str
+    name: str
+    window: WindowKind
+    start: int
+    end: int
+    limit: LimitJudged
 
 
 class Evidence(_Frozen):
@@ -53,6 +66,8 @@ class Evidence(_Frozen):
     """Of a target's level; None for units."""
     landed: Landed | None = None
     """Of where a unit's year lands; None for all else."""
+    held: HeldToLimit | None = None
+    """Of a product limit; None for all else."""
 
 
 class Alert(_Frozen):
@@ -100,6 +115,8 @@ class Transition(_Frozen):
     window: WindowKind | None
     window_start: int | None
     window_end: int | None
+    limit: str | None = None
+    """Of a product line: line and limit."""
     previous: State
     state: State
     at: int
@@ -136,6 +153,7 @@ def transition_id(key: Key, version: Version, state: State) -> str:
             "" if key.window_start is None else str(key.window_start),
             f"{version.generation}.{version.partition}.{version.offset}.{version.position}",
             state,
+            *([] if key.limit is None else [key.limit]),
         ]
     )
     return sha256(told.encode()).hexdigest()[:32]

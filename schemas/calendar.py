@@ -19,6 +19,8 @@ Instants = npt.NDArray[np.int64]
 WindowKind = Literal["hour", "day", "month", "year"]
 KINDS: tuple[WindowKind, ...] = ("hour", "day", "month", "year")
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 _NUMPY_UNIT = {"month": "M", "year": "Y"}
 
 
@@ -85,7 +87,7 @@ def instant(when: datetime) -> int:
     if when.tzinfo is None:
         message = f"{when} has no time zone: write an offset such as +08:00 or Z"
         raise ValueError(message)
-    return (when - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+    return (when - _EPOCH) // _MILLISECOND
 
 
 def moment(at: int) -> datetime:

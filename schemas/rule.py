@@ -33,6 +33,9 @@ Kind = Literal[
     "silent points",
     "level changed",
     "will break",
+    "limit broken",
+    "limit probably broken",
+    "limit cannot be judged",
 ]
 KINDS: tuple[Kind, ...] = (
     "confirmed breach",
@@ -41,9 +44,19 @@ KINDS: tuple[Kind, ...] = (
     "silent points",
     "level changed",
     "will break",
+    "limit broken",
+    "limit probably broken",
+    "limit cannot be judged",
 )
-BREACHES: frozenset[Kind] = frozenset({"confirmed breach", "suspected breach"})
+BREACHES: frozenset[Kind] = frozenset(
+    {"confirmed breach", "suspected breach", "limit broken", "limit probably broken"}
+)
 """Kinds that say something against a unit. The others are about data, not about guilt."""
+
+OF_LIMITS: frozenset[Kind] = frozenset(
+    {"limit broken", "limit probably broken", "limit cannot be judged"}
+)
+"""Kinds about product lines and the limits of their products."""
 
 Severity = Literal["critical", "warning", "info"]
 """Level 1, 2, 3; level 1 is the worst."""
@@ -171,6 +184,10 @@ class Rule(BaseModel):
     """Of a rule on levels: a target at one of these. 1 is very severe, 2 rather severe."""
     certainty: Literal["certain", "likely"] = "certain"
     """Of a rule on landings. `certain`: even the low end of the year's 80 % interval is over the quota; `likely`: the expected year is."""
+    limit_levels: Annotated[tuple[Annotated[int, Field(ge=1, le=3)], ...], Field(min_length=1)] = (
+        3,
+    )
+    """Of a rule on product limits: these levels of the standards. 3 is the limit of existing plants, 2 access, 1 advanced."""
     summary: Template | None = None
     """One line in place of the usual one; it may name PLACEHOLDERS."""
     description: Template | None = None
@@ -185,6 +202,14 @@ class Rule(BaseModel):
             raise ValueError(message)
         if self.kind != "will break" and "certainty" in self.model_fields_set:
             message = f"certainty {self.certainty!r}: only a rule of kind will break has it"
+            raise ValueError(message)
+        if self.kind not in OF_LIMITS and "limit_levels" in self.model_fields_set:
+            message = (
+                f"limit_levels {list(self.limit_levels)}: only a rule on product limits has them"
+            )
+            raise ValueError(message)
+        if self.kind in OF_LIMITS and self.window not in {"month", "year"}:
+            message = f"window {self.window!r}: product limits are judged for months and years"
             raise ValueError(message)
         if self.kind == "will break" and self.window != "year":
             message = f"window {self.window!r}: a landing is that of a year"
@@ -216,7 +241,11 @@ class Rule(BaseModel):
     def version(self) -> str:
         """Short hash of what the rule says, so that a transition names the wording it came from."""
         # A field that came later, and that the rule does not have, leaves its version as it was.
-        later = set() if self.kind == "will break" else {"certainty"}
+        later = {"certainty", "limit_levels"}
+        if self.kind == "will break":
+            later.remove("certainty")
+        if self.kind in OF_LIMITS:
+            later.remove("limit_levels")
         return sha256(self.model_dump_json(exclude=later).encode()).hexdigest()[:12]
 
 
@@ -249,6 +278,28 @@ DEFAULT_RULES: Rules = (
     # Hysteresis is in the level rules: a level that trembles does not change.
     Rule(name="target-very-severe", kind="level changed", severity="critical", levels=(1,)),
     Rule(name="target-rather-severe", kind="level changed", severity="warning", levels=(2,)),
+    # A month's or year's intensity begins with few days: what lasts a day is told.
+    Rule(
+        name="product-limit-exceeded",
+        kind="limit broken",
+        severity="warning",
+        hold="P1D",
+        recover_hold="P1D",
+    ),
+    Rule(
+        name="product-limit-probably-exceeded",
+        kind="limit probably broken",
+        severity="info",
+        hold="P2D",
+        recover_hold="P1D",
+    ),
+    Rule(
+        name="product-limit-cannot-be-judged",
+        kind="limit cannot be judged",
+        severity="info",
+        hold="P7D",
+        recover_hold="P1D",
+    ),
     # Told once a midnight: held for P2D means so at three midnights in a row.
     Rule(
         name="quota-will-be-exceeded",

@@ -24,9 +24,9 @@ MILLION = 1_000_000
 YEAR_UNITS = 2_000
 """Units whose days stand beside those of the one that is asked for."""
 
-_QUARTERS = """SELECT point_name, starts, low, best, high FROM quarter_hours(%s, %s, %s)"""
-_OF_POINT = """SELECT point_name, starts, low, best, high FROM quarter_hours(%s, %s, %s, %s)"""
-_DAYS = """SELECT starts, low, best, high FROM figure_told
+QUARTERS = """SELECT point_name, starts, low, best, high FROM quarter_hours(%s, %s, %s)"""
+OF_POINT = """SELECT point_name, starts, low, best, high FROM quarter_hours(%s, %s, %s, %s)"""
+DAYS = """SELECT starts, low, best, high FROM figure_told
 WHERE unit = %s AND window_kind = 'day' AND quantity = 'electricity' AND starts >= %s AND starts < %s ORDER BY starts"""
 # The days of the one unit under the others: the table has a year's size for 2,000 units.
 _COPY_DAYS = """INSERT INTO unit_window SELECT u.id, w.kind, w.starts, w.ends, w.as_of, w."offset", w.position, w.judged
@@ -61,7 +61,7 @@ def _month(bench: Bench) -> None:
             bench,
             link,
             "one point, a month of quarter hours",
-            _OF_POINT,
+            OF_POINT,
             one,
             0.3,
             _quarters(workload, number, [3], first, end),
@@ -71,7 +71,7 @@ def _month(bench: Bench) -> None:
             bench,
             link,
             "unit of 100 points, a month of quarter hours",
-            _QUARTERS,
+            QUARTERS,
             span,
             2.0,
             _quarters(workload, number, points, first, end),
@@ -90,7 +90,7 @@ def _chunks(bench: Bench, link: psycopg.Connection) -> None:
     link.execute("SET auto_explain.log_level = notice")
     last = bench.plan.read_days - 4
     span = (workload.code(0), _at(last * QUARTERS_A_DAY), _at((last + 1) * QUARTERS_A_DAY))
-    link.execute(_QUARTERS.encode(), span)
+    link.execute(QUARTERS.encode(), span)
     link.execute("SET auto_explain.log_min_duration = -1")
     words = "\n".join(notices).replace(".", " ").split()
     opened = {word for word in words if word.startswith("_hyper") and word.endswith("chunk")}
@@ -121,7 +121,7 @@ def _year(bench: Bench) -> None:
         expected = [
             (moment(START + day * DAY_MS), *[_day(alone)] * 3) for day in range(1, days - 1)
         ]
-        _ask(bench, link, "a unit's year by day", _DAYS, span, 0.1, expected)
+        _ask(bench, link, "a unit's year by day", DAYS, span, 0.1, expected)
 
 
 def _ask(

@@ -92,7 +92,7 @@ class Place:
         """The load stands, and with it time."""
         assert self.load is not None
         with self.load.held():
-            return _within(seconds, meanwhile)
+            return within(seconds, meanwhile)
 
     def lag(self) -> int:
         """Records sent and not yet digested; -1 where nobody says."""
@@ -227,6 +227,8 @@ def _settings(points: Endpoints, workload: Troubled) -> dict[str, str]:
     return settings | {
         "WEIR_TICK_SILENCE_SECONDS": str(TICK_SILENCE),
         "WEIR_ALERTS_SESSION_SECONDS": str(SESSION),
+        "WEIR_ALERTS_GATHER_SECONDS": "0",
+        "WEIR_ALERTS_MANY": "1000000",  # its truth is told alert by alert
         "WEIR_ALERTS_REPEAT_SECONDS": "5",
     }
 
@@ -384,18 +386,19 @@ def _wait_for_gateways(here: Place) -> None:
     from deploy.services import answer  # noqa: PLC0415 - beside the place alone
 
     pages = [seat.page for seat in here.processes.seats if seat.kind == "gateway"]
-    if not _within(60, lambda: all(answer(f"{page}/readyz") for page in pages)):
+    if not within(60, lambda: all(answer(f"{page}/readyz") for page in pages)):
         message = "the gateways did not begin"
         raise TimeoutError(message)
 
 
 def _wait_for_first(here: Place) -> None:
-    if not _within(60, lambda: sum(here.offsets().values()) >= 2 * here.workload.partitions):
+    if not within(60, lambda: sum(here.offsets().values()) >= 2 * here.workload.partitions):
         message = "the workers did not begin"
         raise TimeoutError(message)
 
 
-def _within(seconds: float, condition: Callable[[], bool]) -> bool:
+def within(seconds: float, condition: Callable[[], bool]) -> bool:
+    """Whether it comes true in time."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -412,7 +415,7 @@ def _drain(here: Place) -> None:
         ("heard", lambda: here.offsets("alert_partition") == here.ends(INDICATORS)),
         ("delivered", lambda: not _exists(here.database, _UNDELIVERED)),
     ):
-        if not _within(_DRAIN, done):
+        if not within(_DRAIN, done):
             message = f"not all is {what}: at {here.offsets()}, due {ends}"
             raise TimeoutError(message)
 
@@ -433,7 +436,7 @@ def _alertmanager(here: Place) -> list[str]:
     """What fires there is what fires by the tables, once it was told again."""
     firing = notices.firing(here.servers)
     address = here.endpoints.alertmanager
-    if _within(30, lambda: notices.firing_in(address) == firing):
+    if within(30, lambda: notices.firing_in(address) == firing):
         here.say(f"{sum(firing.values())} alerts fire, in Alertmanager as in the tables")
         return []
     here.say(

@@ -15,7 +15,7 @@ from typing import Literal
 
 from schemas.failure_point import VARIABLE
 
-Kind = Literal["worker", "gateway", "alerts"]
+Kind = Literal["worker", "gateway", "alerts", "clock", "aggregator"]
 SESSION = 6.0
 _PATIENCE = 60.0
 _SAYINGS = (

@@ -22,10 +22,12 @@ from deploy.local.parts import LocalParts
 from deploy.local.state import CHECKOUT, chosen_folder, chosen_programs
 from ingest import __main__ as ingest
 from ingest.import_progress import Progress
+from processors.doctor import examine
 from schemas import topics
 from schemas.calendar import rfc3339
 from schemas.feedback import Account, Refused, Tried
 from schemas.section import Section
+from schemas.settings import Settings
 from schemas.wire import decode
 from tests.integration.first_page import put_programs, run_page
 from tests.integration.places import Place, place_of
@@ -383,6 +385,47 @@ def test_an_import_that_was_broken_off_goes_on_where_kafka_had_it(
     assert sent() == 4_500
     assert ingest.main(words) == 0
     assert sent() == 4_500
+
+
+def test_the_doctor_of_the_processors(place: Place, sender: Enterprise) -> None:
+    """What the processes of this very place stand on, and what is said where it is not there."""
+
+    def examined(**settings: str) -> dict[str, bool]:
+        told = {
+            name.removeprefix("WEIR_").lower(): value
+            for name, value in place.environment.items()
+            if name.startswith("WEIR_")
+        }
+        told["feedback_key"] = (place.folder / "feedback.pem").read_text()
+        known = Settings.model_validate(
+            {
+                name: value
+                for name, value in (told | settings).items()
+                if name in Settings.model_fields
+            }
+        )
+        return {line.check: line.ok for line in examine(known)}
+
+    found = examined()
+    ticks = found.pop("ticks")
+    assert set(found) == {
+        "database",
+        "tables",
+        "clock",
+        "rights",
+        "log",
+        "Kafka",
+        "topics",
+        "partitions",
+        "key of accounts",
+    }
+    assert all(found.values())
+    assert not ticks  # no clock runs here
+    assert sender.heard  # so a worker has owned the partitions
+    assert not examined(partitions="3")["partitions"]
+    assert not examined(topic_prefix="nobodys.")["topics"]
+    assert not examined(database_url="postgresql://127.0.0.1:1/nowhere")["database"]
+    assert not examined(feedback_key="?")["key of accounts"]
 
 
 def test_a_broker_that_was_away_loses_no_feedback(
