@@ -440,6 +440,7 @@ def _duties(settings: "AlertSettings", alertmanager: "Alertmanager | None") -> "
         dashboard=settings.alerts_dashboard,
         grouping=Grouping(
             gather_ms=int(settings.alerts_gather_seconds * 1_000),
+            many=settings.alerts_many,
             networks={network.name: frozenset(network.units) for network in networks},
         ),
         alertmanager=alertmanager,

@@ -18,8 +18,6 @@ from schemas.rule import SEVERITIES, Severity
 CaseKind = Literal["alert", "outage", "change", "late data", "ended together"]
 What = Literal["opened", "grown", "worse", "closed"]
 
-MANY = 3
-"""Units with one key that are one case."""
 RECENT_MS = 30 * 60_000
 """Alerts told alone not longer ago are still taken into an outage, or a wave of late data."""
 PATIENCE_MS = 10 * 60_000
@@ -121,6 +119,8 @@ class Grouping:
     """What makes alerts one case, and how long they wait for each other."""
 
     gather_ms: int
+    many: int = 3
+    """Units with one key that are one case."""
     networks: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """Units that share something, by its name."""
 
@@ -250,10 +250,19 @@ class _Decision:
                 continue
             alone = [case for case in self.cases.values() if self._belongs(case, key)]
             members = [member for _, member in here] + [m for case in alone for m in case.firing]
-            if _are_many(key, members):
+            if self._are_many(key, members):
                 self._open_many(key, here, alone)
                 taken |= {member.episode for _, member in here}
         return [(arrival, member) for arrival, member in pool if member.episode not in taken]
+
+    def _are_many(self, key: str, members: Sequence[Member]) -> bool:
+        """Say whether these are one case; a province is one where so many of its cities would be."""
+        many = self.grouping.many
+        units = {(member.region[:4], member.unit) for member in members}
+        if key.startswith("province:"):
+            cities = Counter(city for city, _ in units)
+            return sum(count >= many for count in cities.values()) >= many
+        return len(units) >= many
 
     def _belongs(self, case: Case, key: str) -> bool:
         """Say whether an open case is swallowed by a new one of many with this key."""
@@ -355,7 +364,7 @@ class _Decision:
         ended = [self._end(arrival, case) for arrival, case in those]
         if key and before is not None:
             self._put(replace(before, members=(*before.members, *_copies(ended))))
-        elif key and len(ended) >= MANY:
+        elif key and len(ended) >= self.grouping.many:
             case = Case(
                 id=_id(f"ends:{key}", ended[0].members[0].episode),
                 kind="ended together",
@@ -392,7 +401,11 @@ class _Decision:
             quiet = case.kind == "alert" and case.ending == "confirmed"
             word = None if quiet else Word("closed", (case.id,))
             self._close(case, case.ending or "resolved", word)
-        elif case.kind == "outage" and firing < MANY and len(case.firing) < len(case.members):
+        elif (
+            case.kind == "outage"
+            and firing < self.grouping.many
+            and len(case.firing) < len(case.members)
+        ):
             self._leave(case)
         elif case.kind != "alert":
             self._grow(case, firing)
@@ -437,14 +450,6 @@ def _end_key(arrival: Arrival) -> str:
 
 def _is_confirmed(notice: Notice) -> bool:
     return is_confirmed(notice.kind, notice.evidence)
-
-
-def _are_many(key: str, members: Sequence[Member]) -> bool:
-    units = {(member.region[:4], member.unit) for member in members}
-    if key.startswith("province:"):
-        cities = Counter(city for city, _ in units)
-        return sum(count >= MANY for count in cities.values()) >= MANY
-    return len(units) >= MANY
 
 
 def _kind(key: str) -> CaseKind:

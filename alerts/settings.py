@@ -41,6 +41,8 @@ class AlertSettings(Settings):
     """A unit's page, `{unit}` in it: `https://grafana.example/d/weir-unit?var-unit={unit}`."""
     alerts_gather_seconds: Annotated[float, Field(ge=0, le=600)] = 30
     """How long alerts that may have one cause wait for each other before people hear of them."""
+    alerts_many: Annotated[int, Field(ge=2)] = 3
+    """Units with one cause that are one case; a number beyond all units lets each alert stand alone."""
 
     @property
     def heard_topic(self) -> str:

@@ -60,7 +60,7 @@ _LOOKS: tuple[tuple[str, Json], ...] = (
 )  # fmt: skip
 """By a column's English name."""
 _AMOUNT = re.compile(
-    r"Low|Best|High|Quota|Expected|Headroom, .*|Above quota by at least|A day that still lands|Allowed until then|Target of the year|Energy .*|Moved, .*"
+    r"Low|Best|High|Quota|Expected|Headroom, .*|Limit, .*|Above quota by at least|A day that still lands|Allowed until then|Target of the year|Energy .*|Moved, .*"
 )
 _ALARMING = {
     "Confirmed breach": "red",

@@ -210,7 +210,9 @@ def _live_from(unit: Unit, begins: int) -> Unit:
 
 
 def _start_services(services: Services, settings: dict[str, str], receiver: "Receiver") -> None:
-    environment = settings | {"WEIR_ALERTS_HTTP": f"127.0.0.1:{ALERTS_PORT}"}
+    # Who looks on does not wait for what might have one cause.
+    told_at_once = {"WEIR_ALERTS_GATHER_SECONDS": "1"}
+    environment = settings | told_at_once | {"WEIR_ALERTS_HTTP": f"127.0.0.1:{ALERTS_PORT}"}
     services.start(
         "worker",
         ["processors", "worker", "--session", "6", "--metrics-port", str(WORKER_PORT)],

@@ -64,9 +64,9 @@ class Passer:
         """Connects to nothing yet."""
         self._options, self._metrics = options, metrics
         self._client = self._new_client()
-        self._change = threading.Condition(threading.RLock())
-        self._unacknowledged: set[int] = set()
-        """Packet ids; under `_change`, so that no acknowledgement comes before its id is known."""
+        self._change = threading.Condition()
+        self._acknowledged: set[int] = set()
+        """Packet ids of the batch at hand."""
         self._kafka_away = ""
         self._broker_away = "the broker has not answered yet"
 
@@ -116,14 +116,17 @@ class Passer:
     def _published(self, batch: Sequence[Message], stopped: Callable[[], bool]) -> bool:
         """Whether the broker has acknowledged them all; paho sends again what a lost connection left."""
         mine = [message for message in batch if is_unit(message.unit)]
+        # Not under our lock: paho holds one of its own while it tells of an acknowledgement.
+        sent = {
+            self._client.publish(topics.mqtt_feedback(message.unit), message.payload, qos=1).mid
+            for message in mine
+        }
         with self._change:
-            for message in mine:
-                topic = topics.mqtt_feedback(message.unit)
-                self._unacknowledged.add(self._client.publish(topic, message.payload, qos=1).mid)
-            while self._unacknowledged and not stopped():
+            while not sent <= self._acknowledged and not stopped():
                 self._change.wait(_BEAT_S)
-            if self._unacknowledged:
+            if not sent <= self._acknowledged:
                 return False
+            self._acknowledged.clear()
         self._metrics.passed.inc(len(mine))
         self._metrics.nobodys.inc(len(batch) - len(mine))
         return True
@@ -197,7 +200,7 @@ class Passer:
         _properties: Properties | None,
     ) -> None:
         with self._change:
-            self._unacknowledged.discard(mid)
+            self._acknowledged.add(mid)
             self._change.notify_all()
         if reason.is_failure:
             self._metrics.refused.inc()

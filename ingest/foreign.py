@@ -8,7 +8,7 @@ none, or one relative to now, is refused.
 """
 
 from collections.abc import Iterator, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Final, cast
 
 from schemas.reading import Refusal
@@ -19,6 +19,9 @@ Row = dict[str, object]
 
 _STATEMENTS = frozenset(STATEMENTS)
 _NOT_A_NUMBER: Final = "not a number"
+_NOT_A_TIME: Final = "not a time"
+_FARTHEST: Final = Decimal(10) ** 20
+"""No instant is beyond it in any unit; what is would cost memory as an integer."""
 _UNDERSTOOD = frozenset(
     ("bn", "bt", "bu", "bv", "bs", "bver", "n", "u", "v", "vs", "vb", "vd", "s", "t", "ut")
 )
@@ -98,20 +101,23 @@ def _senml_row(record: Row, base: Mapping[str, object]) -> Row:
 
 def _senml_time(base: object, own: object) -> object:
     seconds = _sum(base, own)
-    if not isinstance(seconds, Decimal) or not seconds.is_finite():
-        return "not a time"
+    if not isinstance(seconds, Decimal) or not seconds.is_finite() or abs(seconds) > _FARTHEST:
+        return _NOT_A_TIME
     if seconds < _RELATIVE_BELOW:
         return "relative to now"
     return int((seconds * 1000).to_integral_value())
 
 
 def _sum(first: object, second: object) -> object:
-    """Of two numbers of JSON, to the last digit."""
+    """Of two numbers of JSON, to the last digit that matters; in place of what is none, a text that is none."""
     total = Decimal(0)
     for told in (first, second):
         if isinstance(told, bool) or not isinstance(told, int | float | Decimal):
             return _NOT_A_NUMBER
-        total += Decimal(str(told))
+        try:
+            total += Decimal(str(told))
+        except ArithmeticError:  # of infinities, and beyond every exponent
+            return _NOT_A_NUMBER
     return total
 
 
@@ -149,14 +155,13 @@ def _telegraf_rows(metric: Mapping[str, object]) -> Iterator[Row]:
 
 def _telegraf_time(told: object) -> object:
     """Milliseconds; seconds, milliseconds, microseconds and nanoseconds do not overlap from 1973 to 5138."""
+    if told is None:
+        return None
     if isinstance(told, bool) or not isinstance(told, int | float | Decimal):
-        return "not a time" if told is not None else None
-    try:
-        at = Decimal(str(told))
-        if not at.is_finite():
-            return "not a time"
-    except InvalidOperation:
-        return "not a time"
+        return _NOT_A_TIME
+    at = Decimal(str(told))
+    if not at.is_finite() or abs(at) > _FARTHEST:
+        return _NOT_A_TIME
     for below, factor in ((11, 1000), (14, 1)):
         if abs(at) < Decimal(10) ** below:
             return int(at * factor)

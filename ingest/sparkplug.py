@@ -11,6 +11,7 @@ protobuf's own runtime reads the bytes.
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
 from ingest.foreign import Message, Row, named
-from schemas.reading import Refusal
+from schemas.reading import MAX_READINGS, Refusal
 
 TOPIC = "spBv1.0"
 TOPICS = (
@@ -72,7 +73,7 @@ def message_of(payload: bytes) -> Message | Refusal:
         told.ParseFromString(payload)
     except DecodeError:
         return Refusal.NOT_SPARKPLUG
-    return {"readings": list(_rows(told))}
+    return {"readings": list(islice(_rows(told), MAX_READINGS + 1))}
 
 
 def _rows(payload: Any) -> Iterator[Row]:  # noqa: ANN401 - a class that protobuf makes while running

@@ -213,7 +213,13 @@ class Sender:
         for part in body if isinstance(body, tuple) else ():
             if is_unit(part.unit):
                 about = self._store.about(part.unit, at=part.received_at)
-                yield part.unit, answer(part, about, self._pack)
+                try:
+                    answered = answer(part, about, self._pack)
+                except Exception:
+                    # Whatever one unit tries, the others hear what was refused of theirs.
+                    logger.exception("a try could not be answered", extra={"unit": part.unit})
+                    continue
+                yield part.unit, answered
 
     def _send(self, kind: str, messages: Sequence[tuple[str, bytes]]) -> None:
         if self._producer is None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alerts.cases import Arrival, Case, Grouping, Step, decide
@@ -18,7 +18,7 @@ from schemas.rule import DEFAULT_RULES, Rule
 from tests.alerts.logs import MINUTE, START, indicator, told
 
 GATHER_S = 30
-GROUPING = Grouping(GATHER_S * 1_000, {"gateway-7": frozenset({"G1", "G2", "G3"})})
+GROUPING = Grouping(GATHER_S * 1_000, networks={"gateway-7": frozenset({"G1", "G2", "G3"})})
 SILENT = next(rule for rule in DEFAULT_RULES if rule.kind == "silent points")
 BREACH = next(rule for rule in DEFAULT_RULES if rule.kind == "confirmed breach")
 CITY, OTHER, THIRD = "510402", "511102", "510704"
@@ -173,6 +173,20 @@ def test_ends_by_one_cause_are_one_word() -> None:
     assert world.words[5:] == [("closed", "factor:1", 5)]
 
 
+def test_a_case_that_becomes_worse_is_told() -> None:
+    """A critical alert joins a case of warnings: it is told, and the case is critical."""
+    world = World()
+    for unit in "ABC":
+        (told_of,) = breach(unit, "factor")
+        world.store([told_of.model_copy(update={"severity": "warning"})], CITY, 0)
+    world.keep(31)
+    world.store(breach("D", "factor"), CITY, 60)
+    world.keep(60)
+    assert world.words == [("opened", "factor:1", 3), ("worse", "factor:1", 4)]
+    (case,) = world.cases.values()
+    assert case.severity == "critical"
+
+
 class Event(NamedTuple):
     unit: int
     city: int
@@ -197,6 +211,7 @@ EVENTS = st.lists(
 )
 
 
+@settings(max_examples=50)
 @given(EVENTS, st.integers(20, 90))
 def test_each_alert_is_in_one_case_that_was_told(events: list[Event], stride: int) -> None:
     """Whatever comes in whatever order: none missed, none in two cases, no case begun or ended twice."""

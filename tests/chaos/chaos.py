@@ -227,6 +227,8 @@ def _settings(points: Endpoints, workload: Troubled) -> dict[str, str]:
     return settings | {
         "WEIR_TICK_SILENCE_SECONDS": str(TICK_SILENCE),
         "WEIR_ALERTS_SESSION_SECONDS": str(SESSION),
+        "WEIR_ALERTS_GATHER_SECONDS": "0",
+        "WEIR_ALERTS_MANY": "1000000",  # its truth is told alert by alert
         "WEIR_ALERTS_REPEAT_SECONDS": "5",
     }
 

@@ -67,6 +67,8 @@ def main() -> int:
             "WEIR_ALERTMANAGER": endpoints.alertmanager,
             "WEIR_ALERTS_GROUP": f"{place.prefix}alerts",
             "WEIR_ALERTS_SESSION_SECONDS": "6",
+            "WEIR_ALERTS_GATHER_SECONDS": "0",
+            "WEIR_ALERTS_MANY": "1000000",  # its truth is told alert by alert
             "WEIR_ALERTS_HTTP": "127.0.0.1:0",
         }
         os.environ |= {

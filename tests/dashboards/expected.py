@@ -21,8 +21,10 @@ from tests.dashboards.shown import ALERTS, PROVINCE, QUALITY, REGIONAL, UNIT
 from tests.dashboards.world import (
     CASES,
     END,
+    KILN,
     LANDINGS,
     LATER,
+    LIMITED,
     NO_QUOTA,
     START,
     TARGETS,
@@ -552,6 +554,17 @@ def landings(one: Standing, _: Expected) -> Rows:
     return found
 
 
+def line_limits(one: Standing, _: Expected) -> Rows:
+    """Only one unit has a line."""
+    told = LIMITED
+    row = (
+        *("kiln", told.limit, told.level, told.verdict, told.reason, None),
+        *map(amount, (told.low, told.best, told.high, told.limit_low, told.limit_high)),
+        *(told.unit_of_measure, amount(KILN.share_measured), at(END), one.watermark),
+    )
+    return [row] if one.code == code(1) else []
+
+
 # ---- Regions and industries
 
 
@@ -935,6 +948,7 @@ OF_UNIT: dict[str, Callable[[Standing, Expected], Rows]] = {
     "panel 11": refusals,
     "panel 12": landed,
     "panel 13": landings,
+    "panel 14": line_limits,
     "annotation Watermark (数据截至)": watermark,
     "annotation Alerts (告警)": transitions,
     "annotation Breach (超指标)": breach,

@@ -270,7 +270,7 @@ def links_of(panel: Json) -> Iterator[Json]:
         ("Reports (报数方式)", set(STATEMENTS)),
         ("Window (期间)", {"year", "month", "day"}),
         ("Scope (范围)", {"live units", "units in history"}),
-        ("Verdict (判定)", set(get_args(Verdict))),
+        ("Verdict (判定)", {*get_args(Verdict), "NOT JUDGED"}),
         ("Reason (原因)", {MISSING, AMBIGUOUS, REMAINDER_UNKNOWN}),
         ("Why no level (无等级原因)", {MISSING, REMAINDER_UNKNOWN, "interval too wide", "nothing allowed yet",
                                   "no level rule of the day"}),

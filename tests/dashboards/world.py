@@ -33,6 +33,7 @@ from processors.worker import Worker
 from schemas.alert import Alert, Notice
 from schemas.calendar import DAY_MS, HOUR_MS, moment, year_start
 from schemas.factors import default_pack
+from schemas.indicator import LimitJudged, LineFigure, LineJudged
 from schemas.landing import Ends, Exhausted, Landed, Projected
 from schemas.registry import Configuration
 from schemas.rule import DEFAULT_RULES
@@ -203,6 +204,7 @@ def write(told: Province, *, owner: str, worker: str, alerts: str) -> Heard:
     hours = tuple(write_regions(worker))
     write_landings(owner)
     write_cases(owner)
+    write_line(owner)
     return Heard(
         tuple(a for batch in batches for unit in batch.after.units.values() for a in unit.alerts),
         tuple(notice for batch in batches for notice in batch.notices),
@@ -267,6 +269,25 @@ CASES = (
 
 
 LATER = year_start(2199)
+LIMITED = LimitJudged(
+    limit="cement.clinker level 3", indicator="comprehensive", level=3, region=None, unit_of_measure="kgce/t", basis="equivalent value",
+    low=101_000_000, best=102_000_000, high=None, limit_low=107_000_000, limit_high=109_000_000, verdict="UNDECIDABLE", reason="missing data",
+    since=None, suspected=False, entries=(), notes=(), law="test",
+)  # fmt: skip
+"""Of the line `kiln` of one unit, by hand: the province has no lines."""
+KILN = LineFigure(unit_of_measure="tce", low=1, best=2, high=3, share_measured=912_000)
+
+
+def write_line(url: str) -> None:
+    """As the worker writes a year that it was told."""
+    judged = LineJudged(
+        window="year", start=START, end=LATER, figures={"energy": KILN}, limits=(LIMITED,)
+    )
+    with psycopg.connect(url) as link:
+        link.execute(
+            "INSERT INTO line_window SELECT id, 'kiln', 'year', %s, %s, %s, 0, 0, %s FROM unit WHERE code = %s",
+            (START, LATER, END, judged.model_dump_json(), code(1)),
+        )
 
 
 def write_cases(url: str) -> None:

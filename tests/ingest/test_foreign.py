@@ -193,6 +193,37 @@ def test_nothing_that_is_json_raises(told: object) -> None:
     decode(json.dumps(told).encode(), unit=UNIT, received_at=AT)
 
 
+@pytest.mark.parametrize(
+    "number", ["1e999999", "-1e999999", "1e-999999", "9" * 400, "Infinity", "-Infinity", "NaN"]
+)
+@pytest.mark.parametrize(
+    "message",
+    [
+        '[{{"n": "E1", "u": "kWh", "v": {0}, "t": 1.8e9}}]',
+        '[{{"n": "E1", "u": "kWh", "v": {0}, "bv": -{1}, "t": 1.8e9}}]',
+        '[{{"n": "E1", "u": "kWh", "v": {0}, "bv": {0}, "t": 1.8e9}}]',
+        '[{{"n": "E1", "u": "kWh", "v": 1, "t": {0}}}]',
+        '[{{"n": "E1", "u": "kWh", "v": 1, "bt": {0}, "t": {0}}}]',
+        '[{{"n": "E1", "u": "W", "s": {0}, "t": 1.8e9}}]',
+        '[{{"n": "E1", "u": "kWh", "v": 1, "t": 1.8e9, "bver": {0}}}]',
+        '{{"name": "E1", "tags": {{"unit": "kWh"}}, "fields": {{"value": {0}}}, "timestamp": 1800000000}}',
+        '{{"name": "E1", "tags": {{"unit": "kWh"}}, "fields": {{"value": 1}}, "timestamp": {0}}}',
+    ],
+)
+def test_numbers_beyond_all_bounds_cost_their_reading_alone(message: str, number: str) -> None:
+    """By both parsers: a long number elsewhere makes the exact one read it."""
+    text = message.format(number, number.removeprefix("-"))
+    for payload in (text, text.replace('"E1"', '"E1", "x": 12345678901234567890')):
+        decode(payload.encode(), unit=UNIT, received_at=AT)
+
+
+def test_more_metrics_than_a_message_may_have_make_it_unreadable() -> None:
+    """However short each is."""
+    part = decode(b"\x12\x00" * 400_000, unit=UNIT, received_at=AT, form="sparkplug")
+    assert isinstance(part, Unreadable)
+    assert part.reason == Refusal.TOO_MANY
+
+
 @given(st.binary(max_size=200), st.integers(0, 280))
 def test_no_bytes_raise(noise: bytes, place: int) -> None:
     """Nor do Sparkplug's, broken anywhere."""

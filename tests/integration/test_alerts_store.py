@@ -25,8 +25,7 @@ from schemas.alert import Alert
 from schemas.indicator import Indicator, Message, Told
 from schemas.rule import Rule, Rules
 from tests.alerts.logs import LOGS, OTHER, START, UNIT, Log, indicator, tick
-from tests.alerts.real import empty_tables, end_backends, tables_on
-from tests.integration.conftest import server_url
+from tests.alerts.real import empty_tables, end_backends
 
 BREACH = Rule(name="breach", kind="confirmed breach", severity="critical")
 OUTLETS = (Outlet("alertmanager", repeats=True), Outlet("webhook", repeats=False))
@@ -34,9 +33,8 @@ FOREVER = 3_600.0
 
 
 @pytest.fixture(scope="module")
-def tables() -> Iterator[str]:
-    with tables_on(server_url()) as url:
-        yield url
+def tables(shared_database: str) -> str:
+    return shared_database
 
 
 @pytest.fixture

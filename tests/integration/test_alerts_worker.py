@@ -29,12 +29,10 @@ from tests.alerts.real import (
     firing_in,
     get,
     send,
-    tables_on,
     topic_of,
     wait_until,
 )
 from tests.alerts.receiver import Post, Receiver, receiving
-from tests.integration.conftest import server_url
 
 PARTITIONS = 3
 RULES = """
@@ -77,9 +75,8 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture(scope="module")
-def tables() -> Iterator[str]:
-    with tables_on(server_url()) as url:
-        yield url
+def tables(shared_database: str) -> str:
+    return shared_database
 
 
 @pytest.fixture
