@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, cast
 
+from processors.co2_views import render_views, views_shown
 from processors.lines_shown import lines_shown, render_lines
 from processors.ports import OutsideError
 from processors.replay import Replay, run
@@ -164,6 +165,11 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rolling", action="store_true", help="of a unit: the last 7 and 30 days as well"
     )
+    parser.add_argument(
+        "--views",
+        action="store_true",
+        help="of a unit and its lines: the newest year's CO2 by each view of electricity",
+    )
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     parser.set_defaults(run=_show)
 
@@ -184,7 +190,8 @@ def _show(options: argparse.Namespace) -> int:
         more = _rolling(store, options.unit) if options.rolling else []
         windows = store.windows_of(options.unit)
         lines = store.lines_of(options.unit)
-        return _print_shown(options.unit, windows, more, lines, as_json=options.json)
+        views = _views(options.unit, windows, lines) if options.views else []
+        return _print_shown(options.unit, windows, (more, lines, views), as_json=options.json)
     finally:
         store.close()
 
@@ -222,11 +229,32 @@ def _rolling(store: "Store", unit: str) -> list[dict[str, object]]:
     return [rolling(days, span, store.figures(unit, *span)) for days, span in spans]
 
 
+def _views(
+    unit: str,
+    windows: Sequence[tuple[int, bytes]],
+    lines: Sequence[tuple[str, str, int, bytes]],
+) -> list[dict[str, object]]:
+    """The newest year's CO2 of a unit and of its lines, by the views of the packs (WEIR_PACKS on ours)."""
+    from processors.packs import with_ours
+    from schemas.factors import stream_pack
+
+    packs = with_ours([Path(name) for name in Settings.read().packs.split(":") if name])
+    fuels = stream_pack(packs)
+    told = {f"unit {unit}": [judged for _, judged in windows]}
+    for line, _, _, judged in lines:
+        told.setdefault(f"line {line}", []).append(judged)
+    found = [views_shown(of, said, packs, fuels) for of, said in told.items()]
+    return [one for one in found if one is not None]
+
+
 def _print_shown(
     unit: str,
     windows: Sequence[tuple[int, bytes]],
-    more: Sequence[dict[str, object]] = (),
-    lines: Sequence[tuple[str, str, int, bytes]] = (),
+    beside: tuple[
+        Sequence[dict[str, object]],
+        Sequence[tuple[str, str, int, bytes]],
+        Sequence[dict[str, object]],
+    ] = ((), (), ()),
     *,
     as_json: bool,
 ) -> int:
@@ -234,11 +262,15 @@ def _print_shown(
         print(f"{unit}: nothing was told of such a unit yet", file=sys.stderr)
         return 1
     told = shown(unit, windows)
+    more, lines, views = beside
     told["windows"] = [*cast("list[object]", told["windows"]), *more]
     of_lines = lines_shown(lines)
     if of_lines:
         told["lines"] = of_lines
-    print(_line(told) if as_json else render(told) + render_lines(of_lines))
+    if views:
+        told["co2_views"] = views
+    people = (render(told), render_lines(of_lines), render_views(views))
+    print(_line(told) if as_json else "".join(people))
     return 0
 
 

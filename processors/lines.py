@@ -30,6 +30,11 @@ class Native(NamedTuple):
     measured: int
     expected: int
 
+    @property
+    def amount(self) -> Amount:
+        """Without its times."""
+        return Amount(self.low, self.best, self.high)
+
 
 class Ratio(NamedTuple):
     """What a carrier is multiplied by."""
@@ -37,12 +42,12 @@ class Ratio(NamedTuple):
     numerator: int
     denominator: int
 
-    def of(self, native: Native) -> Amount:
-        """Converted once: low down, best half even, high up."""
+    def of(self, native: Amount) -> Amount:
+        """Converted once: low down, best half even, high up; what is not known stays so."""
         n, d = self
-        down, rest = divmod(native.best * n, d)
-        best = down + (2 * rest > d or (2 * rest == d and down % 2 != 0))
-        return Amount(native.low * n // d, best, -(-native.high * n // d))
+        low = None if native.low is None else native.low * n // d
+        high = None if native.high is None else -(-native.high * n // d)
+        return Amount(low, _nearest(native.best * n, d), high)
 
 
 ONE = Ratio(1, 1)
@@ -81,7 +86,7 @@ def in_boundary(
 ) -> Amount:
     """What a line's members come to, those that `ratios` converts. `lacks`: the window begins before its points do."""
     mine = [(place, sign) for place, sign in members if place in ratios]
-    total = signed_sum((sign, ratios[place].of(natives[place])) for place, sign in mine)
+    total = signed_sum((sign, ratios[place].of(natives[place].amount)) for place, sign in mine)
     if not lacks:
         return total
     given_away = any(sign < 0 for _, sign in mine)
