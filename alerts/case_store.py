@@ -96,6 +96,14 @@ def arrivals(link: Link) -> list[Arrival]:
     return [Arrival(Notice.model_validate(body), region, instant(at)) for body, region, at in rows]
 
 
+def has_cases_of_many(link: Link) -> bool:
+    """Say whether a case is open that may grow, or close, by time alone."""
+    row = link.execute(
+        "SELECT EXISTS (SELECT FROM alert_case WHERE closed_at IS NULL AND kind <> 'alert')"
+    ).fetchone()
+    return bool(row and row[0])
+
+
 def open_cases(link: Link) -> list[Open]:
     """Cases that are not closed, with their alerts."""
     rows = link.execute(
@@ -366,6 +374,7 @@ class Standing(NamedTuple):
     kind: str
     scope: str
     severity: str
+    """When it began: a label never changes, or Alertmanager takes it for another alert."""
     region: str
     began_at: datetime
     closed: bool
@@ -377,7 +386,7 @@ def due_at_alertmanager(link: Link) -> list[Standing]:
     """Cases of many that Alertmanager is to hear of now."""
     rows = link.execute(
         """
-        SELECT id, kind, scope, severity, region, began_at, closed_at IS NOT NULL, summary, description
+        SELECT id, kind, scope, first_severity, region, began_at, closed_at IS NOT NULL, summary, description
         FROM alert_case WHERE tell_at <= clock_timestamp() ORDER BY id
         """
     ).fetchall()
@@ -449,8 +458,8 @@ def place_labels(region: str) -> dict[str, str]:
 
 
 _PUT_CASE: LiteralString = """
-INSERT INTO alert_case (id, kind, scope, severity, region, began_at, opened_at, told, told_at, closed_at, ending, tell_at)
-VALUES (%(id)s, %(kind)s, %(scope)s, %(severity)s, %(region)s, %(began_at)s, %(opened_at)s, %(told)s, %(told_at)s,
+INSERT INTO alert_case (id, kind, scope, severity, first_severity, region, began_at, opened_at, told, told_at, closed_at, ending, tell_at)
+VALUES (%(id)s, %(kind)s, %(scope)s, %(severity)s, %(severity)s, %(region)s, %(began_at)s, %(opened_at)s, %(told)s, %(told_at)s,
         %(closed_at)s, %(ending)s, CASE WHEN %(many)s THEN clock_timestamp() END)
 ON CONFLICT (id) DO UPDATE SET severity = excluded.severity, told = excluded.told, told_at = excluded.told_at,
     closed_at = excluded.closed_at, ending = excluded.ending, tell_at = excluded.tell_at

@@ -16,7 +16,7 @@ from hashlib import sha256
 import psycopg
 
 from alerts import case_store as store
-from alerts.case_text import Setting, text_of
+from alerts.case_text import Changed, Setting, Text, text_of
 from alerts.case_words import Language, Said
 from alerts.cases import Case, Grouping, Step, decide
 from alerts.channels import Alertmanager, rfc3339_utc
@@ -25,6 +25,7 @@ from alerts.metrics import PEOPLE, Metrics
 from alerts.receivers import Receiver
 from alerts.roster import Roster
 from alerts.silences import Silence, for_alertmanager, silenced
+from schemas.alert import Notice
 from schemas.working_days import WorkingDays
 
 logger = logging.getLogger(__name__)
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 PAUSE_S = 1.0
 AWAY_S = 5.0
 """How long it waits after a failure, and before it asks again whether it is the keeper."""
+GO_UP_MS = 30_000
+"""How often it is asked who must be told next."""
 GIVEN_UP_AFTER = timedelta(days=3)
 """A message that no channel took for so long is given up."""
 
@@ -58,13 +61,19 @@ class Keeper:
         self._metrics = metrics
         self._stopped = threading.Event()
         self._link: store.Link | None = None
+        self._words: tuple[Changed, Setting] | None = None
+        self._go_up_at = 0
 
     def stop(self) -> None:
         """End after what is being done."""
         self._stopped.set()
 
     def run(self) -> None:
-        """Keep the cases until stopped. Whatever fails is said and tried again."""
+        """Keep the cases until stopped. Whatever fails is said and tried again.
+
+        Messages are sent by a thread of their own: a mail server that hangs holds up no case.
+        """
+        threading.Thread(target=self._send_on, name="messages", daemon=True).start()
         pause = 0.0
         while not self._stopped.wait(pause):
             try:
@@ -79,18 +88,38 @@ class Keeper:
                 pause = AWAY_S
         self._close()
 
-    def _connected(self) -> store.Link | None:
-        """The connection that holds the lock; None while another keeps the cases."""
-        if self._link is not None and not self._link.closed:
-            return self._link
+    def _send_on(self) -> None:
+        """Send messages while we keep the cases."""
+        link: store.Link | None = None
+        while not self._stopped.wait(PAUSE_S):
+            if self._link is None:
+                continue
+            try:
+                if link is None or link.closed:
+                    link = self._opened("weir alerts messages")
+                self.send(link)
+                self._metrics.show_waiting(PEOPLE, *store.waiting_messages(link))
+            except Exception as error:  # noqa: BLE001 - it is tried again
+                logger.warning("the messages wait", extra={"reason": repr(error)})
+        if link is not None:
+            link.close()
+
+    def _opened(self, name: str) -> store.Link:
         link = psycopg.connect(
             self._url,
             autocommit=True,
-            application_name="weir alerts cases",
+            application_name=name,
             connect_timeout=5,
             tcp_user_timeout=15_000,
         )
         link.execute("SET timezone = 'UTC'; SET lock_timeout = '5s'; SET statement_timeout = '60s'")
+        return link
+
+    def _connected(self) -> store.Link | None:
+        """The connection that holds the lock; None while another keeps the cases."""
+        if self._link is not None and not self._link.closed:
+            return self._link
+        link = self._opened("weir alerts cases")
         if not store.is_keeper(link):
             link.close()
             return None
@@ -103,25 +132,26 @@ class Keeper:
             self._link = None
 
     def keep(self, link: store.Link, *, now: int) -> None:
-        """One pass: take up, go up, tell."""
+        """One pass: take up, go up, tell Alertmanager, put words into messages."""
+        self._words = None
         with link.transaction():
             self._take_up(link, now)
-        with link.transaction():
-            self._go_up(link, now)
+        if now >= self._go_up_at:
+            with link.transaction():
+                self._go_up(link, now)
+            self._go_up_at = now + GO_UP_MS
         held = self._tell_of_silences(link)
         with link.transaction():
             self._put_into_messages(link, held, now)
-        self._send(link)
         self._tell_alertmanager(link)
-        self._metrics.show_waiting(PEOPLE, *store.waiting_messages(link))
 
     # ---- Cases
 
     def _take_up(self, link: store.Link, now: int) -> None:
         arrivals = store.arrivals(link)
-        opened = store.open_cases(link)
-        if not arrivals and all(one.case.kind == "alert" for one in opened):
+        if not arrivals and not store.has_cases_of_many(link):
             return
+        opened = store.open_cases(link)
         step = decide((one.case for one in opened), arrivals, self._duties.grouping, now=now)
         extras = self._extras(link, step)
         names = list(self._held_channels())
@@ -130,11 +160,7 @@ class Keeper:
         for case in step.cases.values():
             if case.kind != "alert":
                 said: Said = "opened" if case.closed_at is None else "closed"
-                store.describe(
-                    link,
-                    case.id,
-                    text_of(said, case, None, store.changed(link), self._setting(link)),
-                )
+                store.describe(link, case.id, self._text(link, said, case, None))
         for word in step.words:
             if word.what == "worse":
                 store.end_acks(link, word.cases[0], "the case has become worse")
@@ -145,7 +171,6 @@ class Keeper:
 
     def _extras(self, link: store.Link, step: Step) -> dict[str, dict[str, object]]:
         """What Alertmanager hears beside the notice: place and case as labels, words as annotations."""
-        changed, setting = store.changed(link), self._setting(link)
         extras: dict[str, dict[str, object]] = {}
         for transition, name in step.alone:
             case = step.cases.get(name)
@@ -153,7 +178,7 @@ class Keeper:
             if case is None or notice is None or case.kind != "alert":
                 continue
             said: Said = "opened" if notice.state == "firing" else "closed"
-            text = text_of(said, case, notice, changed, setting)
+            text = self._text(link, said, case, notice)
             annotations = {"case": case.id, "words": f"{text.title}\n{text.body}"}
             extras[transition] = {
                 "labels": store.place_labels(case.region),
@@ -161,12 +186,15 @@ class Keeper:
             }
         return extras
 
-    def _setting(self, link: store.Link) -> Setting:
-        return Setting(self._duties.language, self._duties.dashboard, store.names(link))
+    def _text(self, link: store.Link, said: Said, case: Case, notice: Notice | None) -> Text:
+        if self._words is None:  # names and changes are read once a pass
+            language, dashboard = self._duties.language, self._duties.dashboard
+            setting = Setting(language, dashboard, store.names(link))
+            self._words = store.changed(link), setting
+        return text_of(said, case, notice, *self._words)
 
     def _say(self, link: store.Link, said: Said, case: Case, now: int) -> None:
-        notice = store.notice_of(link, case)
-        text = text_of(said, case, notice, store.changed(link), self._setting(link))
+        text = self._text(link, said, case, store.notice_of(link, case))
         if case.kind == "alert":
             store.describe(link, case.id, text)
         level = store.level_of(link, case.id)
@@ -197,10 +225,13 @@ class Keeper:
 
     def _put_into_messages(self, link: store.Link, held: Sequence[Silence], now: int) -> None:
         """Put what is due into one message for each receiver; say in the log what is told to nobody."""
+        due = store.due_words(link, now)
+        if not due:
+            return
         inboxes: dict[tuple[str, str], list[store.Word]] = defaultdict(list)
         sent: list[int] = []
         cases = {one.case.id: one.case for one in store.open_cases(link)}
-        for word in store.due_words(link, now):
+        for word in due:
             why = _why_not(word)
             if why:
                 store.withhold(link, word.id, why)
@@ -236,7 +267,8 @@ class Keeper:
             for receiver in duty.receivers
         }
 
-    def _send(self, link: store.Link) -> None:
+    def send(self, link: store.Link) -> None:
+        """Try the messages that are due."""
         for message in store.due_messages(link):
             if self._stopped.is_set():
                 return

@@ -105,9 +105,9 @@ class Gateway:
         self._waits_for = "the group"
 
     def run(self, stop: threading.Event) -> None:
-        """Take until told to stop; what was taken is then committed. Kafka away is waited for.
+        """Take until told to stop; what was taken is then committed. Kafka away at the start is waited for.
 
-        Raises KafkaError where a record could not be written: what is not committed comes again.
+        Raises KafkaError where it takes no record for two minutes: what is not committed comes again.
         """
         while not stop.is_set():
             consumer = self._consumer(stop)

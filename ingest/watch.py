@@ -140,7 +140,8 @@ class Watch:
             return
         self._metrics.credential.set(math.nan)
         accounts = Folder(self._places.accounts).read().accounts
-        ends = [one.until / 1_000 for one in accounts if one.until is not None]
+        now = time.time()
+        ends = [one.until / 1_000 for one in accounts if one.until and one.until > now * 1_000]
         self._metrics.credential.set(min(ends, default=math.inf))
 
     def _broker(self) -> None:

@@ -8,7 +8,16 @@ from processors.aggregation import Telling, amount_in
 from processors.standings import Level, Stand, verdict_of
 from schemas.calendar import rfc3339, year_of
 from schemas.entered import hash_of
-from schemas.restatement import Bounds, Foreseen, Stood, TargetMoved, Undone, UnitMoved, Year
+from schemas.restatement import (
+    Bounds,
+    Foreseen,
+    LimitMoved,
+    Stood,
+    TargetMoved,
+    Undone,
+    UnitMoved,
+    Year,
+)
 from schemas.scale import as_text
 
 Json = Mapping[str, object]
@@ -24,10 +33,16 @@ class Foretold:
     """By unit: the message that tells it anew, in full. Units that nothing changes for have none."""
     before: Mapping[str, Sequence[Json]]
     """Of the same units, their years as last told."""
+    lines: Mapping[tuple[str, str], Json]
+    """By unit and product line: the message that tells it anew."""
+    lines_before: Mapping[tuple[str, str], Sequence[Json]]
+    """Of the same lines, their windows as last told."""
 
     def told_hashes(self) -> dict[str, str]:
         """What is told of each unit, whatever the record's place: SHA-256."""
-        return {unit: told_hash(one) for unit, one in sorted(self.messages.items())}
+        told = {**self.messages}
+        told |= {f"{unit}:{line}": one for (unit, line), one in self.lines.items()}
+        return {name: told_hash(one) for name, one in sorted(told.items())}
 
 
 def told_hash(message: Json) -> str:
@@ -65,6 +80,7 @@ def foreseen(
         generation=generation,
         offsets=dict(found.offsets),
         units=units,
+        limits=tuple(_limits(found)),
         targets=tuple(_targets(targets)),
         undone=tuple(_undone(notices, after)),
         told=found.told_hashes(),
@@ -82,6 +98,28 @@ def _units(found: Foretold) -> Iterator[UnitMoved]:
             now = _year(window, message["as_of"])
             if was is not None and _same(was) != _same(now):
                 yield UnitMoved(unit=unit, year=year_of(start), before=was, after=now)
+
+
+def _limits(found: Foretold) -> Iterator[LimitMoved]:
+    for (unit, line), message in sorted(found.lines.items()):
+        before = {
+            (window["window"], window["start"], limit["limit"]): limit["verdict"]
+            for window in found.lines_before[unit, line]
+            for limit in cast("Sequence[Json]", window.get("limits", ()))
+        }
+        for window in cast("Sequence[Json]", message["windows"]):
+            for limit in cast("Sequence[Json]", window.get("limits", ())):
+                key = window["window"], window["start"], limit["limit"]
+                if before.get(key, limit["verdict"]) != limit["verdict"]:
+                    yield LimitMoved.model_validate(
+                        {
+                            "unit": unit,
+                            "line": line,
+                            **dict(zip(("window", "start", "limit"), key, strict=True)),
+                            "before": before[key],
+                            "after": limit["verdict"],
+                        }
+                    )
 
 
 def _same(year: Year) -> object:
@@ -159,6 +197,8 @@ def lines_of(told: Foreseen) -> Iterator[str]:
             f"{one.unit} {one.year}: {_verdict(was)} -> {_verdict(now)}; energy {_said(was.energy)} -> {_said(now.energy)} tce,"
             f" CO2 {_said(was.co2)} -> {_said(now.co2)} t (told for {rfc3339(was.as_of)}, foretold for {rfc3339(now.as_of)})"
         )
+    for moved in told.limits:
+        yield f"{moved.unit} line {moved.line}, {moved.window} from {rfc3339(moved.start)}: {moved.limit}: {moved.before} -> {moved.after}"
     for it in told.targets:
         levels = " -> ".join(str(side.level or "no data") for side in (it.before, it.after))
         yield (
@@ -167,10 +207,9 @@ def lines_of(told: Foreseen) -> Iterator[str]:
         )
     for notice in told.undone:
         yield f"notice {notice.notice} ({notice.unit}, {notice.rule}, {rfc3339(notice.at)}) would not have been sent: {notice.why}"
-    moved = told.decisions()
-    counts = {name: len(cast("Sequence[object]", some)) for name, some in moved.items()}
+    counts = {name: len(cast("Sequence[object]", some)) for name, some in told.decisions().items()}
     yield (
-        f"{len(told.told)} units are told anew: {counts['units']} verdicts and {counts['targets']} targets change,"
+        f"{len(told.told)} units and lines are told anew: {counts['units']} verdicts, {counts['limits']} of product limits and {counts['targets']} targets change,"
         f" {counts['notices']} notices of breaches would not have been sent; other notices (suspected, silent, landing) are not looked at"
     )
 

@@ -4,7 +4,7 @@ Nothing is written. Of the readings that come before the act takes place nothing
 partition was digested, and is exactly what the act does there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -32,15 +32,26 @@ def foretell(
         pack = store.factor_pack() or default_pack()
         known = store.configurations() | {configuration.version: configuration}
         messages: dict[str, Json] = {}
+        lines: dict[tuple[str, str], Json] = {}
         for partition, offset in sorted(offsets.items()):
             engine = Engine(pack, known, partitions, generation=generation)
             engine.restore(store.load(partition))
             last = store.memory(partition).last_tick
             if last is not None:
                 engine.partition_ticks[partition] = last
-            messages |= _restated(engine, _Beside(store, pack), (partition, offset), configuration)
+            for one in _restated(engine, _Beside(store, pack), (partition, offset), configuration):
+                if one["kind"] == "line":
+                    lines[str(one["unit"]), str(one["line"])] = one
+                else:
+                    messages[str(one["unit"])] = one
         before = {unit: _years(store, unit) for unit in messages}
-        return Foretold(offsets, messages, before)
+        lines_before = {
+            (unit, line): [
+                orjson.loads(judged) for of, _, _, judged in store.lines_of(unit) if of == line
+            ]
+            for unit, line in lines
+        }
+        return Foretold(offsets, messages, before, lines, lines_before)
     finally:
         store.close()
 
@@ -73,19 +84,17 @@ class _Beside:
 
 def _restated(
     engine: Engine, beside: _Beside, place: tuple[int, int], configuration: Configuration
-) -> dict[str, Json]:
+) -> Iterator[Json]:
     """A step for each record, as the worker takes them."""
     partition, offset = place
     version = configuration.version
     _step(engine, beside, (partition, offset, _record(version, ApplyConfiguration(version))))
-    found: dict[str, Json] = {}
     for number, unit in enumerate(sorted(engine.waiting()), start=1):
         placed = partition, offset + number, _record(version, Restated(unit, version))
         for row in _step(engine, beside, placed):
             message = cast("Json", orjson.loads(row.payload))
-            if message["kind"] == "unit":
-                found[unit] = message
-    return found
+            if message["kind"] in {"unit", "line"}:
+                yield message
 
 
 def _record(version: int, body: Body) -> Record:

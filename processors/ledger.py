@@ -251,8 +251,10 @@ def _by_form(
 
 
 def _at_most(claims: Amount, native: Amount) -> Amount:
-    highest = claims.high if native.high is None else min(claims.high or 0, native.high)
-    return Amount(min(claims.low, native.low), min(claims.best, native.best), highest)
+    highest = claims.high if native.high is None else min(claims.high or 0, max(0, native.high))
+    return Amount(
+        min(claims.low, max(0, native.low)), min(claims.best, max(0, native.best)), highest
+    )
 
 
 def _tonnes(claims: Amount, before: Amount, factor: Factor) -> Amount:
@@ -270,11 +272,15 @@ def round_even(value: int, by: int) -> int:
 
 
 def _less(left: Amount, taken: Amount) -> Amount:
-    """Each end never below nothing, and best between the others."""
-    low = max(0, left.low - (taken.high or 0))
-    high = None if left.high is None else max(0, left.high - taken.low)
-    best = max(low, left.best - taken.best)
+    """Each end not below nothing (where more is given away than used: not below what it was), and best between the others."""
+    low = _taken_from(left.low, taken.high or 0)
+    high = None if left.high is None else _taken_from(left.high, taken.low)
+    best = max(low, _taken_from(left.best, taken.best))
     return Amount(low, best if high is None else min(best, high), high)
+
+
+def _taken_from(end: int, taken: int) -> int:
+    return max(min(0, end), end - taken)
 
 
 def _change(before: Amount, after: Amount) -> Amount:
@@ -341,6 +347,19 @@ def ledger_of(decisions: Iterable[Decision], factor: Callable[[int, str, int], F
         if one.state == "admitted":
             admitted[one.evidence.unit].append(one.evidence)
     return Ledger(admitted, factor, our_deduction_rules())
+
+
+def years_moved(before: Ledger, after: Ledger) -> set[int]:
+    """Years of which other evidence is admitted."""
+    one, two = (
+        {
+            evidence.content_hash(): evidence.first.year
+            for its in ledger.admitted.values()
+            for evidence in its
+        }
+        for ledger in (before, after)
+    )
+    return {(one | two)[key] for key in one.keys() ^ two.keys()}
 
 
 # ---- Gross and net

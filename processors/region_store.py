@@ -25,12 +25,13 @@ from processors.aggregation import (
     Told,
     first_hour,
     tellings_of,
+    year_span,
 )
 from processors.deduction_store import DeductionStore
 from processors.entries import HOUR_LOCK
 from processors.landing_store import Inputs, begin, has_begun, tell
 from processors.landing_told import Json, Row, landing_messages
-from processors.ledger import Net, netted
+from processors.ledger import Net, netted, years_moved
 from processors.region_rows import (
     HourRows,
     Judged,
@@ -317,13 +318,14 @@ class RegionStore:
         earlier = [] if last is None else [Cut(*row) for row in link.execute(_CUTS, (last,))]
         gathering = self._gather(link, hour, earlier, cuts)
         targets, old = self._targets_at(link, hour), self._targets_at(link, hour - HOUR_MS)
-        spans = spans_of(hour, gathering.spans(), None if targets == old else targets)
+        ledgers = [self._deductions.at(link, at) for at in (hour - HOUR_MS, hour)]
+        moved = {year_span(year_start(year)) for year in years_moved(*ledgers)}
+        spans = spans_of(hour, {*gathering.spans(), *moved}, None if targets == old else targets)
         counted = {span: self._counted(link, span) for span in spans}
         fresh = {
             span: {key[0]: one for key, one in gathering.fresh.items() if key[1] == span}
             for span in spans
         }
-        ledgers = [self._deductions.at(link, at) for at in (hour - HOUR_MS, hour)]
         before = Scene(hour - HOUR_MS, self._members_at(link, earlier), counted, old, ledgers[0])
         told = {span: {**counted[span], **fresh[span]} for span in spans}
         after = Scene(hour, self._members_at(link, cuts), told, targets, ledgers[1])

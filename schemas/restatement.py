@@ -39,6 +39,18 @@ class UnitMoved(Entered):
     after: Year
 
 
+class LimitMoved(Entered):
+    """A product limit of a line that is judged otherwise."""
+
+    unit: str
+    line: str
+    window: Literal["month", "year"]
+    start: int
+    limit: str
+    before: str
+    after: str
+
+
 class Stood(Entered):
     """Where a target stood, or would have stood, at the hour told last."""
 
@@ -75,6 +87,7 @@ class Foreseen(Entered):
     offsets: Mapping[int, int]
     """By partition: the next record that was not digested."""
     units: tuple[UnitMoved, ...] = ()
+    limits: tuple[LimitMoved, ...] = ()
     targets: tuple[TargetMoved, ...] = ()
     undone: tuple[Undone, ...] = ()
     told: Mapping[str, str] = {}
@@ -88,6 +101,9 @@ class Foreseen(Entered):
                 for one in self.units
                 if one.before.verdict != one.after.verdict
             },
+            "limits": sorted(
+                (one.unit, one.line, one.start, one.limit, one.after) for one in self.limits
+            ),
             "targets": {
                 one.target: (
                     (one.before.verdict, one.before.level),

@@ -41,6 +41,10 @@ def _down(parts: LocalParts, chosen: argparse.Namespace) -> None:
     parts.down(chosen.only)
 
 
+def _renew(parts: LocalParts, chosen: argparse.Namespace) -> None:
+    parts.renew_certificates(chosen.only)
+
+
 def _status(parts: LocalParts, chosen: argparse.Namespace) -> None:
     statuses = parts.status()
     if chosen.json:
@@ -92,6 +96,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     up.add_argument("--webhook", metavar="URL", help="where Alertmanager posts")
     verbs.add_parser("down", parents=[common, some], help="stop what runs")
+    verbs.add_parser(
+        "renew", parents=[common, some], help="new certificates, and what is revoked, while it runs"
+    )
     verbs.add_parser("status", parents=[common], help="what runs where")
     for name in ("env", "paths"):
         verbs.add_parser(name, parents=[common], help="the services' WEIR_... settings")
@@ -116,7 +123,7 @@ def _port(text: str) -> tuple[str, int]:
     return name, port
 
 
-_VERBS = {"up": _up, "down": _down, "status": _status, "env": _env, "paths": _env}
+_VERBS = {"up": _up, "down": _down, "renew": _renew, "status": _status, "env": _env, "paths": _env}
 
 if __name__ == "__main__":
     sys.exit(main())

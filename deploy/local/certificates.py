@@ -2,6 +2,7 @@
 
     python3 -m deploy.local.certificates issue 91510100SYN0000001 --out FOLDER    a unit's, to prove itself
     python3 -m deploy.local.certificates revoke FOLDER/91510100SYN0000001.pem
+    python3 -m deploy.local renew --only mqtt    tells Mosquitto, and gives it a new certificate
 
 Elsewhere the operator's own authority does the same; what counts is in RUNBOOK.md.
 """
@@ -153,7 +154,7 @@ def main(words: Sequence[str]) -> int:
     issue.add_argument("--out", type=Path, required=True, help="folder for NAME.pem and NAME.key")
     issue.add_argument("--days", type=int, default=DAYS, help=f"valid for so long ({DAYS})")
     revoke = verbs.add_parser(
-        "revoke", help="trust one no longer; `up --only mqtt` tells Mosquitto"
+        "revoke", help="trust one no longer, once `deploy.local renew` told Mosquitto"
     )
     revoke.add_argument("certificate", type=Path)
     chosen = parser.parse_args(words)

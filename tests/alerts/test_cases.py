@@ -173,6 +173,20 @@ def test_ends_by_one_cause_are_one_word() -> None:
     assert world.words[5:] == [("closed", "factor:1", 5)]
 
 
+def test_a_case_that_becomes_worse_is_told() -> None:
+    """A critical alert joins a case of warnings: it is told, and the case is critical."""
+    world = World()
+    for unit in "ABC":
+        (told_of,) = breach(unit, "factor")
+        world.store([told_of.model_copy(update={"severity": "warning"})], CITY, 0)
+    world.keep(31)
+    world.store(breach("D", "factor"), CITY, 60)
+    world.keep(60)
+    assert world.words == [("opened", "factor:1", 3), ("worse", "factor:1", 4)]
+    (case,) = world.cases.values()
+    assert case.severity == "critical"
+
+
 class Event(NamedTuple):
     unit: int
     city: int

@@ -14,9 +14,12 @@ from processors import roles
 from processors.memberships import Memberships
 from processors.report import main
 from processors.report_store import open_export
+from schemas.calendar import moment
 from tests.dashboards.attempts import ATTEMPTS
 from tests.dashboards.conftest import Seeded, drop_logins
-from tests.dashboards.world import code
+from tests.dashboards.macros import Value, expand
+from tests.dashboards.shown import queries
+from tests.dashboards.world import END, START, code
 
 NOBODY = "91510100SYN0000099"
 CITY = [code(number) for number in (1, 4, 7)]
@@ -170,6 +173,27 @@ def test_no_view_has_a_word_of_others(
         for (view,) in views:
             told = outcome(link, f"TABLE {view}")
             assert [word for word in words if word in told] == [], view
+
+
+@pytest.mark.parametrize("who", ["regulator", "enterprise"])
+def test_dashboards_show_what_is_ones_own(
+    tenants: dict[str, Tenant], secrets: dict[str, list[str]], who: str
+) -> None:
+    """Each query is answered, of units of others too, without a word of them."""
+    tenant = tenants[who]
+    known = {word for unit in tenant.sees for word in secrets[unit]}
+    words = {word for unit in secrets if unit not in tenant.sees for word in secrets[unit]} - known
+    values: dict[str, Value] = {
+        "region": ["510100", "510300", "510400"],
+        "industry": ["22", "26", "30", "31"],
+        "unit": tenant.victim,
+        "scope": "province:510000",
+    }
+    with psycopg.connect(tenant.url, autocommit=True) as link:
+        for query in queries():
+            sql = expand(query.sql, moment(START), moment(END), values)
+            told = str(link.execute(sql.encode()).fetchall())
+            assert [word for word in words if word in told] == [], sql
 
 
 def test_a_case_is_seen_by_who_sees_all_of_it(tenants: dict[str, Tenant]) -> None:

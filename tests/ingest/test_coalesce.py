@@ -3,6 +3,7 @@
 from collections import defaultdict
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -237,3 +238,27 @@ def test_more_messages_than_an_index_counts() -> None:
     assert [len(part) for part in bodies(ready) if isinstance(part, Section)] == [65_535, 5]
     for r in ready:
         encode(r.record)
+
+
+@pytest.mark.parametrize(
+    ("messages", "sections_made"),
+    [
+        pytest.param(("m-1", "m-2", "m-3"), 1, id="of its own each"),
+        pytest.param(("", "", ""), 1, id="none"),
+        pytest.param(("m-1", "m-2", "m-1"), 2, id="sent again in a moment"),
+    ],
+)
+def test_a_section_never_holds_a_message_twice(
+    messages: tuple[str, ...], sections_made: int
+) -> None:
+    """A reading's place among those of its message is its place in what was sent."""
+    one = coalescer(Limits(readings=100))
+    for message in messages:
+        part = a_section(
+            unit=UNITS[0], size=2, names="AB", bits=0, base=1, received_at=0, message=message
+        )
+        assert one.add(part, now=0, token=0) == []
+    (ready,) = one.flush()
+    assert isinstance(ready.record.body, tuple)
+    assert len(ready.record.body) == sections_made
+    assert sum(len(part) for part in ready.record.body if isinstance(part, Section)) == 6

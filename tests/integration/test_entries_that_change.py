@@ -193,7 +193,7 @@ def changed(place: Place) -> Place:
     own = place.folder / "own.toml"
     own.write_text(OWN, encoding="utf-8")
     place.environment["WEIR_PACKS"] = str(own)
-    assert "4 units are told anew" in restate(place)
+    assert "4 units and lines are told anew" in restate(place)
     converted = (
         "SELECT count(DISTINCT version), bool_and(pending IS NULL) FROM unit WHERE version > 2"
     )

@@ -103,6 +103,7 @@ class OnCall:
 
     def keep(self, now: int) -> None:
         self.keeper.keep(self.link, now=now)
+        self.keeper.send(self.link)
         while self.delivery.deliver(self.alertmanager):
             pass
 
@@ -299,8 +300,8 @@ def test_nobody_takes_it_up_and_it_goes_up(on_call: OnCall, receiver: Receiver) 
     on_call.keep(at + 2 * HOUR_MS)
     assert posts_to(receiver, "/head") == []
     on_call.link.execute("UPDATE alert_ack SET until = now()")  # its time is over
-    on_call.keep(at + 2 * HOUR_MS)
-    on_call.keep(at + 2 * HOUR_MS)
+    on_call.keep(at + 2 * HOUR_MS + 60_000)
+    on_call.keep(at + 2 * HOUR_MS + 120_000)
     (told,) = posts_to(receiver, "/head")
     assert told["title"].startswith("[严重·无人处理]")
     for part in (
@@ -314,6 +315,29 @@ def test_nobody_takes_it_up_and_it_goes_up(on_call: OnCall, receiver: Receiver) 
         assert part in told["body"]
     with pytest.raises(RefusedError, match="there is no case 0000"):
         acknowledge(on_call.link, "0000", owner="Li", reason="x", lasting=timedelta(hours=1))
+
+
+def test_a_case_keeps_its_labels_when_it_becomes_worse(on_call: OnCall) -> None:
+    """Alertmanager would take other labels for another alert, and the first would never end."""
+    weather = storm.Storm(size=40)
+    storm.register(on_call.database, weather)
+    at = now_ms()
+    (warned, *others) = (one for one in weather.begins(at) if one.unit in weather.late)
+    on_call.writer.hear(*storm.placed([warned, *others], 1, 0)[0])
+    on_call.link.execute('UPDATE alert_transition SET body = body || \'{"severity": "warning"}\'')
+    on_call.keep(at + 31_000)
+    later = warned.model_copy(update={"unit": storm.BREACH, "as_of": at + 60_000})
+    on_call.link.execute("UPDATE unit SET region = %s WHERE code = %s", (storm.LATE, later.unit))
+    on_call.writer.hear(*storm.placed([later], 1, 1)[0])
+    on_call.keep(at + 60_000)
+    assert [what for what, _, _ in on_call.words()] == ["opened", "worse"]
+    assert [row["severity"] for row in rows(on_call.link, "cases")] == ["critical"]
+    _, text = get(on_call.alertmanager.url, "/api/v2/alerts")
+    (alert,) = json.loads(text)
+    assert (alert["labels"]["alertname"], alert["labels"]["severity"]) == (
+        "case-late-data",
+        "warning",
+    )
 
 
 def test_without_a_keeper_alertmanager_hears_of_each_by_itself(on_call: OnCall) -> None:

@@ -21,6 +21,7 @@ from processors.ledger import (
     ledger_of,
     netted,
     total,
+    years_moved,
 )
 from processors.standings import Stand, stand_of
 from schemas.calendar import DAY_MS, day_start, year_start
@@ -149,6 +150,17 @@ def test_the_examples_second_claim_on_a_contract_is_refused() -> None:
     assert sorted(one.state for one in found) == ["admitted", "admitted", "refused"]
 
 
+def test_years_of_other_evidence_are_looked_at_again() -> None:
+    """Evidence of a year that is over is entered in the next."""
+    admitted = [
+        ledger_of(decide(*some).values(), factor)
+        for some in ((), (evidence(),), (evidence(), other()))
+    ]
+    assert years_moved(admitted[0], admitted[1]) == {2025}
+    assert years_moved(admitted[2], admitted[1]) == {2025}
+    assert years_moved(admitted[1], admitted[1]) == set()
+
+
 # ---- Laws
 
 DAYS = st.integers(0, 40).map(lambda day: date(2025, 1, 1) + timedelta(days=day))
@@ -214,7 +226,7 @@ def test_what_comes_later_changes_nothing_and_a_withdrawal_restores(
 
 @st.composite
 def intervals(draw: st.DrawFn) -> Amount:
-    low, more, most = (draw(st.integers(0, 3 * 10**10)) for _ in range(3))
+    low, more, most = (draw(st.integers(least, 3 * 10**10)) for least in (-(10**9), 0, 0))
     high = draw(st.sampled_from([low + more + most, None]))
     return Amount(low, low + more, high)
 
@@ -236,6 +248,7 @@ def test_net_is_never_more_than_gross_nor_below_nothing_and_sums_reconcile(
     rows = {row.unit: row for row in netted(MEMBERS, told, hour, ledger)}
     for row in rows.values():
         check_bounds(row.gross, row.net)
+        assert row.net.low >= min(0, row.gross.low)
         assert row.gross == told[row.unit].energy
     levels = ("county:510402", "county:510411", "city:510400", "city:510100", "province:510000")
     sums = {
@@ -272,7 +285,7 @@ def ends(amount: Amount) -> tuple[int, int, int | None]:
 
 
 def check_bounds(gross: Amount, net: Amount) -> None:
-    assert 0 <= net.low <= net.best
+    assert net.low <= net.best
     assert net.low <= gross.low
     assert net.best <= gross.best
     assert (net.high is None) is (gross.high is None)

@@ -16,7 +16,7 @@ NOT_AUTHORISED = 0x87
 NO_MATCHING_SUBSCRIBERS = 0x10
 
 
-def wait_until(done: Callable[[], bool], what: str, *, seconds: float = 15.0) -> None:
+def wait_until(done: Callable[[], bool], what: str, *, seconds: float = 30.0) -> None:
     """Wait, and fail with a word."""
     end = time.monotonic() + seconds
     while not done():

@@ -13,7 +13,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from kafka import KafkaProducer
+from kafka import KafkaAdminClient, KafkaProducer
 
 from deploy.services import answer
 from schemas import topics
@@ -102,7 +102,7 @@ def send(doors: Doors, unit: str, payloads: Sequence[bytes]) -> None:
 
 
 def test_what_a_unit_writes_is_kept_under_its_topic(doors: Doors, start: Start) -> None:
-    """Kcat's message, one that names another unit, one that is no message, one wrong reading of four."""
+    """Kcat's message, one that names another unit, one that is no message, one wrong reading of four; then a new unit's."""
     found = Log(doors, BY_KAFKA, BY_KAFKA_TOO)
     gateway = start()
     wait_until(gateway.ready, "the gateway is ready", seconds=60)
@@ -111,7 +111,9 @@ def test_what_a_unit_writes_is_kept_under_its_topic(doors: Doors, start: Start) 
     forged = message("forged", START, unit_code=OTHER)
     one_wrong = message("half", START + 4 * QUARTER, value=[1, "x", 3, 4])
     send(doors, BY_KAFKA, [forged, b"\xff no message", one_wrong])
-    wait_until(lambda: len(found.parts()) > 0 and _count(found) == (7, 5, 1), "all are kept")
+    wait_until(
+        lambda: len(found.parts()) > 0 and _count(found) == (7, 5, 1), "all are kept", seconds=60
+    )
     parts = found.parts()
     assert {part.unit for part in parts} == {BY_KAFKA}
     sections = [part for part in parts if isinstance(part, Section)]
@@ -119,7 +121,22 @@ def test_what_a_unit_writes_is_kept_under_its_topic(doors: Doors, start: Start) 
     assert refused == {Refusal.WRONG_UNIT: 4, Refusal.NOT_A_NUMBER: 1}
     assert gateway.metric('refused_total{reason="wrong unit"}') >= 4
     assert gateway.metric("messages_total") >= 4
+    _a_new_units_topic_is_seen(doors)
     assert gateway.end(signal.SIGTERM) == 0
+
+
+def _a_new_units_topic_is_seen(doors: Doors) -> None:
+    """While the gateway runs: nobody starts it anew."""
+    new = "91510100NEW0000001"
+    found = Log(doors, new)
+    kafka = doors.parts.endpoints().kafka
+    with closing(KafkaAdminClient(bootstrap_servers=kafka)) as admin:
+        topic = topics.enterprise_readings(new)
+        admin.create_topics({topic: {"num_partitions": 1, "replication_factor": 1}})
+        with closing(KafkaProducer(bootstrap_servers=kafka)) as producer:
+            producer.send(topic, message("new", START)).get(timeout=20)
+        wait_until(lambda: found.message_ids() == {"new": 1}, "it is kept", seconds=60)
+        admin.delete_topics([topic])
 
 
 def _count(found: Log) -> tuple[int, int, int]:
@@ -156,17 +173,22 @@ def test_gateways_share_the_topics(doors: Doors, start: Start) -> None:
     """Each has some; one that ends in order leaves them to the other, and nothing comes twice."""
     found = Log(doors, BY_KAFKA, BY_KAFKA_TOO)
     both = [start(), start()]
+
+    def shares() -> list[int]:
+        return [one.metric("topics") for one in both if one.ready()]
+
     wait_until(
-        lambda: all(one.ready() and one.metric("topics") for one in both), "both", seconds=60
+        lambda: len(shares()) == 2 and min(shares()) > 0 and sum(shares()) == len(ALL),
+        "each has some",
+        seconds=60,
     )
-    assert sum(one.metric("topics") for one in both) == len(ALL)
     for unit in (BY_KAFKA, BY_KAFKA_TOO):
         send(doors, unit, [message(f"{unit}-{n}", START) for n in range(10)])
-    wait_until(lambda: len(found.message_ids()) == 20, "all are there")
+    wait_until(lambda: len(found.message_ids()) == 20, "all are there", seconds=60)
     assert both[0].end(signal.SIGTERM) == 0
     for unit in (BY_KAFKA, BY_KAFKA_TOO):
         send(doors, unit, [message(f"{unit}-{n}", START) for n in range(10, 20)])
-    wait_until(lambda: len(found.message_ids()) == 40, "the other goes on alone", seconds=30)
+    wait_until(lambda: len(found.message_ids()) == 40, "the other goes on alone", seconds=60)
     assert set(found.message_ids().values()) == {1}
     assert len({record.door for record in found.records()}) == 2
     assert both[1].end(signal.SIGTERM) == 0
