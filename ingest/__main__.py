@@ -578,7 +578,7 @@ def _access_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         " --reload 'systemctl reload mosquitto'\n"
         "  python -m ingest access rotate --folder access 91510100SYN0000001 --overlap-days 7\n"
         "  python -m ingest access show --folder access 91510100SYN0000001.2\n\n"
-        "plan   what apply would change; writes nothing\n"
+        "plan   what apply would change; changes nothing\n"
         "apply  users, passwords and rights at Kafka and Mosquitto; again changes nothing\n"
         "rotate a second user with a new password; the first holds until the overlap is over.\n"
         "       Then `apply`, once now and once after the overlap.\n"
