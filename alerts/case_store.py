@@ -386,7 +386,7 @@ def due_at_alertmanager(link: Link) -> list[Standing]:
     """Cases of many that Alertmanager is to hear of now."""
     rows = link.execute(
         """
-        SELECT id, kind, scope, first_severity, region, began_at, closed_at IS NOT NULL, summary, description
+        SELECT id, kind, scope, coalesce(first_severity, severity), region, began_at, closed_at IS NOT NULL, summary, description
         FROM alert_case WHERE tell_at <= clock_timestamp() ORDER BY id
         """
     ).fetchall()

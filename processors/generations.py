@@ -63,6 +63,11 @@ WHERE d.transition = t.id
   AND (d.next_attempt_at IS NOT NULL OR (d.delivered_at IS NULL AND d.refused_at IS NULL))"""
 
 
+def _whose(name: str) -> str:
+    """By what a memory's partition goes: what is remembered of a product line lies where its unit does."""
+    return name.split(":")[1] if name.startswith("line:") else name
+
+
 @dataclass(frozen=True, slots=True)
 class Ends:
     """Where two logs of a generation begin or end: offset by partition."""
@@ -139,7 +144,7 @@ def begin(link: Link, generation: int, beginnings: Ends) -> Moved:
     if least is not None:
         link.execute(_CARRIED_TICKS, (following, least, list(range(count))))
     codes = [str(code) for (code,) in link.execute(_UNITS)]
-    homes = [partition_of(code, count) for code in codes]
+    homes = [partition_of(_whose(code), count) for code in codes]
     units = link.execute(_STATES_MOVED, (codes, homes)).rowcount
     link.execute(_MEMORY_MOVED, (codes, homes))
     deliveries = link.execute(_DELIVERIES_MOVED, (following, codes, homes)).rowcount

@@ -137,6 +137,11 @@ _OLD: dict[str, tuple[tuple[str, sql.Composable], ...]] = {
             sql.SQL("""WITH gone AS (
                 SELECT ctid FROM unit_window WHERE kind = 'day' AND ends <= %(cut_ms)s LIMIT %(limit)s)"""),
         ),
+        (
+            "line_window",
+            sql.SQL("""WITH gone AS (
+                SELECT ctid FROM line_window WHERE kind = 'day' AND ends <= %(cut_ms)s LIMIT %(limit)s)"""),
+        ),
     ),
     "steps": (
         (

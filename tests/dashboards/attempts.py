@@ -2,13 +2,14 @@
 
 _VIEWS = (
     "figure_told", "figure_now", "unit_now", "point_standing", "unit_verdict", "unit_standing", "figure_factors", "unit_account",
-    "alert_standing", "alert_log", "unit_landing", "level_changed", "objection_log",
+    "alert_standing", "alert_log", "unit_landing", "level_changed", "objection_log", "line_figure_told", "line_limit_told",
 )  # fmt: skip
 _SPAN = "'2025-12-01', '2026-02-01'"
 _CALLS = (
     f"readings('{{victim}}', {_SPAN})", f"quarter_hours('{{victim}}', {_SPAN})", f"quarter_hours('{{victim}}', {_SPAN}, 'E1')",
     "figures('{victim}', '2025-12-31T16:00Z', '2026-01-02T16:00Z')", f"energy_by_hour('{{victim}}', {_SPAN})",
     f"gaps('{{victim}}', {_SPAN})", f"rejections('{{victim}}', {_SPAN})", "refusals('{victim}')", "unit_papers('{victim}')",
+    "figures('{victim}', 'kiln', '2025-12-31T16:00Z', '2026-01-02T16:00Z')",
     "unit_factors('{victim}')", f"windows_told('{{victim}}', {_SPAN})",
 )  # fmt: skip
 _BY_ROW = tuple(call.replace("'{victim}'", "v.code", 1) for call in _CALLS)
@@ -19,7 +20,7 @@ _INNER = (
     "is_followed(2, 'E1', 0)", "seen.bind()", "seen.units()", "seen.granted()", "seen.everything()", "public.is_gone('hours', 0, 1)",
 )  # fmt: skip
 _TABLES = (
-    "unit", "point", "quota", "opening", "unit_window", "unit_state", "hour", "gap", "account", "reading_record", "rejection_record",
+    "unit", "point", "quota", "opening", "line", "line_point", "line_window", "unit_window", "unit_state", "hour", "gap", "account", "reading_record", "rejection_record",
     "refused", "outbox", "alert_state", "alert_transition", "alert_delivery", "landing", "region_hour", "region_telling", "target_hour",
     "level_change", "objection", "objection_decision", "proposal", "approval", "deduction_version", "configuration",
     "act", "export", "audit_log", "login_scope", "alert_now", "seen.unit", "seen.condition",
