@@ -194,8 +194,8 @@ def stored(place: Place) -> dict[str, object]:
            before_high, after_low, after_high, fingerprint FROM hour JOIN unit ON id = unit"""
     )
     gaps = place.query(
-        """SELECT code, point, starts, ends, kind::text, low, high, from_register, to_register
-           FROM gap JOIN unit ON id = unit"""
+        """SELECT code, point, starts, ends, kind::text, low, high, from_register, to_register, total,
+           coalesce(parts, '{}') FROM gap JOIN unit ON id = unit"""
     )
     account = place.query(
         """SELECT code, day::text, accepted, repeated, superseded, rejected, unreadable
@@ -209,7 +209,7 @@ def stored(place: Place) -> dict[str, object]:
             (code, kind, starts): (as_of, judged) for code, kind, starts, as_of, judged in windows
         },
         "hours": {(code, hour, quantity): tuple(rest) for code, hour, quantity, *rest in hours},
-        "gaps": set(gaps),
+        "gaps": {(*rest, tuple(parts), total) for *rest, total, parts in gaps},
         "account": {(code, day): tuple(rest) for code, day, *rest in account},
         "ticks": {code: (last, live, tuple(ends)) for code, last, live, ends in states},
     }
