@@ -21,7 +21,7 @@ ADMIN = "admin"
 _ITERATIONS = 101
 """As mosquitto_passwd's own: the passwords are 192 random bits, nothing is to be guessed."""
 
-Operation = Literal["READ", "WRITE", "DESCRIBE"]
+Operation = Literal["READ", "WRITE", "DESCRIBE", "DESCRIBE_CONFIGS"]
 Kind = Literal["TOPIC", "GROUP"]
 Pattern = Literal["LITERAL", "PREFIXED"]
 
@@ -42,7 +42,7 @@ class Right:
         every = "every " if self.pattern == "PREFIXED" else ""
         begins = "..." if self.pattern == "PREFIXED" else ""
         what = f"{every}{self.kind.lower()} {self.name}{begins}"
-        return f"{self.user} may {self.operation.lower()} {what}"
+        return f"{self.user} may {self.operation.lower().replace('_', ' ')} {what}"
 
 
 _Need = tuple[Operation, Kind, str, Pattern]
@@ -87,6 +87,10 @@ SERVICES: Mapping[str, tuple[_Need, ...]] = {
         ("READ", "TOPIC", topics.CONFIG, "LITERAL"),
         ("WRITE", "TOPIC", topics.CONFIG, "LITERAL"),
         ("DESCRIBE", "GROUP", topics.PROCESSORS, "LITERAL"),
+    ),
+    "watch": (
+        ("DESCRIBE_CONFIGS", "TOPIC", topics.READINGS, "PREFIXED"),
+        ("DESCRIBE_CONFIGS", "TOPIC", topics.INDICATORS, "PREFIXED"),
     ),
 }
 """The services' users; `operator` is who gives commands: registry, factors, publish, recompute, dlq."""

@@ -8,7 +8,7 @@ host=${1:-localhost}
 cd "$(dirname "$0")"
 umask 022
 mkdir -p made && chmod 700 made # the folder keeps others out; single files are mounted into containers of other users
-mkdir -p made/mosquitto/data made/kafka made/access made/secrets made/dashboards
+mkdir -p made/mosquitto/data made/kafka made/access made/secrets made/backups made/dashboards
 chmod 700 made/access
 
 for name in owner worker alerts grafana grafana-admin; do

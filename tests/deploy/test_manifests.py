@@ -58,7 +58,7 @@ def help_of(module: str, verb: str) -> str:
 @pytest.mark.parametrize("command", sorted(set(commands())), ids=" ".join)
 def test_every_command_is_understood(command: Sequence[str]) -> None:
     module, verb, *rest = command
-    flags = [word for word in rest if word.startswith("--")]
+    flags = [word.partition("=")[0] for word in rest if word.startswith("--")]
     known = set(re.findall(r"--[a-z-]+", help_of(module, verb)))
     assert set(flags) <= known
 
@@ -98,3 +98,13 @@ def test_the_services_see_no_secret_but_their_own() -> None:
             continue
         mounted = [str(one) for one in service.get("volumes", ())]
         assert not [one for one in mounted if one.split(":")[0].endswith("/made")], name
+
+
+def test_prometheus_asks_the_services_of_compose() -> None:
+    told = yaml.safe_load((ROOT / "deploy/prometheus/prometheus.yml").read_text(encoding="utf-8"))
+    services = compose()
+    for job in told["scrape_configs"]:
+        for target in (one for part in job["static_configs"] for one in part["targets"]):
+            name, _, port = target.partition(":")
+            said = f"{services[name].get('command')} {services[name].get('environment')}"
+            assert port in said or services[name]["image"].startswith("prom/"), target

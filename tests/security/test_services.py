@@ -93,6 +93,7 @@ def test_each_service_does_its_work_under_its_own_user(
     services.start("worker", "processors", "worker", "--session", "6", "--metrics-port", "0")
     services.start("clock", "ingest", "clock", "--interval", "1")
     services.start("alerts", "alerts", "run", "--no-alertmanager")
+    services.start("watch", "ingest", "watch", "--no-broker", "--every", "1", "--metrics-port", "0")
 
     def rows(statement: str) -> list[tuple[object, ...]]:
         assert services.alive()
@@ -109,6 +110,7 @@ def test_each_service_does_its_work_under_its_own_user(
         seconds=60,
     )
     assert "uthoriz" not in services.said()
+    assert "kafka:" not in services.log("watch").read_text()
 
 
 def _told(doors: Doors) -> int:
