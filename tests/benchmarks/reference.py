@@ -198,7 +198,7 @@ _OF = (
     " JOIN unit u ON u.id = t.unit JOIN unit_state s ON s.unit = t.unit WHERE s.partition = ANY(%s)"
 )
 _HOURS = f"SELECT u.code, t.hour, t.quantity::text, {', '.join(f't.{name}' for name in HOUR_FIELDS)} FROM hour t{_OF}"
-_GAPS = f"SELECT u.code, t.point, t.starts, t.ends, t.kind::text, t.low, t.high, t.from_register, t.to_register FROM gap t{_OF}"
+_GAPS = f"SELECT u.code, t.point, t.starts, t.ends, t.kind::text, t.low, t.high, t.from_register, t.to_register, coalesce(t.parts, '{{}}'), t.total FROM gap t{_OF}"
 _WINDOWS = f"SELECT u.code, t.kind, t.starts, t.judged FROM unit_window t{_OF}"
 _ACCOUNT = f"SELECT u.code, t.day::text, t.accepted, t.repeated, t.superseded, t.rejected, t.unreadable FROM account t{_OF}"
 _TOLD = """SELECT partition, "offset", position, number, key, payload FROM outbox WHERE generation = %s AND partition = %s
@@ -218,7 +218,9 @@ def stored(url: str, partitions: frozenset[int]) -> Tables:
             told[partition] = said.hexdigest()
         return Tables(
             hours={(u, h, q): tuple(n) for u, h, q, *n in link.execute(_HOURS, key) if any(n)},
-            gaps=frozenset(link.execute(_GAPS, key)),
+            gaps=frozenset(
+                (*gap, tuple(parts), total) for *gap, parts, total in link.execute(_GAPS, key)
+            ),
             windows={(u, k, s): judged for u, k, s, judged in link.execute(_WINDOWS, key)},
             account={(u, d): tuple(n) for u, d, *n in link.execute(_ACCOUNT, key)},
             told=told,

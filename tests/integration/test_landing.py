@@ -49,6 +49,7 @@ def window(
 
 def message(unit: str, at: int, *windows: dict[str, Any]) -> bytes:
     told = {"kind": "unit", "unit": unit, "as_of": at, "cause": "reading", "silent": []}
+    told["configuration"] = 1
     return orjson.dumps(told | {"history": unit == AHEAD, "windows": windows})
 
 
