@@ -26,17 +26,18 @@ demo: $(READY) ## [UNITS=48] [DAYS=24]: the whole system on its real parts, endi
 	@$(LOCAL) up
 	@$(PY) -m deploy.demo $(if $(UNITS),--units $(UNITS)) $(if $(DAYS),--days $(DAYS))
 
-# Two halves of about the same length, each keeping one core busy: most of the tests at servers, and all others.
-BESIDE := $(wildcard $(addprefix tests/integration/test_,silent_unit.py worker_kills.py plant_year.py))
+# Three runs beside each other, each waiting most of its time: most tests at servers, the others at servers, all else.
+BESIDE := tests/security $(wildcard $(addprefix tests/integration/test_,silent_unit.py worker_kills.py plant_year.py chaos.py prometheus.py))
 AT_SERVERS := tests/dashboards $(filter-out $(BESIDE),$(wildcard tests/integration/test_*.py))
-FOLDERS := $(filter-out tests/integration/ tests/dashboards/ tests/__pycache__/,$(wildcard tests/*/))
-OTHERS := $(FOLDERS) $(wildcard tests/test_*.py) $(BESIDE)
+FOLDERS := $(filter-out tests/integration/ tests/dashboards/ tests/security/ tests/__pycache__/,$(wildcard tests/*/))
+OTHERS := $(FOLDERS) $(wildcard tests/test_*.py)
 
 test: check ## all checks and tests on the real servers; a test left out fails it
 	@$(with_services); mkdir -p build; \
 	$(PY) -m pytest $(OTHERS) --junitxml=build/junit-others.xml > build/others.log 2>&1 & others=$$!; \
+	$(PY) -m pytest $(BESIDE) --junitxml=build/junit-beside.xml > build/beside.log 2>&1 & beside=$$!; \
 	code=0; $(PY) -m pytest $(AT_SERVERS) --junitxml=build/junit.xml || code=$$?; \
-	wait $$others || code=$$?; cat build/others.log; exit $$code
+	wait $$beside || code=$$?; cat build/beside.log; wait $$others || code=$$?; cat build/others.log; exit $$code
 
 check: $(READY) ## lint, format, types, imports, module lists: what needs no server
 	@$(PY) -m ruff check .

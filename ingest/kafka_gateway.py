@@ -103,6 +103,8 @@ class Gateway:
             numbering=numbering, partitions=options.partitions, limits=options.limits
         )
         self._waits_for = "the group"
+        self._known: frozenset[str] = frozenset()
+        self._share_again_at: float | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Take until told to stop; what was taken is then committed. Kafka away at the start is waited for.
@@ -116,6 +118,7 @@ class Gateway:
             try:
                 while not stop.is_set():
                     self._step(consumer)
+                    self._share_again(consumer)
             finally:
                 consumer.close(autocommit=False, timeout_ms=_CLOSE_MS)
 
@@ -150,8 +153,23 @@ class Gateway:
             self._waits_for = "Kafka"
             stop.wait(_RETRY_S)
             return None
-        consumer.subscribe(pattern=options.pattern, listener=_Listener(self._assigned))
+        self._subscribe(consumer)
         return consumer
+
+    def _subscribe(self, consumer: KafkaConsumer) -> None:
+        consumer.subscribe(pattern=self.options.pattern, listener=_Listener(self._assigned))
+
+    def _share_again(self, consumer: KafkaConsumer) -> None:
+        """Join the group anew a while after a topic was new: shared out in the moment of its making, it may be nobody's for good (seen under load)."""
+        there = frozenset(consumer.subscription() or ())
+        now = time.monotonic()
+        if self._known and there - self._known:
+            self._share_again_at = now + self.options.look_every_s
+        elif self._share_again_at is not None and now >= self._share_again_at:
+            self._share_again_at = None
+            consumer.unsubscribe()
+            self._subscribe(consumer)
+        self._known |= there
 
     def _assigned(self, places: Sequence[TopicPartition]) -> None:
         self._waits_for = ""
