@@ -32,11 +32,13 @@ AT_SERVERS := tests/dashboards $(filter-out $(BESIDE),$(wildcard tests/integrati
 FOLDERS := $(filter-out tests/integration/ tests/dashboards/ tests/security/ tests/__pycache__/,$(wildcard tests/*/))
 OTHERS := $(FOLDERS) $(wildcard tests/test_*.py)
 
-test: check ## all checks and tests on the real servers; a test left out fails it
-	@$(with_services); mkdir -p build; \
+test: $(READY) ## all checks and tests on the real servers; a test left out fails it
+	@mkdir -p build; $(MAKE) --no-print-directory check > build/check.log 2>&1 & check=$$!; \
+	$(with_services); \
 	$(PY) -m pytest $(OTHERS) --junitxml=build/junit-others.xml > build/others.log 2>&1 & others=$$!; \
 	$(PY) -m pytest $(BESIDE) --junitxml=build/junit-beside.xml > build/beside.log 2>&1 & beside=$$!; \
-	code=0; $(PY) -m pytest $(AT_SERVERS) --junitxml=build/junit.xml || code=$$?; \
+	code=0; wait $$check || code=$$?; cat build/check.log; \
+	$(PY) -m pytest $(AT_SERVERS) --junitxml=build/junit.xml || code=$$?; \
 	wait $$beside || code=$$?; cat build/beside.log; wait $$others || code=$$?; cat build/others.log; exit $$code
 
 check: $(READY) ## lint, format, types, imports, module lists: what needs no server

@@ -47,6 +47,7 @@ from schemas.wire import encode
 from tests.alerts.receiver import Receiver, receiving
 
 RATE = 20_000
+SHORT_RATE = 6_000
 PREFIX = "chaos."
 SECONDS = 10.0
 _DRAIN = 1_800.0
@@ -117,9 +118,9 @@ class Place:
 class Load(threading.Thread):
     """Streams pairs of quarter hours at the rate, until it is told to stop; loses nothing."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, rate: int = RATE) -> None:
         super().__init__(daemon=True)
-        self._place = place
+        self._place, self.rate = place, rate
         self._over = threading.Event()
         self._holding = threading.Lock()
         self._pause = 0.0
@@ -148,7 +149,7 @@ class Load(threading.Thread):
                     self.readings += sum(map(len, body)) if isinstance(body, tuple) else 0
                     waiting.append(producer.send(topic, encode(record), partition=partition))
                 self.quarters += 2
-            due = began + self._pause + self.readings / RATE
+            due = began + self._pause + self.readings / self.rate
             self._over.wait(max(0.0, due - time.monotonic()))
             while waiting and waiting[0].is_done:
                 waiting.pop(0).get(timeout=0)
@@ -291,17 +292,17 @@ def _let_in(here: Place, load: Load) -> list[Enterprise]:
 
 
 def run(
-    faults: Sequence[Fault], rng: random.Random, workload: Troubled, seconds: float
+    faults: Sequence[Fault], rng: random.Random, workload: Troubled, seconds: float, rate: int
 ) -> list[str]:
     """Do the faults one after the other; returns what is wrong in the end."""
     with place(workload) as here:
-        load = here.load = Load(here)
+        load = here.load = Load(here, rate)
         here.enterprises = _let_in(here, load)
         _wait_for_gateways(here)
         for thread in (load, *here.enterprises):
             thread.start()
         _wait_for_first(here)
-        here.say(f"{len(faults)} faults under {RATE:,} readings a second")
+        here.say(f"{len(faults)} faults under {rate:,} readings a second")
         told = [
             (fault.name, _do(here, fault, rng, seconds, f"{number} of {len(faults)}"))
             for number, fault in enumerate(faults, 1)
@@ -477,10 +478,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seed = random.SystemRandom().randrange(10**6) if chosen.seed is None else chosen.seed
     print(f"seed {seed}", flush=True)
     rng = random.Random(seed)
-    seconds, units = chosen.seconds, Troubled.units
+    seconds, units, rate = chosen.seconds, Troubled.units, RATE
     if chosen.short:
         faults = [fault for fault in FAULTS if fault.name in SHORT]
-        seconds, units = 3.0, 200
+        seconds, units, rate = 3.0, 200, SHORT_RATE
     elif chosen.only:
         try:
             faults = named([name.strip() for name in chosen.only.split(";")])
@@ -488,7 +489,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             parser.error(f"there is no fault {error}")
     else:
         faults = drawn(chosen.faults, rng)
-    return 1 if run(faults, rng, Troubled(seed=seed, units=units), seconds) else 0
+    workload = Troubled(seed=seed, units=units)
+    return 1 if run(faults, rng, workload, seconds, rate) else 0
 
 
 if __name__ == "__main__":
