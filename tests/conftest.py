@@ -11,7 +11,7 @@ SUPPRESSED = [HealthCheck.too_slow]
 # The same examples each time, so that `make test` says the same of the same code.
 settings.register_profile(
     "test",
-    max_examples=300,
+    max_examples=500,
     derandomize=True,
     deadline=None,
     suppress_health_check=SUPPRESSED,

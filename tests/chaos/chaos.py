@@ -47,7 +47,6 @@ from schemas.wire import encode
 from tests.alerts.receiver import Receiver, receiving
 
 RATE = 20_000
-SHORT_RATE = 6_000
 PREFIX = "chaos."
 SECONDS = 10.0
 _DRAIN = 1_800.0
@@ -118,9 +117,9 @@ class Place:
 class Load(threading.Thread):
     """Streams pairs of quarter hours at the rate, until it is told to stop; loses nothing."""
 
-    def __init__(self, place: Place, rate: int = RATE) -> None:
+    def __init__(self, place: Place) -> None:
         super().__init__(daemon=True)
-        self._place, self.rate = place, rate
+        self._place = place
         self._over = threading.Event()
         self._holding = threading.Lock()
         self._pause = 0.0
@@ -149,7 +148,7 @@ class Load(threading.Thread):
                     self.readings += sum(map(len, body)) if isinstance(body, tuple) else 0
                     waiting.append(producer.send(topic, encode(record), partition=partition))
                 self.quarters += 2
-            due = began + self._pause + self.readings / self.rate
+            due = began + self._pause + self.readings / RATE
             self._over.wait(max(0.0, due - time.monotonic()))
             while waiting and waiting[0].is_done:
                 waiting.pop(0).get(timeout=0)
@@ -292,17 +291,17 @@ def _let_in(here: Place, load: Load) -> list[Enterprise]:
 
 
 def run(
-    faults: Sequence[Fault], rng: random.Random, workload: Troubled, seconds: float, rate: int
+    faults: Sequence[Fault], rng: random.Random, workload: Troubled, seconds: float
 ) -> list[str]:
     """Do the faults one after the other; returns what is wrong in the end."""
     with place(workload) as here:
-        load = here.load = Load(here, rate)
+        load = here.load = Load(here)
         here.enterprises = _let_in(here, load)
         _wait_for_gateways(here)
         for thread in (load, *here.enterprises):
             thread.start()
         _wait_for_first(here)
-        here.say(f"{len(faults)} faults under {rate:,} readings a second")
+        here.say(f"{len(faults)} faults under {RATE:,} readings a second")
         told = [
             (fault.name, _do(here, fault, rng, seconds, f"{number} of {len(faults)}"))
             for number, fault in enumerate(faults, 1)
@@ -478,10 +477,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seed = random.SystemRandom().randrange(10**6) if chosen.seed is None else chosen.seed
     print(f"seed {seed}", flush=True)
     rng = random.Random(seed)
-    seconds, units, rate = chosen.seconds, Troubled.units, RATE
+    seconds, units = chosen.seconds, Troubled.units
     if chosen.short:
         faults = [fault for fault in FAULTS if fault.name in SHORT]
-        seconds, units, rate = 3.0, 200, SHORT_RATE
+        seconds, units = 3.0, 200
     elif chosen.only:
         try:
             faults = named([name.strip() for name in chosen.only.split(";")])
@@ -490,7 +489,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     else:
         faults = drawn(chosen.faults, rng)
     workload = Troubled(seed=seed, units=units)
-    return 1 if run(faults, rng, workload, seconds, rate) else 0
+    return 1 if run(faults, rng, workload, seconds) else 0
 
 
 if __name__ == "__main__":
