@@ -408,8 +408,13 @@ def _history_ends_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParse
 def _history_ends(told: argparse.Namespace) -> int:
     from ingest.clock import wall_ms
     from ingest.coalesce import ends_of_history
+    from schemas.registry import is_unit
     from schemas.wire import to_line
 
+    for unit in told.units:
+        if not is_unit(unit):
+            message = f"{unit!r} is no unit's code: 18 digits and capital letters"
+            raise ComplaintError(message)
     partitions = told.partitions or Settings.read().partitions
     for partition, record in ends_of_history(told.units, partitions, incarnation=wall_ms()):
         print(to_line(record, partition))

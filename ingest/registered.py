@@ -11,6 +11,8 @@ from schemas import topics
 from schemas.registry import Configuration, Registry
 from schemas.settings import Settings
 
+_BOOTSTRAP_MS = 5_000
+
 
 def published(settings: Settings) -> Iterator[Registry]:
     """What each configuration brought, oldest first. ComplaintError where there is no Kafka."""
@@ -25,6 +27,7 @@ def _published(settings: Settings) -> Iterator[Registry]:
         bootstrap_servers=settings.kafka.split(","),
         **settings.kafka_client(),
         enable_auto_commit=False,
+        bootstrap_timeout_ms=_BOOTSTRAP_MS,
     )
     try:
         place = TopicPartition(settings.topic_prefix + topics.CONFIG, 0)

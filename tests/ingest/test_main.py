@@ -144,3 +144,13 @@ def test_nothing_of_kafka_is_loaded_for_the_pipe() -> None:
         check=False,
     )
     assert done.returncode == 0
+
+
+def test_a_history_ends_for_units_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    """A code that no unit can have ends nobody's history, and none of the others'."""
+    assert main(["history-ends", "91510100SYN0000001", "nonsense"]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "'nonsense' is no unit's code" in said.err
+    assert main(["history-ends", "91510100SYN0000001"]) == 0
+    assert '"history_ends":"91510100SYN0000001"' in capsys.readouterr().out
