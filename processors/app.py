@@ -266,7 +266,7 @@ class Frame:
     ) -> None:
         try:
             await self._in(self._writing, lambda: self.worker.write(prepared))
-            self.publisher.wake()
+            self.publisher.written(prepared.step.outbox)
             await _acknowledge(stream, events)
         except LostError as error:
             logger.warning(
