@@ -27,6 +27,7 @@ from tests.dashboards.world import (
     LIMITED,
     NO_QUOTA,
     START,
+    STOPPED,
     TARGETS,
     UNTOLD,
     Heard,
@@ -883,6 +884,16 @@ def rules(units: list[Standing], expected: Expected) -> Rows:
     return sorted(rows, key=lambda row: (-row[2], row[0], row[1]))
 
 
+def stops(units: list[Standing], _: Expected) -> Rows:
+    """What is declared, by hand; not what was withdrawn."""
+    told = ("maintenance", moment(START), moment(END), "E1", "notice 1", "Li", ANY)
+    return [
+        (one.unit.name, *told, one.watermark, *one.link)
+        for one in units
+        if one.code == code(STOPPED)
+    ]
+
+
 def breach(one: Standing, _: Expected) -> Rows:
     if (
         one.word != "confirmed breach"
@@ -924,6 +935,7 @@ OF_QUALITY: dict[str, Callable[[list[Standing], Expected], Rows]] = {
     "panel 4": repairs,
     "panel 5": by_unit(rejections),
     "panel 6": by_unit(refusals),
+    "panel 7": stops,
 }
 OF_ALERTS: dict[str, Callable[[list[Standing], Expected], Rows]] = {
     "panel 1": alert_counts,
