@@ -296,7 +296,7 @@ def _course(transition: Transition, words: dict[str, str]) -> str:
 
 
 SINCE: dict[Kind, str] = {
-    "confirmed breach": "Above the quota since",
+    "confirmed breach": "Above the quota since the quarter hour that ends at",
     "suspected breach": "So since",
     "cannot be judged": "So since",
     "silent points": "The first was last heard",

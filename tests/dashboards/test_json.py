@@ -160,14 +160,20 @@ def test_titles_are_english_then_chinese(uid: str) -> None:
     titles += [variable["label"] for variable in dashboard["templating"]["list"]]
     titles += [annotation["name"] for annotation in dashboard["annotations"]["list"]]
     assert [title for title in titles if not BILINGUAL.fullmatch(title)] == []
-    assert all(len(panel["description"]) > 40 for panel in dashboard["panels"])
+    described = [dashboard, *dashboard["panels"], *dashboard["templating"]["list"]]
+    for one in described:
+        first, second = one["description"].split("\n\n")
+        assert len(first) > 25
+        assert len(second) > 10
+        assert not re.search(r"[一-鿿]", re.sub(r"\([^()]*\)", "", first)), first
+        assert re.search(r"[一-鿿]", second), second
 
 
 @each_panel
 def test_an_axis_has_its_unit(uid: str, panel: Json) -> None:
     """In the data and in words."""
     del uid
-    if panel["type"] == "timeseries":
+    if panel["type"] in {"timeseries", "barchart"}:
         defaults = panel["fieldConfig"]["defaults"]
         units = {
             "kwatt": "kW",

@@ -1,4 +1,4 @@
--- 0032: declared stops and maintenances: dated, with evidence. They hold back alerts about missing data, and change no figure.
+-- 0033: declared stops and maintenances: dated, with evidence. They hold back alerts about missing data, and change no figure.
 
 -- Every declaration, in the order of entry. The newest under a unit's own name for it is what holds; none is ever changed.
 CREATE TABLE stop_entry (
