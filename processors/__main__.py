@@ -18,7 +18,7 @@ from processors.energies_shown import energies_shown, render_energies
 from processors.lines_shown import lines_shown, render_lines
 from processors.ports import OutsideError
 from processors.replay import Replay, run
-from processors.show import render, rolling, shown
+from processors.show import StopRow, render, rolling, shown, stops_shown
 from processors.stop_at import StopAt
 from schemas import topics
 from schemas.calendar import DAY_MS
@@ -45,6 +45,7 @@ _EPILOG = """examples:
   python -m processors show --region 510400                                          where a city stands
   python -m processors landing show 91510100SYN0000001                               will it keep its quota, and what can it still use?
   python -m processors report --unit 91510100SYN0000001 --out unit.html              the same as a page to print or send
+  python -m processors stop list                                                     stops and maintenances that were declared
   python -m processors dlq list                                                      records that nobody could digest
   python -m processors offsets show                                                  where the database is in the log
   python -m processors partitions resize 16 --check                                  another number of partitions
@@ -56,6 +57,7 @@ _WITH_VERBS = {
     "migrate": "bring the database's tables up to date",
     "registry": "check, compare or load a registry file",
     "factors": "the factors in force: compare with your packs",
+    "stop": "declared stops and maintenances: declare, withdraw, list",
     "objection": "a figure is contested until it is decided: file, decide, list",
     "restate": "other factors, for the past as well: foretell, propose, approve by another login",
     "recompute": "work units out again from their readings: compare, or restate",
@@ -155,6 +157,16 @@ def _replay(options: argparse.Namespace) -> int:
     return _print_shown(options.show, windows, as_json=True)
 
 
+class Beside(NamedTuple):
+    """What is shown of a unit beside its windows."""
+
+    more: Sequence[dict[str, object]] = ()
+    lines: Sequence[tuple[str, str, int, bytes]] = ()
+    views: Sequence[dict[str, object]] = ()
+    stops: Sequence[StopRow] = ()
+    energies: Sequence[dict[str, object]] = ()
+
+
 def _add_show(parser: argparse.ArgumentParser) -> None:
     subject = parser.add_mutually_exclusive_group(required=True)
     subject.add_argument("unit", nargs="?", help="the unit's 18-character code")
@@ -199,7 +211,7 @@ def _show(options: argparse.Namespace) -> int:
         lines = store.lines_of(options.unit)
         views = _views(options.unit, windows, lines) if options.views else []
         energies = _energies(options.unit) if options.energies else []
-        beside = _Beside(more, lines, views, energies)
+        beside = Beside(more, lines, views, store.stops_of(options.unit), energies)
         return _print_shown(options.unit, windows, beside, as_json=options.json)
     finally:
         store.close()
@@ -266,19 +278,10 @@ def _energies(unit: str) -> list[dict[str, object]]:
     return found
 
 
-class _Beside(NamedTuple):
-    """What is shown with a unit's windows."""
-
-    more: Sequence[dict[str, object]] = ()
-    lines: Sequence[tuple[str, str, int, bytes]] = ()
-    views: Sequence[dict[str, object]] = ()
-    energies: Sequence[dict[str, object]] = ()
-
-
 def _print_shown(
     unit: str,
     windows: Sequence[tuple[int, bytes]],
-    beside: _Beside = _Beside(),  # noqa: B008 - it is never changed
+    beside: Beside = Beside(),  # noqa: B008 - it is empty, and never changed
     *,
     as_json: bool,
 ) -> int:
@@ -288,7 +291,12 @@ def _print_shown(
     told = shown(unit, windows)
     told["windows"] = [*cast("list[object]", told["windows"]), *beside.more]
     of_lines = lines_shown(beside.lines)
-    parts = {"lines": of_lines, "co2_views": beside.views, "energies": beside.energies}
+    parts = {
+        "lines": of_lines,
+        "co2_views": beside.views,
+        "declared_stops": stops_shown(beside.stops),
+        "energies": beside.energies,
+    }
     told |= {name: part for name, part in parts.items() if part}
     people = (
         render(told),

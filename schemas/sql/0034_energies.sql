@@ -1,4 +1,4 @@
--- 0032: the energies of a unit beside each other, each for its purpose (RULES.md, section 11), and their sums by scope.
+-- 0034: the energies of a unit beside each other, each for its purpose (RULES.md, section 11), and their sums by scope.
 
 -- What was deducted of a unit in a month or year by the last hour that looked at it, by what the figure is net of. Amounts are to be
 -- added, end by end: nothing or below, in 10⁻⁶ tce.
