@@ -6,7 +6,8 @@ from fractions import Fraction
 from math import ceil, floor, inf
 from typing import NamedTuple
 
-from oracle_figures import Cell, Span, World, cell_native
+from oracle_co2 import Cell
+from oracle_figures import Span, World, cell_native
 from oracle_lines import Number, Range, lacks_beginning, over
 from schemas.law import OIL, LawInForce
 from schemas.pack_limits import Limit, PerPoint
@@ -155,6 +156,6 @@ def ratio_of(
         return Fraction(1)
     if cell.quantity == "electricity":
         return Fraction(next(c.value for c in law.coefficients if c.id == limit.electricity)) / 1000  # type: ignore[arg-type]
-    factor = world.factor(cell.quantity, "energy", span.start)
+    factor = world.factor(cell, "energy", span.start)
     oil = Fraction(next(c.value for c in law.constants if c.id == OIL) or 1)
     return Fraction(factor.numerator, factor.denominator) / (oil if limit.unit == "kgoe/t" else 1)
