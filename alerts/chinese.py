@@ -27,6 +27,7 @@ CAUSES: Mapping[Cause, str] = {
     "factor": "系数变更",
     "rule": "预警规则变更",
     "history ends": "历史数据导入结束",
+    "declared stop": "已申报停产或检修",
 }
 _WHAT: Mapping[Kind, str] = {
     "confirmed breach": "{}能源消费量超过限额",
@@ -51,13 +52,19 @@ def alone_in_chinese(notice: Notice) -> tuple[str, str]:
         what += _LEVELS[standing.level or 3]
     title = f"{notice.unit}：{what}"
     if notice.state == "firing":
-        course = f"自{rfc3339(notice.since)}起，{rfc3339(notice.at)}判定；原因：{CAUSES[notice.began_by]}。"
+        course = (
+            f"自{_since(notice)}起，{rfc3339(notice.at)}判定；原因：{CAUSES[notice.began_by]}。"
+        )
         return title, "".join([*_figures(notice), course])
     state = "confirmed" if is_confirmed(notice.kind, notice.evidence) else notice.state
-    course = (
-        f"自{rfc3339(notice.since)}起，{rfc3339(notice.at)}结束；原因：{CAUSES[notice.cause]}。"
-    )
+    course = f"自{_since(notice)}起，{rfc3339(notice.at)}结束；原因：{CAUSES[notice.cause]}。"
     return f"{title}——{ENDINGS[state]}", "".join([*_figures(notice), course])
+
+
+def _since(notice: Notice) -> str:
+    """A breach's is the end of a quarter hour, which may not be over yet."""
+    end = "截止的一刻钟" if notice.kind == "confirmed breach" else ""
+    return rfc3339(notice.since) + end
 
 
 def _figures(notice: Notice) -> list[str]:
