@@ -291,6 +291,17 @@ COMMENT ON FUNCTION co2_terms(text, timestamptz, timestamptz) IS
 REVOKE EXECUTE ON FUNCTION co2_terms(text, timestamptz, timestamptz) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION co2_terms(text, timestamptz, timestamptz) TO weir_worker, weir_reader, weir_regulator, weir_enterprise;
 
+-- As 0025: what a figure is made of; process emissions of products and materials.
+CREATE OR REPLACE FUNCTION rests_on(figure text, starts timestamptz, ends timestamptz, contested text, from_at timestamptz, till timestamptz) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+SELECT $2 <= $5 AND $3 >= $6 AND ($1 = $4
+    OR $1 = 'energy' AND $4 IN ('electricity', 'raw_coal', 'heat')
+    OR $1 = 'co2' AND $4 NOT IN ('energy', 'co2', 'output')
+    OR $1 = 'process' AND $4 IN ('output', 'material')
+    OR $1 = 'purchased' AND $4 = 'electricity')
+$$;
+
 -- What converts a unit's amounts: of its pack what its points are converted by, then what is its own.
 DROP FUNCTION unit_factors(text);
 CREATE FUNCTION unit_factors(unit text)
