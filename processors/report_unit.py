@@ -20,6 +20,7 @@ from processors.report_document import (
     Share,
     Table,
 )
+from processors.report_energies import energies_section
 from processors.report_numbers import day, moment
 from processors.report_rows import Gap, Record, Told, UnitRows
 from processors.report_words import (
@@ -60,6 +61,7 @@ def unit_report(rows: UnitRows, language: Language) -> Report:
         gauge=_gauge(rows, say),
         sections=(
             _months(rows, say),
+            energies_section(rows.energies, rows.deducted, say),
             _days(rows, say),
             _load(rows, say),
             _points(rows, say),

@@ -618,9 +618,12 @@ def _line_windows(
             span,
             business_date(span[1] - 1),
             regions_of(state.units[u].region),
+            factors.by_quantity(boundary),
         )
         limits = [] if KINDS[kind] == "day" else _limits(state, u, window, kind, is_open=is_open)
-        said = line_window((KINDS[kind], start, end), found, factors.used(boundary), limits)
+        energies = state.laws[int(state.law[u])].energies(window) if limits else ()
+        used = factors.used(boundary)
+        said = line_window((KINDS[kind], start, end), found, used, limits, energies)
         told[boundary.line.id] = Window(KINDS[kind], start, end, said)
     return told
 
@@ -672,6 +675,14 @@ class _LineRates(NamedTuple):
         where = row, target, self.year - FIRST_YEAR
         numerator, denominator = self.rates.numerator[where], self.rates.denominator[where]
         return lines.Ratio(self.rates.sign(row) * int(numerator), int(denominator))
+
+    def by_quantity(self, boundary: Boundary) -> dict[str, list[tuple[str, bool]]]:
+        """By quantity of what a line takes: by what it is converted to tce, and whether that is unverified."""
+        found: dict[str, list[tuple[str, bool]]] = {}
+        for place in sorted({place for place, _ in boundary.takes}):
+            used = self.rates.used(self.rows[place], 0, self.year)
+            found[self.rates.way(self.rows[place]).quantity] = list(used)
+        return found
 
     def used(self, boundary: Boundary) -> dict[str, Json]:
         """Of energy, CO2 and process emissions: by what a line is converted."""

@@ -1,5 +1,5 @@
--- 0034: heat, and the materials that a process takes in, as quantities of their own; `process` is what a process factor converts.
--- Apart from 0035: a transaction cannot use the names that it adds.
+-- 0036: heat, and the materials that a process takes in, as quantities of their own; `process` is what a process factor converts.
+-- Apart from 0037: a transaction cannot use the names that it adds.
 
 DO $$
 DECLARE

@@ -1,4 +1,4 @@
--- 0035: CO2 complete. Heat is a carrier; own generation has no CO2; products and materials emit by process factors; a unit's own
+-- 0037: CO2 complete. Heat is a carrier; own generation has no CO2; products and materials emit by process factors; a unit's own
 -- fuel has its own heat value. Cells that are converted otherwise than their quantity have rows of their own (RULES.md, section 13).
 
 ALTER TABLE opening DROP CONSTRAINT opening_quantity_check, ADD CHECK
