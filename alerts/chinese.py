@@ -27,6 +27,7 @@ CAUSES: Mapping[Cause, str] = {
     "factor": "系数变更",
     "rule": "预警规则变更",
     "history ends": "历史数据导入结束",
+    "declared stop": "已申报停产或检修",
 }
 _WHAT: Mapping[Kind, str] = {
     "confirmed breach": "{}能源消费量超过限额",

@@ -23,11 +23,13 @@ from schemas.indicator import (
     Message,
     Reason,
     Silent,
+    StopsTold,
     Told,
     Verdict,
     Version,
 )
 from schemas.rule import Rule, Rules
+from schemas.stop import Stop
 
 SCALE = 1_000_000
 
@@ -40,8 +42,17 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Stopped(_Frozen):
+    """A stop or maintenance that a unit declares."""
+
+    start: Annotated[AwareDatetime, Field(alias="from")]
+    end: Annotated[AwareDatetime, Field(alias="until")]
+    points: tuple[str, ...] = ()
+    """None: all of them."""
+
+
 class Tell(_Frozen):
-    """A unit's indicator; without `unit` a tick, at which holds elapse."""
+    """A unit's indicator; with `stop` what it declares; without `unit` a tick, at which holds elapse."""
 
     at: AwareDatetime
     unit: str | None = None
@@ -55,6 +66,8 @@ class Tell(_Frozen):
     """In tce."""
     silent: tuple[str, ...] = ()
     cause: ToldCause = "reading"
+    stop: Stopped | None = None
+    """In place of all that was declared before."""
 
 
 class Expect(_Frozen):
@@ -161,8 +174,15 @@ def _messages(told: Sequence[Tell]) -> Iterator[Message]:
         at = instant(one.at)
         if one.unit is None:
             yield Told(version=version, as_of=at)
+        elif one.stop is not None:
+            yield StopsTold(unit=one.unit, version=version, as_of=at, stops=(_stop(one.stop),))
         else:
             yield _indicator(one, one.unit, at, version)
+
+
+def _stop(one: Stopped) -> Stop:
+    start, end = instant(one.start), instant(one.end)
+    return Stop(id="test", kind="stop", start=start, end=end, points=one.points)
 
 
 def _indicator(one: Tell, unit: str, at: int, version: Version) -> Indicator:

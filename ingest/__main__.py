@@ -244,19 +244,23 @@ def _text(path: Path) -> str:
 
 
 def _schema_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    _verb(
+    parser = _verb(
         verbs,
         "schema",
         "print the JSON Schema of what people send, with examples",
         "python -m ingest schema > reading.schema.json",
         _schema,
     )
+    parser.add_argument(
+        "--stop", action="store_true", help="of a declared stop or maintenance instead"
+    )
 
 
-def _schema(_told: argparse.Namespace) -> int:
-    from schemas.reading import json_schema
+def _schema(told: argparse.Namespace) -> int:
+    from schemas import reading, stop
 
-    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    schema = stop.json_schema() if told.stop else reading.json_schema()
+    print(json.dumps(schema, indent=2, ensure_ascii=False))
     return 0
 
 
@@ -753,6 +757,7 @@ def _mqtt(told: argparse.Namespace) -> int:
         message = f"{options.topic} has {there} partitions: set WEIR_PARTITIONS={there}"
         raise ComplaintError(message)
     partitions_in(producer, options.tries_topic)
+    partitions_in(producer, options.stops_topic)
     metrics = GatewayMetrics()
     gateway = Gateway(
         options,
@@ -796,6 +801,7 @@ def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOp
         tries=f"{taken.removesuffix('/readings')}/try",
         sparkplug=() if told.filter else sparkplug.TOPICS,
         tries_topic=settings.topic_prefix + topics.TRIES,
+        stops_topic=settings.topic_prefix + topics.STOPS,
         session_expiry_s=told.session_expiry,
         topic=settings.readings_topic,
         partitions=told.partitions or settings.partitions,
@@ -855,6 +861,7 @@ def _kafka(told: argparse.Namespace) -> int:
     from ingest.metrics import KafkaGatewayMetrics, serve_pages
     from ingest.publisher import create_producer, partitions_in
     from ingest.stop_at import chosen_point
+    from schemas import topics
 
     logs.set_up()
     disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -864,6 +871,7 @@ def _kafka(told: argparse.Namespace) -> int:
         door=told.door,
         prefix=settings.topic_prefix,
         topic=settings.readings_topic,
+        stops_topic=settings.topic_prefix + topics.STOPS,
         partitions=told.partitions or settings.partitions,
         limits=Limits(readings=told.record_readings, wait_ms=told.wait_ms),
         messages=told.at_once,

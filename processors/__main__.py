@@ -11,13 +11,14 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from processors.co2_views import render_views, views_shown
+from processors.energies_shown import energies_shown, render_energies
 from processors.lines_shown import lines_shown, render_lines
 from processors.ports import OutsideError
 from processors.replay import Replay, run
-from processors.show import render, rolling, shown
+from processors.show import StopRow, render, rolling, shown, stops_shown
 from processors.stop_at import StopAt
 from schemas import topics
 from schemas.calendar import DAY_MS
@@ -40,9 +41,11 @@ _EPILOG = """examples:
   python -m processors show 91510100SYN0000001                                       where a unit stands
   python -m processors recompute --unit 91510100SYN0000001 --dry-run                 is what is kept what the readings say?
   python -m processors aggregator                                                    sum regions and industries, hour by hour
+  python -m processors show 91510100SYN0000001 --energies                            its energy gross, net of feedstock, of non-fossil, by the standards
   python -m processors show --region 510400                                          where a city stands
   python -m processors landing show 91510100SYN0000001                               will it keep its quota, and what can it still use?
   python -m processors report --unit 91510100SYN0000001 --out unit.html              the same as a page to print or send
+  python -m processors stop list                                                     stops and maintenances that were declared
   python -m processors dlq list                                                      records that nobody could digest
   python -m processors offsets show                                                  where the database is in the log
   python -m processors partitions resize 16 --check                                  another number of partitions
@@ -54,6 +57,7 @@ _WITH_VERBS = {
     "migrate": "bring the database's tables up to date",
     "registry": "check, compare or load a registry file",
     "factors": "the factors in force: compare with your packs",
+    "stop": "declared stops and maintenances: declare, withdraw, list",
     "objection": "a figure is contested until it is decided: file, decide, list",
     "restate": "other factors, for the past as well: foretell, propose, approve by another login",
     "recompute": "work units out again from their readings: compare, or restate",
@@ -153,6 +157,16 @@ def _replay(options: argparse.Namespace) -> int:
     return _print_shown(options.show, windows, as_json=True)
 
 
+class Beside(NamedTuple):
+    """What is shown of a unit beside its windows."""
+
+    more: Sequence[dict[str, object]] = ()
+    lines: Sequence[tuple[str, str, int, bytes]] = ()
+    views: Sequence[dict[str, object]] = ()
+    stops: Sequence[StopRow] = ()
+    energies: Sequence[dict[str, object]] = ()
+
+
 def _add_show(parser: argparse.ArgumentParser) -> None:
     subject = parser.add_mutually_exclusive_group(required=True)
     subject.add_argument("unit", nargs="?", help="the unit's 18-character code")
@@ -169,6 +183,11 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
         "--views",
         action="store_true",
         help="of a unit and its lines: the newest year's CO2 by each view of electricity",
+    )
+    parser.add_argument(
+        "--energies",
+        action="store_true",
+        help="of a unit: gross, net of feedstock, of non-fossil energy and of both, and of its lines by the product standards",
     )
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     parser.set_defaults(run=_show)
@@ -191,7 +210,9 @@ def _show(options: argparse.Namespace) -> int:
         windows = store.windows_of(options.unit)
         lines = store.lines_of(options.unit)
         views = _views(options.unit, windows, lines) if options.views else []
-        return _print_shown(options.unit, windows, (more, lines, views), as_json=options.json)
+        energies = _energies(options.unit) if options.energies else []
+        beside = Beside(more, lines, views, store.stops_of(options.unit), energies)
+        return _print_shown(options.unit, windows, beside, as_json=options.json)
     finally:
         store.close()
 
@@ -247,14 +268,20 @@ def _views(
     return [one for one in found if one is not None]
 
 
+def _energies(unit: str) -> list[dict[str, object]]:
+    """The newest year's and month's energies, side by side."""
+    from processors.energy_store import read_energies
+
+    found = energies_shown(*read_energies(_database(), unit))
+    if not found:
+        print("no energies yet: start `python -m processors aggregator`", file=sys.stderr)
+    return found
+
+
 def _print_shown(
     unit: str,
     windows: Sequence[tuple[int, bytes]],
-    beside: tuple[
-        Sequence[dict[str, object]],
-        Sequence[tuple[str, str, int, bytes]],
-        Sequence[dict[str, object]],
-    ] = ((), (), ()),
+    beside: Beside = Beside(),  # noqa: B008 - it is empty, and never changed
     *,
     as_json: bool,
 ) -> int:
@@ -262,14 +289,21 @@ def _print_shown(
         print(f"{unit}: nothing was told of such a unit yet", file=sys.stderr)
         return 1
     told = shown(unit, windows)
-    more, lines, views = beside
-    told["windows"] = [*cast("list[object]", told["windows"]), *more]
-    of_lines = lines_shown(lines)
-    if of_lines:
-        told["lines"] = of_lines
-    if views:
-        told["co2_views"] = views
-    people = (render(told), render_lines(of_lines), render_views(views))
+    told["windows"] = [*cast("list[object]", told["windows"]), *beside.more]
+    of_lines = lines_shown(beside.lines)
+    parts = {
+        "lines": of_lines,
+        "co2_views": beside.views,
+        "declared_stops": stops_shown(beside.stops),
+        "energies": beside.energies,
+    }
+    told |= {name: part for name, part in parts.items() if part}
+    people = (
+        render(told),
+        render_lines(of_lines),
+        render_views(beside.views),
+        render_energies(beside.energies),
+    )
     print(_line(told) if as_json else "".join(people))
     return 0
 

@@ -1,10 +1,10 @@
 """A window of a product line as others are told, with its limits: JSON of `indicator.LineJudged`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 
-from processors.line_limits import LimitHeld, scaled_ends
+from processors.line_limits import ByStandard, LimitHeld, scaled_ends
 from processors.lines import Amount, Figures, Intensity
 from schemas.quantities import UNIT_OF_MEASURE
 
@@ -18,6 +18,7 @@ def line_window(
     found: Figures,
     used: Mapping[str, Used],
     limits: Sequence[Json],
+    energies: Iterable[ByStandard],
 ) -> bytes:
     """A window (kind, start, end) with its figures; `used`: factors by target."""
     kind, start, end = window
@@ -29,7 +30,21 @@ def line_window(
         told[name] = _figure(name, amount, found.measured) | _by(used[name])
     told["intensity"] = _intensity(found.intensity) | _by(used["energy"])
     body: Json = {"window": kind, "start": start, "end": end, "figures": told}
-    return orjson.dumps(body | {"limits": limits} if limits else body)
+    if limits:
+        body |= {"limits": limits, "by_standard": [_energy_told(one) for one in energies]}
+    return orjson.dumps(body)
+
+
+def _energy_told(one: ByStandard) -> Json:
+    """JSON of `indicator.StandardEnergy`."""
+    return {
+        "indicator": one.indicator,
+        "unit_of_measure": one.unit_of_measure,
+        "basis": one.basis,
+        **one.amount._asdict(),
+        "factors": one.factors,
+        "unverified": one.unverified,
+    }
 
 
 def limit_name(held: LimitHeld) -> str:

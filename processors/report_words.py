@@ -11,6 +11,35 @@ QUANTITIES = {
     "raw_coal": ("raw coal", "原煤"),
     "output": ("output", "产品产量"),
 }
+ENERGIES = {
+    "gross": ("gross", "综合能耗（未扣减）"),
+    "net of feedstock": ("net of feedstock", "扣除原料用能"),
+    "net of non-fossil": ("net of non-fossil energy", "扣除非化石能源"),
+    "net of feedstock and non-fossil": (
+        "net of feedstock and non-fossil energy",
+        "扣除原料用能和非化石能源",
+    ),
+    "by the product standard": ("by the product standard's own rules", "按产品限额标准口径"),
+}
+PURPOSES = {
+    "gross": ("the unit's annual quota", "单位年度能耗指标"),
+    "net of feedstock": ("a region's total without raw-material use", "地区总量（不计原料用能）"),
+    "net of non-fossil": (
+        "a region's total without renewable and nuclear energy",
+        "地区总量（不计非化石能源）",
+    ),
+    "net of feedstock and non-fossil": (
+        "dual control of energy: total and intensity",
+        "能耗双控：总量和强度",
+    ),
+}
+BASES = {"equivalent value": ("equivalent value", "当量值")}
+FORMS = {
+    "feedstock": ("feedstock", "原料用能"),
+    "self-generation": ("self-generation", "自发自用"),
+    "green power": ("green power", "绿电交易"),
+    "certificate": ("certificates", "绿证"),
+}
 STANDINGS: dict[str, tuple[str, str, Tone]] = {
     "confirmed breach": ("confirmed breach", "确认超标", "breach"),
     "suspected breach": ("suspected breach", "疑似超标", "suspected"),

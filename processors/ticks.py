@@ -603,9 +603,12 @@ def _line_windows(
             span,
             business_date(span[1] - 1),
             regions_of(state.units[u].region),
+            factors.by_quantity(boundary),
         )
         limits = [] if KINDS[kind] == "day" else _limits(state, u, window, kind, is_open=is_open)
-        said = line_window((KINDS[kind], start, end), found, factors.used(boundary), limits)
+        energies = state.laws[int(state.law[u])].energies(window) if limits else ()
+        used = factors.used(boundary)
+        said = line_window((KINDS[kind], start, end), found, used, limits, energies)
         told[boundary.line.id] = Window(KINDS[kind], start, end, said)
     return told
 
@@ -657,6 +660,11 @@ class _LineFactors(NamedTuple):
     def _ratio(self, quantity: int, target: int) -> lines.Ratio:
         where = self.pack, quantity, target, self.year - FIRST_YEAR
         return lines.Ratio(int(self.factors.numerator[where]), int(self.factors.denominator[where]))
+
+    def by_quantity(self, boundary: Boundary) -> dict[str, tuple[str, bool]]:
+        """By quantity of what a line takes: id of its factor to tce, and whether that is unverified."""
+        mine = sorted({self.quantities[place] for place, _ in boundary.takes})
+        return {QUANTITIES[q]: self.factors.ids(self.pack, q, 0, self.year) for q in mine}
 
     def used(self, boundary: Boundary) -> dict[str, list[tuple[str, bool]]]:
         """By target: ids of the factors that a line is converted by, and whether each is unverified."""

@@ -355,6 +355,7 @@ class Worker:
         self.metrics.wrote(
             prepared.readings, len(prepared.step.positions), len(prepared.step.outbox)
         )
+        self.metrics.count_received(prepared.step.account.values())
         self._at_point("before acknowledge")
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from schemas.calendar import WindowKind
 from schemas.landing import Landed
 from schemas.regions import Standing
+from schemas.stop import Stop
 
 Verdict = Literal["PASS", "FAIL", "UNDECIDABLE"]
 Reason = Literal["opening unknown", "missing data", "ambiguous data"]
@@ -113,6 +114,22 @@ class LimitJudged(_Told):
     """The packs that the limits are from."""
 
 
+class StandardEnergy(_Told):
+    """What a product line used as the standard of one of its indicators counts energy. Amounts in 10⁻⁶; None is not known."""
+
+    indicator: str
+    unit_of_measure: Literal["tce", "toe", "kWh"]
+    basis: str
+    """How the standard counts electricity."""
+    low: int | None
+    best: int
+    high: int | None
+    factors: tuple[str, ...]
+    """Ids of the standard's own coefficients, and of the unit's factors for other carriers."""
+    unverified: bool
+    """One of them is."""
+
+
 class LineJudged(_Told):
     """One window of one product line."""
 
@@ -123,6 +140,8 @@ class LineJudged(_Told):
     """`energy`, `co2`, the carriers, `output`, and `intensity` in 10⁻⁶ kgce a unit of output."""
     limits: tuple[LimitJudged, ...] = ()
     """Of months and years."""
+    by_standard: tuple[StandardEnergy, ...] = ()
+    """Of the same: its energy by the rules of each standard that it is held to."""
 
 
 class Silent(_Told):
@@ -228,6 +247,23 @@ class LandingTold(_Told):
         return f"landing:{self.unit}"
 
 
+class StopsTold(_Told):
+    """All declared stops and maintenances of a unit, as entered until then. Key: `stops:` and the unit's code."""
+
+    kind: Literal["stops"] = "stops"
+    unit: str
+    version: Version
+    """`offset` is the number of the unit's newest entry."""
+    as_of: int
+    """When that was entered, by the wall clock: it moves nobody's time."""
+    stops: tuple[Stop, ...]
+
+    @property
+    def subject(self) -> str:
+        """As it is remembered, apart from what the unit itself tells; no unit's code has a colon."""
+        return f"stops:{self.unit}"
+
+
 Message = Annotated[
-    Indicator | LineTold | Told | LevelTold | LandingTold, Field(discriminator="kind")
+    Indicator | LineTold | Told | LevelTold | LandingTold | StopsTold, Field(discriminator="kind")
 ]

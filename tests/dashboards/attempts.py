@@ -2,7 +2,8 @@
 
 _VIEWS = (
     "figure_told", "figure_now", "unit_now", "point_standing", "unit_verdict", "unit_standing", "figure_factors", "unit_account",
-    "alert_standing", "alert_log", "unit_landing", "level_changed", "objection_log", "line_figure_told", "line_limit_told",
+    "alert_standing", "alert_log", "unit_landing", "level_changed", "objection_log", "stop_declared", "line_figure_told", "line_limit_told",
+    "unit_energy", "unit_deducted",
 )  # fmt: skip
 _SPAN = "'2025-12-01', '2026-02-01'"
 _CALLS = (
@@ -22,7 +23,8 @@ _INNER = (
 _TABLES = (
     "unit", "point", "quota", "opening", "line", "line_point", "line_window", "unit_window", "unit_state", "hour", "gap", "account", "reading_record", "rejection_record",
     "refused", "outbox", "alert_state", "alert_transition", "alert_delivery", "landing", "region_hour", "region_telling", "target_hour",
-    "level_change", "objection", "objection_decision", "proposal", "approval", "deduction_version", "configuration",
+    "unit_deduction", "scope_deduction",
+    "level_change", "objection", "objection_decision", "stop_entry", "stop_refused", "proposal", "approval", "deduction_version", "configuration",
     "act", "export", "audit_log", "login_scope", "alert_now", "seen.unit", "seen.condition",
 )  # fmt: skip
 _LEAKS = (
@@ -39,6 +41,7 @@ ATTEMPTS: dict[str, tuple[str, ...]] = {
         *(f"SELECT * FROM {view} WHERE unit = '{{victim}}'" for view in _VIEWS),
         *(f"SELECT count(*), min(unit), max(unit) FROM {view} WHERE unit LIKE '%{{victim}}%'" for view in _VIEWS),
         "SELECT * FROM region_told WHERE scope IN ('province:510000', 'city:510300', 'industry:26', 'city:510400')",
+        "SELECT * FROM region_energy WHERE scope IN ('province:510000', 'city:510300', 'industry:26', 'city:510400')",
         "SELECT * FROM target_told WHERE scope IN ('province:510000', 'industry:26')",
         "SELECT s.* FROM unit_standing s RIGHT JOIN (VALUES ('{victim}')) AS v (code) ON v.code = s.unit",
         "SELECT * FROM unit_standing a FULL JOIN unit_now b USING (unit) WHERE coalesce(a.unit, b.unit) = '{victim}'",

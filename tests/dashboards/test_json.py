@@ -46,7 +46,7 @@ BILINGUAL = re.compile(r"[A-Z][^()一-鿿]* \([^()]*[一-鿿][^()]*\)")
 HELPERS = {"unit_code", "scope_code", "link_from", "link_to", "time"}
 """Columns that no one sees, and the time axis."""
 WITHOUT_FIGURES = {
-    (PROVINCE, 2), (UNIT, 7), (UNIT, 9), (UNIT, 10), (UNIT, 11), (REGIONAL, 4), (QUALITY, 2), (QUALITY, 5), (QUALITY, 6),
+    (PROVINCE, 2), (UNIT, 7), (UNIT, 9), (UNIT, 10), (UNIT, 11), (REGIONAL, 4), (QUALITY, 2), (QUALITY, 5), (QUALITY, 6), (QUALITY, 7),
     (ALERTS, 1), (ALERTS, 2), (ALERTS, 4), (ALERTS, 5),
 }  # fmt: skip
 """Panels that show instants, points and counts of readings, and no energy; or what moved a sum."""

@@ -316,6 +316,11 @@ def line_as_told(windows: tuple[LineJudged, ...]) -> dict[tuple[WindowKind, int]
     }
 
 
+def _energy(window: LineJudged, indicator: str) -> tuple[int | None, ...]:
+    found = next(one for one in window.by_standard if one.indicator == indicator)
+    return found.low, found.best, found.high
+
+
 def limits_as_told(told: LineMessage) -> Limits:
     """The engine's limits in the same form."""
     return {
@@ -327,6 +332,7 @@ def limits_as_told(told: LineMessage) -> Limits:
                 one.suspected,
                 (one.low, one.best, one.high),
                 (one.limit_low, one.limit_high),
+                _energy(window, one.indicator),
             )
             for one in window.limits
         ]
