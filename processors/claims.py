@@ -89,6 +89,13 @@ class Identity:
         self.claims.add(claim)
         return ACCEPTED if claim == self.best() else SUPERSEDED
 
+    def has(self, one: Arrival) -> bool:
+        """Whether a claim is known to the last digit."""
+        key = (one.rank, one.revision, one.sent_at)
+        if one.too_fast:
+            return False
+        return key in self.withdrawals if one.withdrawn else (*key, one.value) in self.claims
+
     def lift(self) -> int | None:
         """What was claimed too fast, while no winner covers the identity."""
         return self.claimed if self.winner() is None else None
@@ -118,17 +125,21 @@ class Group:
         instants = [arrival.at for arrival in self.arrivals]
         return min(instants), max(instants)
 
+    def repeats(self, known: dict[int, Identity]) -> bool:
+        """Whether nothing of it is new."""
+        return all(one.at in known and known[one.at].has(one) for one in self.arrivals)
+
 
 def merge(state: State, groups: list[Group]) -> Generator[Needs, Fetched, list[Change]]:
     """Decide groups of claims, each of another series: classes, and the pieces that they change."""
     stored = yield from _stored(state, groups)
-    around = yield from _gaps(state, groups)
+    fresh = [group for group in groups if not group.repeats(stored[group.series])]
+    around = yield from _gaps(state, fresh)
     gaps = by_point(around)
-    changes = []
-    for group in groups:
-        change = yield from _merge(state, group, stored[group.series], gaps)
-        changes.append(change)
-    return changes
+    changes = {}
+    for group in fresh:
+        changes[group.series] = yield from _merge(state, group, stored[group.series], gaps)
+    return [changes.get(group.series) or _repeated(state, group) for group in groups]
 
 
 # What is known already.
@@ -277,8 +288,8 @@ def _merge(
         change.late |= (
             arrival.at < reached and identity.winner() != before_it
         )  # even where another undoes it: steps change nothing
-    state.ahead[group.series] = max(int(state.ahead[group.series]), touched[-1] + 1)
-    if not primary or all(one == REPEATED for one in change.classes):
+    _reach_to(state, group)
+    if not primary:
         return change
     after = before | {at: known[at].winner() for at in touched}
     code = state.units[int(state.p_unit[p])].code
@@ -290,6 +301,16 @@ def _merge(
         _change_lifts(state, p, known, lifts, change)
     change_gaps(state, change.gaps_ended, change.gaps)
     return change
+
+
+def _repeated(state: State, group: Group) -> Change:
+    _reach_to(state, group)
+    return Change([REPEATED] * len(group.arrivals))
+
+
+def _reach_to(state: State, group: Group) -> None:
+    _, last = group.between()
+    state.ahead[group.series] = max(int(state.ahead[group.series]), last + 1)
 
 
 def _values(winners: dict[int, int | None]) -> dict[int, int]:

@@ -3,7 +3,7 @@
 Rules: schemas/RULES.md, sections 4 to 6. The open windows have running sums of the same numbers (`windows`).
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -91,9 +91,8 @@ def span_sums(state: State, unit: int, start: int, end: int) -> Generator[Needs,
     cuts = (
         table[:, 0, H_AFTER_LOW : H_AFTER_LOW + 2] + table[:, -1, H_BEFORE_LOW : H_BEFORE_LOW + 2]
     )
-    for gap in gaps:
-        c, cut = gap_cut(state, unit, gap, start, end)
-        cuts[c - carriers[0]] += cut
+    of_gaps, gap_bounds = gap_cuts(state, unit, gaps, (start, end))
+    np.add.at(cuts, of_gaps - carriers[0], gap_bounds)
     total = rows.sum(axis=1)
     high = _sum(open_high, owner_open, len(carriers))
     known = total[:, H_BEST] - total[:, H_UNKNOWN_BEST]
@@ -141,25 +140,19 @@ def _sum(values: Ints, owner: Ints, count: int) -> Ints:
     return total
 
 
-def gap_cut(state: State, unit: int, gap: Gap, start: int, end: int) -> tuple[int, Ints]:
-    """Carrier of a gap with an amount, and its bounds in [start, end) less its best there."""
-    p = int(state.point_of_number[unit][gap.point])
-    if gap.parts:
-        return int(state.p_carrier[p]), bounded_cut(state, gap, (start, end))
-    columns = [
-        np.array([value], np.int64)
-        for value in (
-            p,
-            gap.start,
-            gap.end,
-            gap.low,
-            gap.high,
-            max(gap.start, start),
-            min(gap.end, end),
-        )
-    ]
-    point, a, b, low, high, x, y = columns
-    return int(state.p_carrier[p]), cut_bounds(state, point, (a, b), (low, high), (x, y))[0]
+def gap_cuts(
+    state: State, unit: int, gaps: Sequence[Gap], between: tuple[int, int]
+) -> tuple[Ints, Ints]:
+    """Carriers of a unit's gaps with an amount, and their bounds in [x, y) less their best there: low, high."""
+    whole = [gap for gap in gaps if not gap.parts]
+    shared = [gap for gap in gaps if gap.parts]
+    rows = [(gap.point, gap.start, gap.end, gap.low, gap.high) for gap in whole]
+    number, a, b, low, high = np.array(rows, np.int64).reshape(-1, 5).T
+    point = state.point_of_number[unit][[*number.tolist(), *(gap.point for gap in shared)]]
+    part = np.maximum(a, between[0]), np.minimum(b, between[1])
+    found = [cut_bounds(state, point[: len(whole)], (a, b), (low, high), part)]
+    found += [bounded_cut(state, gap, between)[None] for gap in shared]
+    return state.p_carrier[point], np.concatenate(found)
 
 
 # Since when.
@@ -341,7 +334,7 @@ def _low_until(
     sums, done = prefix
     mine, gaps = parts
     native = int(sums.known[done])
-    native += sum(int(gap_cut(state, unit, gap, start, t)[1][0]) for gap in gaps)
+    native += int(gap_cuts(state, unit, gaps, (start, t))[1][:, 0].sum())
     best, exact = sum(bounded_part(state, gap, (begin, t))[1] for gap in gaps if gap.parts), True
     for piece in mine:
         share, cut, whole = _part_in_hour(state, piece, (start, begin, t))
