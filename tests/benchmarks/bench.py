@@ -50,10 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _asked(chosen: argparse.Namespace) -> list[str]:
-    if chosen.rows:
-        return [name for name in ROWS if name in chosen.rows]
-    if chosen.against:
-        return [ON_REQUEST]
+    compared = [ON_REQUEST] if chosen.against else []
+    if chosen.rows or compared:
+        return [name for name in ROWS if name in [*(chosen.rows or ()), *compared]]
     return [name for name in ROWS if name != ON_REQUEST]
 
 
