@@ -78,6 +78,9 @@ def described(stored: Unit | None, asked: Unit) -> Iterator[str]:
         quotas = [_quota(entry, year) for entry in (stored, asked)]
         what = f"quota {quotas[0]} becomes {quotas[1]}" if quotas[0] != quotas[1] else "openings"
         yield f"unit {asked.code}: {year}: {what}, at once"
+    if stored.heat_values != asked.heat_values:
+        names = [", ".join(one.name for one in entry.heat_values) for entry in (stored, asked)]
+        yield f"unit {asked.code}: own heat values {names[0] or 'none'} become {names[1] or 'none'}, once the unit is restated"
     yield from _changed_lines(stored, asked)
     for number, point in enumerate(asked.points):
         before = stored.points[number] if number < len(stored.points) else None
