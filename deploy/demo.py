@@ -74,7 +74,9 @@ T = TypeVar("T")
 def main() -> int:
     """Exit codes: 0 it ended as it should; 1 it did not, and why was said."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__.partition("\n")[0])
-    parser.add_argument("--units", type=int, default=48, help="plants of the province (48)")
+    parser.add_argument(
+        "--units", type=province.some, default=48, help="plants of the province (48)"
+    )
     parser.add_argument(
         "--days", type=int, default=24, help="days they go through, of this year (24)"
     )
