@@ -100,12 +100,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verbs.add_parser(name, help=help_text, add_help=False)
     add_completion(parser, "weir-processors", make_whole=lambda: _load_verbs(verbs.choices))
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] and words[0] in _WITH_VERBS:
-        code: int = _module(words[0]).main(words[1:])
-        return code
-    options = parser.parse_args(words)
-    work: Callable[[argparse.Namespace], int] = options.run
     try:
+        if words[:1] and words[0] in _WITH_VERBS:
+            code: int = _module(words[0]).main(words[1:])
+            sys.stdout.flush()
+            return code
+        options = parser.parse_args(words)
+        work: Callable[[argparse.Namespace], int] = options.run
         return work(options)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
