@@ -9,7 +9,11 @@ QUANTITIES = {
     "co2": ("CO2", "二氧化碳排放"),
     "electricity": ("electricity", "电力"),
     "raw_coal": ("raw coal", "原煤"),
+    "heat": ("heat", "热力"),
     "output": ("output", "产品产量"),
+    "material": ("materials", "原料"),
+    "process": ("process emissions of CO2", "工业生产过程排放"),
+    "purchased": ("electricity bought less sold", "净购入电力"),
 }
 ENERGIES = {
     "gross": ("gross", "综合能耗（未扣减）"),

@@ -6,7 +6,8 @@ from fractions import Fraction
 from math import ceil, floor, inf
 from typing import NamedTuple
 
-from oracle_figures import Cell, Span, World, cell_native
+from oracle_co2 import Cell
+from oracle_figures import Span, World, cell_native
 from oracle_lines import Number, Range, lacks_beginning, over
 from schemas.law import OIL, LawInForce
 from schemas.pack_limits import Limit, PerPoint
@@ -118,7 +119,7 @@ def used_by(
 ) -> Range:
     """Energy a unit of output by the limit's rules, in 10⁻⁶, rounded outward; infinite where there is no output."""
     mine = {cell: dict(cell.lines)[line.id] for cell in world.cells if line.id in dict(cell.lines)}
-    makes = {cell: sign for cell, sign in mine.items() if cell.quantity not in CARRIERS}
+    makes = {cell: sign for cell, sign in mine.items() if cell.quantity == "output"}
     made = exact_sum(law, None, world, makes, span, lacks=lacks_beginning(world, line, makes, span))
     if made.high <= 0:
         return Range(inf, inf, inf) if energy.low > 0 else Range(-inf, -inf, inf)
@@ -179,6 +180,6 @@ def ratio_of(
         return Fraction(1)
     if cell.quantity == "electricity":
         return Fraction(next(c.value for c in law.coefficients if c.id == limit.electricity)) / 1000  # type: ignore[arg-type]
-    factor = world.factor(cell.quantity, "energy", span.start)
+    factor = world.factor(cell, "energy", span.start)
     oil = Fraction(next(c.value for c in law.constants if c.id == OIL) or 1)
     return Fraction(factor.numerator, factor.denominator) / (oil if limit.unit == "kgoe/t" else 1)
