@@ -57,6 +57,7 @@ _WITH_VERBS = {
     "migrate": "bring the database's tables up to date",
     "registry": "check, compare or load a registry file",
     "factors": "the factors in force: compare with your packs",
+    "try": "what would become of readings, by the engine and a registry: nothing is stored",
     "stop": "declared stops and maintenances: declare, withdraw, list",
     "objection": "a figure is contested until it is decided: file, decide, list",
     "restate": "other factors, for the past as well: foretell, propose, approve by another login",
@@ -78,7 +79,11 @@ _WITH_VERBS = {
 }
 """Modules with a command line of their own, loaded when they are named."""
 
-_NAMED_OTHERWISE = {"landing": "landing_command", "feedback": "feedback_service"}
+_NAMED_OTHERWISE = {
+    "landing": "landing_command",
+    "feedback": "feedback_service",
+    "try": "trial_command",
+}
 """Where the verb's own name is that of the pure module."""
 
 
