@@ -4,7 +4,7 @@ Rules: schemas/RULES.md, section 7. What is told depends on the log alone, never
 """
 
 from collections import defaultdict
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress, groupby
 from operator import attrgetter
@@ -30,6 +30,7 @@ from processors.judgement import (
     verdicts,
 )
 from processors.line_message import limit_name, limit_told, line_window
+from processors.line_openings import opened
 from processors.ports import Fetched, Ints, LineRow, Needs, OutboxRow, WindowRow, side_by_side
 from processors.state import (
     AMBIGUOUS_DATA,
@@ -588,26 +589,28 @@ def _line_windows(
     quantities = state.c_quantity[carriers].tolist()
     columns = (cells.low, cells.best, cells.high, cells.measured, cells.expected)
     natives = [lines.Native._make(row) for row in zip(*(c.tolist() for c in columns), strict=True)]
-    factors = _LineFactors(state.factors, int(state.pack[u]), year_of(start), quantities)
     names = [QUANTITIES[quantity] for quantity in quantities]
+    factors = _LineFactors(state.factors, int(state.pack[u]), year_of(start), quantities)
     told = {}
     span = start, min(until, end)
-    ratios = factors.ratios()
-    for boundary in state.boundaries[u]:
-        found = lines.figures(boundary, names, natives, ratios, span)
+    for own in state.boundaries[u]:
+        boundary, declared = opened(own, len(names), span)
+        by = factors.and_of([name for name, _ in declared])
+        ratios = by.ratios()
         window = line_limits.Window(
             boundary,
-            names,
-            natives,
+            [*names, *(name for name, _ in declared)],
+            [*natives, *(native for _, native in declared)],
             ratios["energy"],
             span,
             business_date(span[1] - 1),
             regions_of(state.units[u].region),
-            factors.by_quantity(boundary),
+            by.by_quantity(boundary),
         )
+        found = lines.figures(boundary, window.names, window.natives, ratios, span)
         limits = [] if KINDS[kind] == "day" else _limits(state, u, window, kind, is_open=is_open)
         energies = state.laws[int(state.law[u])].energies(window) if limits else ()
-        used = factors.used(boundary)
+        used = by.used(boundary)
         said = line_window((KINDS[kind], start, end), found, used, limits, energies)
         told[boundary.line.id] = Window(KINDS[kind], start, end, said)
     return told
@@ -645,6 +648,10 @@ class _LineFactors(NamedTuple):
     pack: int
     year: int
     quantities: list[int]
+
+    def and_of(self, more: Sequence[str]) -> "_LineFactors":
+        """With further carriers, by name."""
+        return self._replace(quantities=[*self.quantities, *map(QUANTITIES.index, more)])
 
     def ratios(self) -> dict[str, dict[int, lines.Ratio]]:
         """By target, of the carriers that are energy."""

@@ -6,8 +6,8 @@ from fractions import Fraction
 from math import ceil, floor, inf
 from typing import NamedTuple
 
-from oracle_figures import Cell, Span, World, cell_native
-from oracle_lines import Number, Range, lacks_beginning, over
+from oracle_figures import Cell, Span, World
+from oracle_lines import Beginning, Number, Range, amounts, beginning, over
 from schemas.law import OIL, LawInForce
 from schemas.pack_limits import Limit, PerPoint
 from schemas.registry import CARRIERS, Line
@@ -119,7 +119,7 @@ def used_by(
     """Energy a unit of output by the limit's rules, in 10⁻⁶, rounded outward; infinite where there is no output."""
     mine = {cell: dict(cell.lines)[line.id] for cell in world.cells if line.id in dict(cell.lines)}
     makes = {cell: sign for cell, sign in mine.items() if cell.quantity not in CARRIERS}
-    made = exact_sum(law, None, world, makes, span, lacks=lacks_beginning(world, line, makes, span))
+    made = exact_sum(law, None, world, makes, span, beginning(world, line, makes, span))
     if made.high <= 0:
         return Range(inf, inf, inf) if energy.low > 0 else Range(-inf, -inf, inf)
     per = Fraction(TONNES[limit.unit], 1000)
@@ -146,8 +146,7 @@ def energy_by(law: LawInForce, limit: Limit, world: World, line: Line, span: Spa
         for cell, sign in takes.items()
         if limit.unit != "kWh/t" or cell.quantity == "electricity"
     }
-    lacks = lacks_beginning(world, line, takes, span)
-    return exact_sum(law, limit, world, counted, span, lacks=lacks)
+    return exact_sum(law, limit, world, counted, span, beginning(world, line, takes, span))
 
 
 def exact_sum(
@@ -156,29 +155,29 @@ def exact_sum(
     world: World,
     cells: dict[Cell, int],
     span: Span,
-    *,
-    lacks: bool,
+    begun: Beginning,
 ) -> Range:
-    """The signed sum over cells, unrounded: of energy by the limit, of output (no limit) as it is."""
-    low, best, high = Fraction(0), Fraction(0), Fraction(0)
-    for cell, sign in cells.items():
-        native = cell_native(world, cell, span)
-        ratio = ratio_of(law, limit, world, cell, span)
+    """The signed sum over cells and openings, unrounded: of energy by the limit, of output (no limit) as it is."""
+    low: Number = Fraction(0)
+    best: Number = Fraction(0)
+    high: Number = Fraction(0)
+    for quantity, sign, native in amounts(world, cells, span, begun):
+        ratio = ratio_of(law, limit, world, quantity, span)
         ends = sorted((sign * native.low * ratio, sign * native.high * ratio))
         low, best, high = low + ends[0], best + sign * native.best * ratio, high + ends[1]
-    if not lacks:
+    if not begun.lacks:
         return Range(low, best, high)
     return Range(-inf if -1 in cells.values() else low, best, inf)
 
 
 def ratio_of(
-    law: LawInForce, limit: Limit | None, world: World, cell: Cell, span: Span
+    law: LawInForce, limit: Limit | None, world: World, quantity: str, span: Span
 ) -> Fraction:
-    """Tonnes (or kWh) that a unit of a cell counts."""
+    """Tonnes (or kWh) that a unit of a quantity counts."""
     if limit is None or limit.unit == "kWh/t":
         return Fraction(1)
-    if cell.quantity == "electricity":
+    if quantity == "electricity":
         return Fraction(next(c.value for c in law.coefficients if c.id == limit.electricity)) / 1000  # type: ignore[arg-type]
-    factor = world.factor(cell.quantity, "energy", span.start)
+    factor = world.factor(quantity, "energy", span.start)
     oil = Fraction(next(c.value for c in law.constants if c.id == OIL) or 1)
     return Fraction(factor.numerator, factor.denominator) / (oil if limit.unit == "kgoe/t" else 1)

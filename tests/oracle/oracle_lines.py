@@ -1,13 +1,14 @@
 """The oracle, RULES section 12: product lines, in fractions and infinities."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from math import ceil, floor, inf
 from typing import NamedTuple
 
 from oracle_figures import TARGETS, Cell, Span, World, cell_native, share
 from oracle_pieces import Course
-from schemas.registry import CARRIERS, Line
+from schemas.calendar import year_start
+from schemas.registry import CARRIERS, Line, LineOpening
 
 Number = Fraction | float
 """A float is an infinity."""
@@ -39,15 +40,15 @@ def line_figures(world: World, line: Line, span: Span) -> LineTold:
     mine = {cell: dict(cell.lines)[line.id] for cell in world.cells if line.id in dict(cell.lines)}
     takes = {cell: sign for cell, sign in mine.items() if cell.quantity in CARRIERS}
     makes = {cell: sign for cell, sign in mine.items() if cell.quantity not in CARRIERS}
-    lacks = lacks_beginning(world, line, takes, span)
-    made = summed(world, makes, span, None, lacks=lacks_beginning(world, line, makes, span))
+    begun, begun_making = (beginning(world, line, cells, span) for cells in (takes, makes))
+    made = summed(world, makes, span, None, begun_making)
     measured = share(courses(world, takes), span)
     told = {"output": figure(made, share(courses(world, makes), span))}
     for quantity in dict.fromkeys(cell.quantity for cell in takes):
         part = {cell: sign for cell, sign in takes.items() if cell.quantity == quantity}
-        told[quantity] = figure(summed(world, part, span, None, lacks=lacks), measured)
+        told[quantity] = figure(summed(world, part, span, None, begun), measured)
     for target in TARGETS:
-        amount = summed(world, takes, span, target, lacks=lacks)
+        amount = summed(world, takes, span, target, begun)
         told[target] = figure(amount, measured)
         if target == "energy":
             told["intensity"] = intensity(amount, made)
@@ -59,30 +60,57 @@ def courses(world: World, cells: Iterable[Cell]) -> list[Course]:
     return [course for cell in cells for course in world.cells[cell]]
 
 
-def lacks_beginning(world: World, line: Line, cells: dict[Cell, int], span: Span) -> bool:
-    """Whether the window, from the line's own beginning on, begins before the points do."""
+class Beginning(NamedTuple):
+    """Whether a side lacks what was before its points, and what is declared of it."""
+
+    lacks: bool
+    openings: list[LineOpening]
+
+
+def beginning(world: World, line: Line, cells: dict[Cell, int], span: Span) -> Beginning:
+    """Whether the window, from the line's own beginning on, begins before the points do; the year's openings, where it begins with it."""
     begins = min(course.begins for course in courses(world, cells))
     declared = span.start if line.begins is None else line.begins
-    return max(span.start, declared) < begins < span.cut
+    if not max(span.start, declared) < begins < span.cut:
+        return Beginning(lacks=False, openings=[])
+    quantities = {cell.quantity for cell in cells}
+    mine = [
+        one
+        for one in line.openings
+        if year_start(one.year) == span.start and one.quantity in quantities
+    ]
+    return Beginning(lacks=not mine, openings=mine)
 
 
 def summed(
-    world: World, cells: dict[Cell, int], span: Span, target: str | None, *, lacks: bool
+    world: World, cells: dict[Cell, int], span: Span, target: str | None, begun: Beginning
 ) -> Range:
-    """The signed sum over cells, each converted once and rounded outward."""
+    """The signed sum over cells and openings, each converted once and rounded outward."""
     low, best, high = Fraction(0), Fraction(0), Fraction(0)
-    for cell, sign in cells.items():
-        native = cell_native(world, cell, span)
+    for quantity, sign, native in amounts(world, cells, span, begun):
         ratio = Fraction(1)
         if target is not None:
-            factor = world.factor(cell.quantity, target, span.start)
+            factor = world.factor(quantity, target, span.start)
             ratio = Fraction(factor.numerator, factor.denominator)
         bounds = (floor(native.low * ratio), round(native.best * ratio), ceil(native.high * ratio))
         ends = sorted((sign * bounds[0], sign * bounds[2]))
         low, best, high = low + ends[0], best + sign * bounds[1], high + ends[1]
-    if not lacks:
+    if not begun.lacks:
         return Range(low, best, high)
     return Range(-inf if -1 in cells.values() else low, best, inf)
+
+
+def amounts(
+    world: World, cells: dict[Cell, int], span: Span, begun: Beginning
+) -> Iterator[tuple[str, int, Range]]:
+    """Quantity, sign and native amount of each cell, and of each opening of their quantities."""
+    for cell, sign in cells.items():
+        native = cell_native(world, cell, span)
+        yield cell.quantity, sign, Range(native.low, native.best, native.high)
+    for one in begun.openings:
+        if one.quantity in {cell.quantity for cell in cells}:
+            ends = (int(Fraction(end) * 10**6) for end in (one.low, one.best, one.high))
+            yield one.quantity, 1, Range(*ends)
 
 
 def figure(amount: Range, measured: int) -> LineFigure:
