@@ -257,14 +257,12 @@ def _views(
 ) -> list[dict[str, object]]:
     """The newest year's CO2 of a unit and of its lines, by the views of the packs (WEIR_PACKS on ours)."""
     from processors.packs import with_ours
-    from schemas.factors import stream_pack
 
     packs = with_ours([Path(name) for name in Settings.read().packs.split(":") if name])
-    fuels = stream_pack(packs)
     told = {f"unit {unit}": [judged for _, judged in windows]}
     for line, _, _, judged in lines:
         told.setdefault(f"line {line}", []).append(judged)
-    found = [views_shown(of, said, packs, fuels) for of, said in told.items()]
+    found = [views_shown(of, said, packs) for of, said in told.items()]
     return [one for one in found if one is not None]
 
 

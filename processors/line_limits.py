@@ -45,8 +45,8 @@ class Window:
     on: date
     """The day whose limits hold."""
     regions: tuple[str, ...]
-    factors: Mapping[str, tuple[str, bool]]
-    """By quantity: id of the factor in `energy`, and whether it is unverified."""
+    factors: Mapping[str, Sequence[tuple[str, bool]]]
+    """By quantity: ids of what `energy` is converted by, and whether each is unverified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,8 @@ class Law:
             is_used = one.id == limit.electricity and "electricity" in its
             if is_used or (one.id == OIL and _in_oil(limit)):
                 yield one.id, one.status == "unverified"
-        yield from (window.factors[name] for name in sorted(its - {"electricity"}))
+        for name in sorted(its - {"electricity"}):
+            yield from window.factors[name]
 
     def _held(self, indicator: str, limit: Limit, window: Window) -> Iterator[LimitHeld]:
         packs = self._packs[indicator]

@@ -9,26 +9,30 @@ from processors.lines import Amount, Figures, Intensity
 from schemas.quantities import UNIT_OF_MEASURE
 
 Json = dict[str, object]
-Used = Sequence[tuple[str, bool]]
-"""Ids of factors, and whether each is unverified."""
 
 
 def line_window(
     window: tuple[str, int, int],
     found: Figures,
-    used: Mapping[str, Used],
+    used: Mapping[str, Json],
     limits: Sequence[Json],
     energies: Iterable[ByStandard],
 ) -> bytes:
-    """A window (kind, start, end) with its figures; `used`: factors by target."""
+    """A window (kind, start, end) with its figures; `used`: factors of energy, CO2 and process emissions."""
     kind, start, end = window
     told: dict[str, Json] = {
         name: _figure(name, amount, found.measured) for name, amount in found.native.items()
     }
     told["output"] = _figure("output", found.output, found.made_measured)
-    for name, amount in (("energy", found.energy), ("co2", found.co2)):
-        told[name] = _figure(name, amount, found.measured) | _by(used[name])
-    told["intensity"] = _intensity(found.intensity) | _by(used["energy"])
+    told["energy"] = _figure("energy", found.energy, found.measured) | used["energy"]
+    told["co2"] = _figure("co2", found.co2, found.co2_measured) | used["co2"]
+    if found.process is not None:
+        told["process"] = (
+            _figure("process", found.process, found.process_measured) | used["process"]
+        )
+    if found.purchased is not None:
+        told["purchased"] = _figure("purchased", found.purchased, found.purchased_measured)
+    told["intensity"] = _intensity(found.intensity) | used["energy"]
     body: Json = {"window": kind, "start": start, "end": end, "figures": told}
     if limits:
         body |= {"limits": limits, "by_standard": [_energy_told(one) for one in energies]}
@@ -99,11 +103,4 @@ def _intensity(found: Intensity) -> Json:
         "best": found.best,
         "high": found.high,
         "said": found.said,
-    }
-
-
-def _by(used: Used) -> Json:
-    return {
-        "factors": [factor for factor, _ in used],
-        "unverified": any(mark for _, mark in used),
     }

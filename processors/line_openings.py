@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from processors.boundaries import Boundary
 from processors.lines import Native, lacks_beginning
+from processors.rates import Way
 from schemas.calendar import year_of, year_start
 from schemas.quantities import Quantity
-from schemas.registry import LineOpening
+from schemas.registry import LineOpening, Unit
 from schemas.scale import scaled
 
 Carriers = list[tuple[Quantity, Native]]
@@ -45,3 +46,9 @@ def _carriers(openings: Iterator[LineOpening]) -> Carriers:
 
 def _places(first: int, carriers: Carriers) -> Iterator[tuple[int, int]]:
     return ((first + number, 1) for number in range(len(carriers)))
+
+
+def way_of_opening(unit: Unit, quantity: Quantity) -> Way:
+    """How an opening is converted: as what is bought."""
+    own = tuple(one for one in unit.heat_values if one.carrier == quantity)
+    return Way(quantity, heat_values=own)

@@ -4,10 +4,12 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cache, cached_property
 from itertools import accumulate
 from typing import NamedTuple
 
+from oracle_co2 import Cell, as_factor, cell_of, tonnes
 from oracle_pieces import FOR_EVER, Amount, Course, Piece, total
 from schemas.calendar import (
     HOUR_MS,
@@ -228,14 +230,6 @@ def exact_within(piece: Piece, start: int, end: int) -> bool:
     return piece.exact and start <= piece.start and piece.end <= end
 
 
-class Cell(NamedTuple):
-    """Points of one quantity that count alike: with one sign for the unit, and alike for its lines."""
-
-    quantity: str
-    sign: int
-    lines: tuple[tuple[str, int], ...]
-
-
 @dataclass(frozen=True)
 class World:
     """One unit as a prefix of the log says it is."""
@@ -245,7 +239,7 @@ class World:
     courses: dict[str, Course]
     """By the point's name."""
     _hours: dict[Cell, Hours] = field(default_factory=dict)
-    _factors: dict[tuple[str, str, int], Factor] = field(default_factory=dict)
+    _tonnes: dict[tuple[Cell, str, int], Fraction] = field(default_factory=dict)
 
     def of(self, *quantities: str) -> tuple[Course, ...]:
         """The courses of some quantities that count for the unit."""
@@ -260,13 +254,25 @@ class World:
         """The courses by how they count."""
         found: dict[Cell, list[Course]] = defaultdict(list)
         for course in self.courses.values():
-            point = course.point
-            found[Cell(point.quantity, point.sign, point.lines)].append(course)
+            found[cell_of(course.point)].append(course)
         return {cell: tuple(courses) for cell, courses in found.items()}
 
     def counting(self, *quantities: str) -> list[Cell]:
         """The cells of some quantities that count for the unit."""
         return [cell for cell in self.cells if cell.quantity in quantities and cell.sign]
+
+    def feeding(self, target: str) -> list[Cell]:
+        """The cells that count for the unit's energy, its CO2 or its process emissions."""
+        return [cell for cell in self.cells if cell.counts(target) and cell.sign]
+
+    @cached_property
+    def told_targets(self) -> list[str]:
+        """What is told of the unit beside its quantities."""
+        emits = any(cell.process for cell in self.cells)
+        burns = bool(self.carriers)
+        generates = any(c.self_generated and c.quantity == "electricity" for c in self.cells)
+        told = {"energy": burns, "co2": burns or emits, "process": emits, "purchased": generates}
+        return [target for target, is_told in told.items() if is_told]
 
     @cached_property
     def quantities(self) -> list[str]:
@@ -284,12 +290,16 @@ class World:
             self._hours[cell] = Hours(self.cells[cell])
         return self._hours[cell]
 
-    def factor(self, carrier: str, target: str, at: int) -> Factor:
-        """The factor of the business year of an instant."""
-        key = carrier, target, year_of(at)
-        if key not in self._factors:
-            self._factors[key] = self.pack.factor(*key)  # type: ignore[arg-type]
-        return self._factors[key]
+    def ratio(self, cell: Cell, target: str, at: int) -> Fraction:
+        """What one unit of measure comes to in the business year of an instant."""
+        key = cell, target, year_of(at)
+        if key not in self._tonnes:
+            self._tonnes[key] = tonnes(self.unit, self.pack, *key)
+        return self._tonnes[key]
+
+    def factor(self, cell: Cell, target: str, at: int) -> Factor:
+        """The same without its sign."""
+        return as_factor(self.ratio(cell, target, at))
 
 
 def window_figures(world: World, start: int, end: int, at: int = FOR_EVER) -> dict[str, Figure]:
@@ -299,9 +309,9 @@ def window_figures(world: World, start: int, end: int, at: int = FOR_EVER) -> di
     """
     span = Span(start, end, at)
     figures = {quantity: native_figure(world, quantity, span) for quantity in world.quantities}
-    if world.carriers:
-        figures |= {target: converted_figure(world, target, span) for target in TARGETS}
-    return figures
+    return figures | {
+        target: converted_figure(world, target, span) for target in world.told_targets
+    }
 
 
 def native_figure(world: World, quantity: str, span: Span) -> Figure:
@@ -327,12 +337,23 @@ def signed(parts: Iterable[tuple[int, Amount]]) -> Amount:
 
 
 def converted_figure(world: World, target: str, span: Span) -> Figure:
-    """Energy or CO2: the sum over the carriers, and the opening declared for it."""
-    amount = signed(
-        (cell.sign, converted(world, cell, target, span))
-        for cell in world.counting(*world.carriers)
+    """Energy, CO2 or what of it a process emits: the sum over its cells, and the opening declared for it."""
+    amount = target_amount(world, target, span)
+    courses = [course for cell in world.feeding(target) for course in world.cells[cell]]
+    return with_opening(world.unit, target, span, amount, share(courses, span))
+
+
+def target_amount(world: World, target: str, span: Span) -> Amount:
+    """The same without opening: what a product fixes is taken off."""
+    return signed(
+        (
+            cell.sign if world.ratio(cell, target, span.start) >= 0 else -cell.sign,
+            cell_native(world, cell, span)
+            if target == "purchased"
+            else converted(world, cell, target, span),
+        )
+        for cell in world.feeding(target)
     )
-    return with_opening(world.unit, target, span, amount, share(world.of(*world.carriers), span))
 
 
 def share(courses: Sequence[Course], span: Span) -> int:
@@ -375,7 +396,7 @@ def converted(world: World, cell: Cell, target: str, span: Span) -> Amount:
     if span.start % HOUR_MS:
         message = f"{span.start} is not on a full hour"
         raise ValueError(message)
-    hours, factor = world.hours(cell), world.factor(cell.quantity, target, span.start)
+    hours, factor = world.hours(cell), world.factor(cell, target, span.start)
     low, high = bounds(hours, factor, span)
     return held(Amount(low, best(hours, factor, span), high))
 
@@ -473,7 +494,7 @@ def energy_low(world: World, span: Span) -> int:
     """`low` of energy, as `window_figures` has it."""
     low = opening(world.unit, "energy", span)[0]
     for cell in world.counting(*world.carriers):
-        factor = world.factor(cell.quantity, "energy", span.start)
+        factor = world.factor(cell, "energy", span.start)
         cell_low, cell_high = bounds(world.hours(cell), factor, span)
         low += cell_low if cell.sign > 0 else -cell_high
     return low
@@ -490,7 +511,7 @@ def energy_low_at_most(world: World, span: Span) -> int:
         hours = world.hours(cell)
         native = sum(course.told(span.start, span.cut).low for course in hours.courses)
         exact = hours.exact_count(span.start // HOUR_MS, span.cut // HOUR_MS) + 1
-        low += ceil(native, world.factor(cell.quantity, "energy", span.start)) + (exact + 1) // 2
+        low += ceil(native, world.factor(cell, "energy", span.start)) + (exact + 1) // 2
     return low
 
 

@@ -6,7 +6,8 @@ from fractions import Fraction
 from math import ceil, floor, inf
 from typing import NamedTuple
 
-from oracle_figures import Cell, Span, World
+from oracle_co2 import Cell
+from oracle_figures import Span, World
 from oracle_lines import Beginning, Number, Range, amounts, beginning, over
 from schemas.law import OIL, LawInForce
 from schemas.pack_limits import Limit, PerPoint
@@ -118,8 +119,9 @@ def used_by(
 ) -> Range:
     """Energy a unit of output by the limit's rules, in 10⁻⁶, rounded outward; infinite where there is no output."""
     mine = {cell: dict(cell.lines)[line.id] for cell in world.cells if line.id in dict(cell.lines)}
-    makes = {cell: sign for cell, sign in mine.items() if cell.quantity not in CARRIERS}
-    made = exact_sum(law, None, world, makes, span, beginning(world, line, makes, span))
+    makes = {cell: sign for cell, sign in mine.items() if cell.quantity == "output"}
+    begun = beginning(world, line, makes, span)
+    made = exact_sum(law, None, world, makes | begun.cells, span, begun)
     if made.high <= 0:
         return Range(inf, inf, inf) if energy.low > 0 else Range(-inf, -inf, inf)
     per = Fraction(TONNES[limit.unit], 1000)
@@ -141,12 +143,13 @@ def energy_by(law: LawInForce, limit: Limit, world: World, line: Line, span: Spa
     """A line's energy as a limit's standard counts it, unrounded."""
     mine = {cell: dict(cell.lines)[line.id] for cell in world.cells if line.id in dict(cell.lines)}
     takes = {cell: sign for cell, sign in mine.items() if cell.quantity in CARRIERS}
+    begun = beginning(world, line, takes, span)
     counted = {
         cell: sign
-        for cell, sign in takes.items()
+        for cell, sign in (takes | begun.cells).items()
         if limit.unit != "kWh/t" or cell.quantity == "electricity"
     }
-    return exact_sum(law, limit, world, counted, span, beginning(world, line, takes, span))
+    return exact_sum(law, limit, world, counted, span, begun)
 
 
 def exact_sum(
@@ -161,8 +164,8 @@ def exact_sum(
     low: Number = Fraction(0)
     best: Number = Fraction(0)
     high: Number = Fraction(0)
-    for quantity, sign, native in amounts(world, cells, span, begun):
-        ratio = ratio_of(law, limit, world, quantity, span)
+    for cell, sign, native in amounts(world, cells, span, begun):
+        ratio = ratio_of(law, limit, world, cell, span)
         ends = sorted((sign * native.low * ratio, sign * native.high * ratio))
         low, best, high = low + ends[0], best + sign * native.best * ratio, high + ends[1]
     if not begun.lacks:
@@ -171,13 +174,13 @@ def exact_sum(
 
 
 def ratio_of(
-    law: LawInForce, limit: Limit | None, world: World, quantity: str, span: Span
+    law: LawInForce, limit: Limit | None, world: World, cell: Cell, span: Span
 ) -> Fraction:
-    """Tonnes (or kWh) that a unit of a quantity counts."""
+    """Tonnes (or kWh) that a unit of a cell counts."""
     if limit is None or limit.unit == "kWh/t":
         return Fraction(1)
-    if quantity == "electricity":
+    if cell.quantity == "electricity":
         return Fraction(next(c.value for c in law.coefficients if c.id == limit.electricity)) / 1000  # type: ignore[arg-type]
-    factor = world.factor(quantity, "energy", span.start)
+    factor = world.factor(cell, "energy", span.start)
     oil = Fraction(next(c.value for c in law.constants if c.id == OIL) or 1)
     return Fraction(factor.numerator, factor.denominator) / (oil if limit.unit == "kgoe/t" else 1)

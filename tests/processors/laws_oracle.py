@@ -88,7 +88,8 @@ class Listener:
     def change(self, epoch: Epoch, at: int) -> None:
         """Another entry: what it changes of earlier windows is told, all of them once restated."""
         before, self.epoch = self.epoch or epoch, epoch
-        if epoch.kept is not before.kept or epoch.pack is not before.pack:
+        is_burnt_otherwise = epoch.unit.heat_values != before.unit.heat_values
+        if epoch.kept is not before.kept or epoch.pack is not before.pack or is_burnt_otherwise:
             self.full = None
             return
         old, entry = before.unit, epoch.unit

@@ -176,7 +176,7 @@ def test_a_unit_in_breach_is_told_from_verdict_to_evidence() -> None:
     """Golden: what stands on the page, in this order."""
     text = text_of(unit_report(unit(), "en"))
     golden = [
-        "Example works 91510100SYN0000001 · Chengdu (成都) · 31 Ferrous metals",
+        "Example works 91510100SYN0000001 · Chengdu · 31 Ferrous metals",
         "✖ confirmed breach Even the lower bound has been above the annual quota since 2026-01-02 06:00.",
         "At least one conversion factor rests on a figure that nobody has verified",
         "Energy 2026 1'240.000 tce [1'234.567, 1'250.124]",
@@ -210,7 +210,7 @@ def test_a_region_is_told_worst_first() -> None:
     """Golden, with a unit whose name is markup."""
     text = text_of(region_report(region(), "en"))
     golden = [
-        "510100 Chengdu city:510100 · 2 key energy-using units ✖ 1 × confirmed breach",
+        "510100 Chengdu city · 2 key energy-using units ✖ 1 × confirmed breach",
         "1 confirmed breach, 1 within quota so far.",
         "Energy 2026 1'300.000 tce [1'234.567, unknown]",
         "Example works 91510100SYN0000001 ✖ confirmed breach 1'240.000 [1'234.567, 1'250.124] 1'200.000 103.33'%",
