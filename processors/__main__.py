@@ -57,6 +57,7 @@ _WITH_VERBS = {
     "migrate": "bring the database's tables up to date",
     "registry": "check, compare or load a registry file",
     "factors": "the factors in force: compare with your packs",
+    "try": "what would become of readings, by the engine and a registry: nothing is stored",
     "stop": "declared stops and maintenances: declare, withdraw, list",
     "objection": "a figure is contested until it is decided: file, decide, list",
     "restate": "other factors, for the past as well: foretell, propose, approve by another login",
@@ -78,7 +79,11 @@ _WITH_VERBS = {
 }
 """Modules with a command line of their own, loaded when they are named."""
 
-_NAMED_OTHERWISE = {"landing": "landing_command", "feedback": "feedback_service"}
+_NAMED_OTHERWISE = {
+    "landing": "landing_command",
+    "feedback": "feedback_service",
+    "try": "trial_command",
+}
 """Where the verb's own name is that of the pure module."""
 
 
@@ -100,12 +105,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         verbs.add_parser(name, help=help_text, add_help=False)
     add_completion(parser, "weir-processors", make_whole=lambda: _load_verbs(verbs.choices))
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] and words[0] in _WITH_VERBS:
-        code: int = _module(words[0]).main(words[1:])
-        return code
-    options = parser.parse_args(words)
-    work: Callable[[argparse.Namespace], int] = options.run
     try:
+        if words[:1] and words[0] in _WITH_VERBS:
+            code: int = _module(words[0]).main(words[1:])
+            sys.stdout.flush()
+            return code
+        options = parser.parse_args(words)
+        work: Callable[[argparse.Namespace], int] = options.run
         return work(options)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

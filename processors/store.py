@@ -625,25 +625,26 @@ class Store:
 
     # ---- The outbox
 
-    def unpublished(self, partition: int, limit: int) -> list[OutboxRow]:
-        """The partition's first rows beyond its cursor, in order."""
-        key = (self._generation, partition, limit)
+    def unpublished(self, partitions: Iterable[int], limit: int) -> list[OutboxRow]:
+        """The first rows of each partition beyond its cursor, in order."""
+        key = (limit, self._generation, list(partitions))
         rows = self._surely(
             self._publisher,
             lambda link: link.cursor(binary=True).execute(statements.UNPUBLISHED, key).fetchall(),
         )
-        return [OutboxRow(partition, *row) for row in rows]
+        return [OutboxRow(*row) for row in rows]
 
-    def advance_cursor(self, partition: int, published: tuple[int, int, int]) -> None:
-        """Remember the last row that was published; never backwards. Raises LostError."""
-        epoch = self._epochs.get(partition)
-        key = (*published, self._generation, partition, epoch)
+    def advance_cursors(self, published: Mapping[int, tuple[int, int, int]]) -> None:
+        """Remember the last row of each partition that was published; never backwards. Raises LostError."""
+        epochs = [self._epochs.get(partition, -1) for partition in published]
+        key = (list(published), epochs, *map(list, zip(*published.values(), strict=True)))
 
-        def advance(link: Link) -> bool:
-            return link.execute(statements.ADVANCE_CURSOR, key).rowcount == 1
+        def advance(link: Link) -> set[int]:
+            found = link.execute(statements.ADVANCE_CURSORS, (*key, self._generation))
+            return {partition for (partition,) in found}
 
-        if not self._surely(self._publisher, advance):
-            raise LostError([partition])
+        if lost := published.keys() - self._surely(self._publisher, advance):
+            raise LostError(lost)
 
     # ---- Waiting
 

@@ -1,4 +1,4 @@
--- 0038: what a product line took in or made before its points begin, as declared (RULES.md, section 12).
+-- 0039: what a product line took in or made before its points begin, as declared (RULES.md, section 12).
 
 CREATE TABLE line_opening (
     unit     integer  NOT NULL,
