@@ -24,7 +24,7 @@ _INNER = (
 )  # fmt: skip
 _TABLES = (
     "unit", "point", "quota", "opening", "cell_factor",
-    "line", "line_point", "line_window", "unit_window", "unit_state", "hour", "gap", "account", "reading_record", "rejection_record",
+    "line", "line_point", "line_opening", "line_window", "unit_window", "unit_state", "hour", "gap", "account", "reading_record", "rejection_record",
     "refused", "outbox", "alert_state", "alert_transition", "alert_delivery", "landing", "region_hour", "region_telling", "target_hour",
     "unit_deduction", "scope_deduction",
     "level_change", "objection", "objection_decision", "stop_entry", "stop_refused", "proposal", "approval", "deduction_version", "configuration",
