@@ -1,4 +1,4 @@
--- 0039: the four terms of CO2 of product lines, too, each with what it is converted by.
+-- 0040: the four terms of CO2 of product lines, too, each with what it is converted by.
 
 CREATE FUNCTION co2_names(unit_id integer, from_hour bigint, till_hour bigint) RETURNS TABLE (cell quantity, name text, unverified boolean)
 LANGUAGE sql STABLE PARALLEL SAFE
