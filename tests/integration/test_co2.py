@@ -168,6 +168,7 @@ def test_co2_with_all_its_terms(
     monkeypatch.setenv("WEIR_DATABASE_URL", database)
     assert main(["show", CODES[0], "--views", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
+    assert Decimal(shown["lines"][0]["windows"][-1]["figures"]["process"]["best"]) == PROCESS
     assert [one["of"] for one in shown["co2_terms"]] == [f"unit {CODES[0]}", "line kiln"]
     named = [one["term"] for one in shown["co2_terms"][0]["terms"]]
     assert named[:4] == ["fuel", "electricity", "heat", "process"]
