@@ -12,7 +12,11 @@ from schemas.landing import Landed
 from schemas.regions import Standing
 
 Verdict = Literal["PASS", "FAIL", "UNDECIDABLE"]
-Reason = Literal["opening unknown", "missing data", "ambiguous data"]
+Reason = Literal["opening unknown", "missing data", "ambiguous data", "other factor view"]
+"""`other factor view`: a CO2 budget is meant in another view of electricity's factor than the unit is converted by."""
+Regime = Literal["energy", "carbon"]
+"""A unit's year is held to its energy quota and to its CO2 budget, each alone."""
+FIGURE_OF: dict[Regime, str] = {"energy": "energy", "carbon": "co2"}
 Cause = Literal["time", "reading", "late reading", "limit", "restatement", "factor"]
 
 
@@ -48,21 +52,45 @@ class Figure(_Told):
     """True where one of the factors rests on a figure nobody has verified."""
 
 
-class Judged(_Told):
-    """One window of one unit."""
+class Against(_Told):
+    """A year against what it may use."""
 
-    window: WindowKind
-    start: int
-    end: int
-    figures: dict[str, Figure]
     limit: int | None = None
-    """The unit's quota in 10⁻⁶ tce, for the year window."""
+    """In 10⁻⁶ of the figure's unit of measure."""
     verdict: Verdict | None = None
     reason: Reason | None = None
     since: int | None = None
     """Of a FAIL: the first quarter-hour end at which `low` was above the limit."""
     suspected: bool = False
     """UNDECIDABLE, and the best estimate is above the limit."""
+
+
+class AgainstBudget(Against):
+    """CO2 of a year against the unit's budget."""
+
+    limit: int
+    verdict: Verdict
+    view: str
+    """The view of electricity's factor that the budget is meant in."""
+
+
+class Judged(Against):
+    """One window of one unit; of the year, energy against the unit's quota (10⁻⁶ tce) where it has one."""
+
+    window: WindowKind
+    start: int
+    end: int
+    figures: dict[str, Figure]
+    budget: AgainstBudget | None = None
+    """Of the year of a unit that has a CO2 budget."""
+
+    def against(self, regime: Regime) -> Against:
+        """The judgement of one regime; without a verdict where it has no limit."""
+        return self if regime == "energy" else self.budget or Against()
+
+    def used(self, regime: Regime) -> Figure | None:
+        """What that judgement is about."""
+        return self.figures.get(FIGURE_OF[regime])
 
 
 class LineFigure(_Told):
@@ -143,7 +171,7 @@ class Indicator(_Told):
     cause: Cause
     """`late reading`: something before the last tick changed; `reading`: new readings; `time`: neither.
 
-    `limit`: another quota or opening balance came into force; `restatement`: all was worked out again from the readings;
+    `limit`: another quota, budget or opening balance came into force; `restatement`: all was worked out again from the readings;
     `factor`: converted by other factors.
     """
     configuration: int
