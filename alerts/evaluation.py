@@ -6,6 +6,7 @@ from typing import NamedTuple
 from schemas.alert import Evidence, HeldToLimit, Key
 from schemas.calendar import year_start
 from schemas.indicator import (
+    Against,
     Indicator,
     Judged,
     LandingTold,
@@ -14,7 +15,7 @@ from schemas.indicator import (
     LineJudged,
     LineTold,
 )
-from schemas.landing import Landed
+from schemas.landing import Landed, Regime
 from schemas.rule import OF_LIMITS, Kind, Rule, Rules
 
 
@@ -33,9 +34,10 @@ _ELSEWHERE: frozenset[Kind] = OF_LIMITS | {"level changed", "will break"}
 """Kinds that speak of messages of their own."""
 
 
-def findings(told: Indicator, rules: Rules) -> Iterator[Finding]:
+def findings(told: Indicator, rules: Rules, held: Collection[Key] = ()) -> Iterator[Finding]:
     """Yield what `told` says to each rule that covers its unit; of other windows it says nothing.
 
+    `held`: alerts that are pending or firing. Of a year without a budget nothing is said but to those.
     A condition stays as it was last told: verdicts are told when they change, and on the full hour.
     """
     for rule in rules:
@@ -46,7 +48,9 @@ def findings(told: Indicator, rules: Rules) -> Iterator[Finding]:
             continue
         for judged in told.windows:
             if judged.window == rule.window and not is_over(judged.end, rule, at=told.as_of):
-                yield _judgement(told, rule, judged)
+                key = Key(rule=rule.name, unit=told.unit, window_start=judged.start)
+                if rule.regime == "energy" or judged.budget is not None or key in held:
+                    yield _judgement(told, rule, judged, key)
 
 
 def level_findings(told: LevelTold, rules: Rules) -> Iterator[Finding]:
@@ -146,12 +150,13 @@ def landing_findings(told: LandingTold, rules: Rules, firing: Collection[Key]) -
         version=told.version,
         as_of=told.as_of,
         configuration=0,
+        regime=landed.regime,
         judged=None,
         silent=(),
         landed=landed,
     )
     for rule in rules:
-        if rule.kind == "will break" and rule.covers(told.unit):
+        if (rule.kind, rule.regime) == ("will break", landed.regime) and rule.covers(told.unit):
             key = Key(rule=rule.name, unit=told.unit, window_start=year_start(landed.year))
             holds = _is_so(rule, landed) or (key in firing and _is_near(rule, landed))
             yield Finding(rule, key, holds, None, evidence)
@@ -177,8 +182,8 @@ def is_over(window_end: int | None, rule: Rule, *, at: int) -> bool:
     return window_end is not None and at >= window_end + rule.outlives_window_ms
 
 
-def condition_holds(kind: Kind, judged: Judged) -> bool:
-    """Say whether a window's verdict is what the rule watches for.
+def condition_holds(kind: Kind, judged: Against) -> bool:
+    """Say whether a verdict is what the rule watches for.
 
     Exactly one of confirmed, suspected and cannot be judged holds where the verdict is not PASS.
     """
@@ -199,15 +204,16 @@ def is_confirmed(kind: Kind, evidence: Evidence) -> bool:
         return evidence.landed is not None and evidence.landed.state == "broken"
     if kind == "limit probably broken":
         return evidence.held is not None and evidence.held.limit.verdict == "FAIL"
-    judged = evidence.judged
-    return kind == "suspected breach" and judged is not None and judged.verdict == "FAIL"
+    if kind != "suspected breach" or evidence.judged is None:
+        return False
+    return evidence.judged.against(evidence.regime).verdict == "FAIL"
 
 
-def _judgement(told: Indicator, rule: Rule, judged: Judged) -> Finding:
-    holds = condition_holds(rule.kind, judged)
-    since = judged.since if holds else None
-    key = Key(rule=rule.name, unit=told.unit, window_start=judged.start)
-    return Finding(rule, key, holds, since, _evidence(told, judged))
+def _judgement(told: Indicator, rule: Rule, judged: Judged, key: Key) -> Finding:
+    against = judged.against(rule.regime)
+    holds = condition_holds(rule.kind, against)
+    since = against.since if holds else None
+    return Finding(rule, key, holds, since, _evidence(told, judged, rule.regime))
 
 
 def _silence(told: Indicator, rule: Rule) -> Finding:
@@ -216,11 +222,12 @@ def _silence(told: Indicator, rule: Rule) -> Finding:
     return Finding(rule, key, bool(told.silent), since, _evidence(told, None))
 
 
-def _evidence(told: Indicator, judged: Judged | None) -> Evidence:
+def _evidence(told: Indicator, judged: Judged | None, regime: Regime = "energy") -> Evidence:
     return Evidence(
         version=told.version,
         as_of=told.as_of,
         configuration=told.configuration,
+        regime=regime,
         judged=judged,
         silent=told.silent,
     )

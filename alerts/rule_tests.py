@@ -14,9 +14,7 @@ from alerts.state import Partition, advance
 from schemas.alert import TOLD, Cause, State, Transition
 from schemas.calendar import WindowKind, instant, rfc3339, window_end, window_start
 from schemas.indicator import (
-    Cause as ToldCause,
-)
-from schemas.indicator import (
+    AgainstBudget,
     Figure,
     Indicator,
     Judged,
@@ -26,6 +24,9 @@ from schemas.indicator import (
     Told,
     Verdict,
     Version,
+)
+from schemas.indicator import (
+    Cause as ToldCause,
 )
 from schemas.rule import Rule, Rules
 
@@ -38,6 +39,19 @@ class BadTestsError(ValueError):
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TellBudget(_Frozen):
+    """CO2 of the year against the unit's budget."""
+
+    verdict: Verdict = "PASS"
+    suspected: bool = False
+    reason: Reason | None = None
+    used: tuple[Decimal, Decimal, Decimal | None]
+    """Low, best and high in t CO2; high may be left out."""
+    limit: Decimal
+    """In t CO2."""
+    view: str = "provincial average, Sichuan"
 
 
 class Tell(_Frozen):
@@ -53,6 +67,7 @@ class Tell(_Frozen):
     """Low, best and high in tce; high may be left out."""
     limit: Decimal | None = None
     """In tce."""
+    budget: TellBudget | None = None
     silent: tuple[str, ...] = ()
     cause: ToldCause = "reading"
 
@@ -171,12 +186,13 @@ def _indicator(one: Tell, unit: str, at: int, version: Version) -> Indicator:
         window=one.window,
         start=start,
         end=window_end(one.window, start),
-        figures={} if one.energy is None else {"energy": _figure(one.energy)},
+        figures=dict(_figures(one)),
         limit=None if one.limit is None else int(one.limit * SCALE),
         verdict=one.verdict,
         reason=one.reason,
         since=at if one.verdict == "FAIL" else None,
         suspected=one.suspected,
+        budget=None if one.budget is None else _against(one.budget, at),
     )
     silent = tuple(Silent(point=point, since=at) for point in one.silent)
     return Indicator(
@@ -190,10 +206,28 @@ def _indicator(one: Tell, unit: str, at: int, version: Version) -> Indicator:
     )
 
 
-def _figure(energy: tuple[Decimal, Decimal, Decimal | None]) -> Figure:
-    low, best, high = energy
+def _figures(one: Tell) -> Iterator[tuple[str, Figure]]:
+    if one.energy is not None:
+        yield "energy", _figure(one.energy, "tce")
+    if one.budget is not None:
+        yield "co2", _figure(one.budget.used, "t")
+
+
+def _against(budget: TellBudget, at: int) -> AgainstBudget:
+    return AgainstBudget(
+        limit=int(budget.limit * SCALE),
+        verdict=budget.verdict,
+        reason=budget.reason,
+        since=at if budget.verdict == "FAIL" else None,
+        suspected=budget.suspected,
+        view=budget.view,
+    )
+
+
+def _figure(used: tuple[Decimal, Decimal, Decimal | None], measure: str) -> Figure:
+    low, best, high = used
     return Figure(
-        unit_of_measure="tce",
+        unit_of_measure=measure,
         low=int(low * SCALE),
         best=int(best * SCALE),
         high=None if high is None else int(high * SCALE),

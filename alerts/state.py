@@ -41,7 +41,8 @@ from schemas.indicator import (
     Told,
     Version,
 )
-from schemas.rule import BREACHES, Rule, Rules
+from schemas.landing import REGIMES, Regime
+from schemas.rule import BREACHES, OF_YEARS, Rule, Rules
 
 
 class _Frozen(BaseModel):
@@ -49,9 +50,10 @@ class _Frozen(BaseModel):
 
 
 class Basis(_Frozen):
-    """What the newest window of a kind was judged by: a change of it is told as a cause."""
+    """What the newest window of a kind was judged by, in one regime: a change of it is told as a cause."""
 
     window: WindowKind
+    regime: Regime = "energy"
     start: int
     limit: int | None
     factors: tuple[str, ...]
@@ -160,7 +162,7 @@ def _hear(unit: Unit | None, told: Indicator, rules: Rules) -> Move:
     bases = () if unit is None else unit.bases
     place = _Place(told.as_of, told.version, told.history)
     transitions: list[Transition] = []
-    for finding in findings(told, rules):
+    for finding in findings(told, rules, alerts.keys()):
         alert = alerts.pop(finding.key, None)
         cause = _cause(told, finding, alert, bases)
         after, made = _observe(alert, finding, cause, place)
@@ -423,6 +425,7 @@ def _rule_of(alert: Alert, rules: Rules) -> Rule | None:
     for rule in rules:
         if rule.name == alert.key.rule:
             same = rule.kind == alert.kind and (alert.window is None or rule.window == alert.window)
+            same = same and (alert.kind not in OF_YEARS or rule.regime == alert.evidence.regime)
             return rule if same and rule.covers(alert.key.unit) else None
     return None
 
@@ -434,38 +437,43 @@ def _cause(
     judged = finding.evidence.judged
     if judged is None:  # nobody falls silent by speaking, whatever other points said
         return "time" if finding.holds else told.cause
-    before = _basis_before(judged, alert, bases)
+    regime = finding.evidence.regime
+    before = _basis_before(judged, regime, alert, bases)
     if before is None:
         return told.cause
-    now = _basis(judged)
+    now = _basis(judged, regime)
     if before.limit != now.limit:
         return "limit"
     return "factor" if before.factors != now.factors else told.cause
 
 
-def _basis_before(judged: Judged, alert: Alert | None, bases: tuple[Basis, ...]) -> Basis | None:
+def _basis_before(
+    judged: Judged, regime: Regime, alert: Alert | None, bases: tuple[Basis, ...]
+) -> Basis | None:
     if alert is not None and alert.evidence.judged is not None:
-        return _basis(alert.evidence.judged)
-    same = (b for b in bases if (b.window, b.start) == (judged.window, judged.start))
-    return next(same, None)
+        return _basis(alert.evidence.judged, regime)
+    now = judged.window, regime, judged.start
+    return next((b for b in bases if (b.window, b.regime, b.start) == now), None)
 
 
-def _basis(judged: Judged) -> Basis:
-    energy = judged.figures.get("energy")
+def _basis(judged: Judged, regime: Regime) -> Basis:
+    used = judged.used(regime)
     return Basis(
         window=judged.window,
+        regime=regime,
         start=judged.start,
-        limit=judged.limit,
-        factors=energy.factors if energy else (),
+        limit=judged.against(regime).limit,
+        factors=used.factors if used else (),
     )
 
 
 def _bases(held: tuple[Basis, ...], told: Indicator) -> tuple[Basis, ...]:
-    """Return the newest basis of each kind of window that has, or had, a limit."""
-    newest = {basis.window: basis for basis in held}
+    """Return the newest basis of each kind of window that has, or had, a limit, by regime."""
+    newest = {(basis.window, basis.regime): basis for basis in held}
     for judged in told.windows:
-        before = newest.get(judged.window)
-        limited = judged.limit is not None or before is not None
-        if limited and (before is None or judged.start >= before.start):
-            newest[judged.window] = _basis(judged)
-    return tuple(newest[window] for window in sorted(newest))
+        for regime in REGIMES:
+            before = newest.get((judged.window, regime))
+            limited = judged.against(regime).limit is not None or before is not None
+            if limited and (before is None or judged.start >= before.start):
+                newest[judged.window, regime] = _basis(judged, regime)
+    return tuple(newest[which] for which in sorted(newest))

@@ -8,14 +8,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.calendar import WindowKind
-from schemas.landing import Landed
+from schemas.landing import Landed, Regime
 from schemas.regions import Standing
 
 Verdict = Literal["PASS", "FAIL", "UNDECIDABLE"]
 Reason = Literal["opening unknown", "missing data", "ambiguous data", "other factor view"]
 """`other factor view`: a CO2 budget is meant in another view of electricity's factor than the unit is converted by."""
-Regime = Literal["energy", "carbon"]
-"""A unit's year is held to its energy quota and to its CO2 budget, each alone."""
 FIGURE_OF: dict[Regime, str] = {"energy": "energy", "carbon": "co2"}
 Cause = Literal["time", "reading", "late reading", "limit", "restatement", "factor"]
 
@@ -237,7 +235,7 @@ class LevelTold(_Told):
 
 
 class LandingTold(_Told):
-    """Where a unit's year lands, at a business midnight. Key: `landing:` and the unit's code."""
+    """Where a unit's year lands, at a business midnight. Key: `landing:`, of a CO2 budget `carbon:`, and the unit's code."""
 
     kind: Literal["landing"] = "landing"
     unit: str
@@ -245,7 +243,7 @@ class LandingTold(_Told):
     """`offset` is the midnight."""
     as_of: int
     cause: Literal["reading", "limit"]
-    """`limit`: another quota than at the midnight before."""
+    """`limit`: another quota or budget than at the midnight before."""
     history: bool = False
     """The unit was in history: its time is its own, and it is notified only on request."""
     landed: Landed
@@ -253,7 +251,8 @@ class LandingTold(_Told):
     @property
     def subject(self) -> str:
         """As it is remembered, apart from what the unit itself tells; no unit's code has a colon."""
-        return f"landing:{self.unit}"
+        regime = "" if self.landed.regime == "energy" else f"{self.landed.regime}:"
+        return f"landing:{regime}{self.unit}"
 
 
 Message = Annotated[

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from schemas.calendar import DAY_MS, HOUR_MS, WindowKind
+from schemas.landing import Regime
 
 Kind = Literal[
     "confirmed breach",
@@ -58,6 +59,11 @@ OF_LIMITS: frozenset[Kind] = frozenset(
 )
 """Kinds about product lines and the limits of their products."""
 
+OF_YEARS: frozenset[Kind] = frozenset(
+    {"confirmed breach", "suspected breach", "cannot be judged", "will break"}
+)
+"""Kinds about a unit against its energy quota or its CO2 budget."""
+
 Severity = Literal["critical", "warning", "info"]
 """Level 1, 2, 3; level 1 is the worst."""
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
@@ -88,6 +94,8 @@ PLACEHOLDERS = {
     "cause": "what made the condition begin, or end",
     "amount": "the energy: interval and best estimate, with its unit of measure",
     "limit": "the limit, with its unit of measure",
+    "regime": "energy, carbon or product limit: by which of them it is judged",
+    "basis": "how it is counted: equivalent value, the view of electricity's factor, or the standard's own",
     "over": "by how much it is over the limit: an interval, with its unit of measure",
     "measured": "share of the expected time that was measured exactly, in per cent",
     "reason": "why it cannot be judged",
@@ -182,6 +190,8 @@ class Rule(BaseModel):
     """Whom it leaves out, although `units` names them."""
     levels: Annotated[tuple[Annotated[int, Field(ge=1, le=2)], ...], Field(min_length=1)] = (1, 2)
     """Of a rule on levels: a target at one of these. 1 is very severe, 2 rather severe."""
+    regime: Regime = "energy"
+    """Of a rule on a year's verdict or landing: `energy` against the quota, or `carbon` against the CO2 budget."""
     certainty: Literal["certain", "likely"] = "certain"
     """Of a rule on landings. `certain`: even the low end of the year's 80 % interval is over the quota; `likely`: the expected year is."""
     limit_levels: Annotated[tuple[Annotated[int, Field(ge=1, le=3)], ...], Field(min_length=1)] = (
@@ -202,6 +212,12 @@ class Rule(BaseModel):
             raise ValueError(message)
         if self.kind != "will break" and "certainty" in self.model_fields_set:
             message = f"certainty {self.certainty!r}: only a rule of kind will break has it"
+            raise ValueError(message)
+        if self.kind not in OF_YEARS and "regime" in self.model_fields_set:
+            message = f"regime {self.regime!r}: only a rule on a year's verdict or landing has it"
+            raise ValueError(message)
+        if self.regime == "carbon" and self.window != "year":
+            message = f"window {self.window!r}: a CO2 budget is that of a year"
             raise ValueError(message)
         if self.kind not in OF_LIMITS and "limit_levels" in self.model_fields_set:
             message = (
@@ -244,6 +260,8 @@ class Rule(BaseModel):
         later = {"certainty", "limit_levels"}
         if self.kind == "will break":
             later.remove("certainty")
+        if self.regime == "energy":
+            later.add("regime")
         if self.kind in OF_LIMITS:
             later.remove("limit_levels")
         return sha256(self.model_dump_json(exclude=later).encode()).hexdigest()[:12]
@@ -312,6 +330,42 @@ DEFAULT_RULES: Rules = (
     Rule(
         name="quota-likely-exceeded-by-year-end",
         kind="will break",
+        severity="info",
+        certainty="likely",
+        hold="P6D",
+        recover_hold="P6D",
+    ),
+    # The same of the CO2 budget; they say nothing of units without one.
+    Rule(name="budget-exceeded", kind="confirmed breach", regime="carbon", severity="critical"),
+    Rule(
+        name="budget-probably-exceeded",
+        kind="suspected breach",
+        regime="carbon",
+        severity="warning",
+        hold="PT2H",
+        recover_hold="PT1H",
+    ),
+    Rule(
+        name="budget-cannot-be-judged",
+        kind="cannot be judged",
+        regime="carbon",
+        severity="info",
+        hold="PT24H",
+        recover_hold="PT1H",
+    ),
+    Rule(
+        name="budget-will-be-exceeded",
+        kind="will break",
+        regime="carbon",
+        severity="warning",
+        certainty="certain",
+        hold="P2D",
+        recover_hold="P2D",
+    ),
+    Rule(
+        name="budget-likely-exceeded-by-year-end",
+        kind="will break",
+        regime="carbon",
         severity="info",
         certainty="likely",
         hold="P6D",
