@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from alerts.evaluation import is_confirmed
+from alerts.evaluation import has_come, is_confirmed
 from alerts.limit_text import limit_in_chinese
 from alerts.routing import number, window_name
 from schemas.alert import Cause, Evidence, Notice
@@ -40,6 +40,7 @@ _WHAT: Mapping[Kind, str] = {
     "will break": "{}{used}预计年末超过{limit}",
     "limit broken": "{}单位产品能耗超过限额",
     "limit probably broken": "{}单位产品能耗疑似超过限额",
+    "limit to come": "{}单位产品能耗将超过即将施行的限额",
     "limit cannot be judged": "{}单位产品能耗是否超限无法判定",
 }
 _LEVELS = {1: "一级（十分严峻）", 2: "二级（比较严峻）", 3: "三级（基本顺利）"}
@@ -58,16 +59,17 @@ def alone_in_chinese(notice: Notice) -> tuple[str, str]:
         course = f"自{rfc3339(notice.since)}起，{rfc3339(notice.at)}判定；原因：{CAUSES[notice.began_by]}。"
         return title, "".join([*_figures(notice), course])
     state = "confirmed" if is_confirmed(notice.kind, notice.evidence) else notice.state
+    ending = "该限额已施行" if has_come(notice.kind, notice.evidence) else ENDINGS[state]
     course = (
         f"自{rfc3339(notice.since)}起，{rfc3339(notice.at)}结束；原因：{CAUSES[notice.cause]}。"
     )
-    return f"{title}——{ENDINGS[state]}", "".join([*_figures(notice), course])
+    return f"{title}——{ending}", "".join([*_figures(notice), course])
 
 
 def _figures(notice: Notice) -> list[str]:
     evidence = notice.evidence
     if evidence.held is not None:
-        return limit_in_chinese(evidence.held)
+        return limit_in_chinese(evidence.held, notice.at)
     if evidence.landed is not None:
         return [*_of_landing(evidence.landed), *_rests(evidence)]
     if evidence.standing is not None:

@@ -1,6 +1,6 @@
 """What an indicator says to each rule: does its condition hold, since when, on what evidence."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from schemas.alert import Evidence, HeldToLimit, Key
@@ -74,7 +74,7 @@ def level_findings(told: LevelTold, rules: Rules) -> Iterator[Finding]:
 
 
 def limits_watched(told: LineTold, rules: Rules) -> tuple[str, ...]:
-    """Limits of a line's message that are judged there and that some rule watches."""
+    """Limits of a line's message that are judged there, or will be, and that some rule watches."""
     levels = {
         level
         for rule in rules
@@ -86,26 +86,58 @@ def limits_watched(told: LineTold, rules: Rules) -> tuple[str, ...]:
             one.limit
             for window in told.windows
             for one in window.limits
-            if one.level in levels and one.verdict != "NOT JUDGED"
+            if one.level in levels and (one.verdict != "NOT JUDGED" or one.coming)
         )
     )
 
 
-def limit_findings(told: LineTold, limit: str, rules: Rules) -> Iterator[Finding]:
-    """Yield what a line's message says of one limit to each rule on it; of other windows it says nothing."""
-    held = [
-        (window, one)
-        for window in told.windows
-        for one in window.limits
-        if one.limit == limit and one.verdict != "NOT JUDGED"
-    ]
+def limit_findings(
+    told: LineTold, limit: str, rules: Rules, alerts: Collection[Key]
+) -> Iterator[Finding]:
+    """Yield what a line's message says of one limit to each rule on it; of other windows it says nothing.
+
+    `alerts`: those on this limit that are pending or firing; of a limit that was to come, and is, they end.
+    """
+    said = [(window, one) for window in told.windows for one in window.limits if one.limit == limit]
     for rule in rules:
         if rule.kind not in OF_LIMITS or not rule.covers(told.unit):
             continue
-        for window, one in held:
-            watched = window.window == rule.window and one.level in rule.limit_levels
-            if watched and not is_over(window.end, rule, at=told.as_of):
+        mine = [
+            (window, one)
+            for window, one in said
+            if window.window == rule.window and one.level in rule.limit_levels
+        ]
+        if rule.kind == "limit to come":
+            yield from _to_come(told, rule, mine, alerts)
+            continue
+        for window, one in mine:
+            if one.verdict != "NOT JUDGED" and not is_over(window.end, rule, at=told.as_of):
                 yield _held_to(told, rule, window, one)
+
+
+def _to_come(
+    told: LineTold,
+    rule: Rule,
+    said: Sequence[tuple[LineJudged, LimitJudged]],
+    alerts: Collection[Key],
+) -> Iterator[Finding]:
+    """Of limits not yet in force, by the newest window; of those that alerts are about, and that are not to come any more: that it is over."""
+    newest = max((window.start for window, _ in said), default=None)
+    seen = set()
+    for window, one in said:
+        if window.start == newest and one.coming is not None:
+            coming = one.coming
+            limit = f"{told.line}: {one.limit} from {coming.from_day}"
+            key = Key(rule=rule.name, unit=told.unit, window_start=None, limit=limit)
+            seen.add(key)
+            likely = rule.certainty == "likely" and coming.suspected
+            holds = coming.verdict == "FAIL" or likely
+            yield Finding(rule, key, holds, None, _evidence_of_limit(told, window, one))
+    in_force = [(window, one) for window, one in said if one.coming is None]
+    for key in alerts if in_force else ():
+        if key.rule == rule.name and key not in seen:
+            evidence = _evidence_of_limit(told, *max(in_force, key=lambda held: held[0].start))
+            yield Finding(rule, key, holds=False, since=None, evidence=evidence)
 
 
 def _held_to(told: LineTold, rule: Rule, window: LineJudged, one: LimitJudged) -> Finding:
@@ -114,7 +146,14 @@ def _held_to(told: LineTold, rule: Rule, window: LineJudged, one: LimitJudged) -
         "limit probably broken": one.verdict == "UNDECIDABLE" and one.suspected,
         "limit cannot be judged": one.verdict == "UNDECIDABLE" and not one.suspected,
     }[rule.kind]
-    evidence = Evidence(
+    limit = f"{told.line}: {one.limit}"
+    key = Key(rule=rule.name, unit=told.unit, window_start=window.start, limit=limit)
+    evidence = _evidence_of_limit(told, window, one)
+    return Finding(rule, key, holds, one.since if holds else None, evidence)
+
+
+def _evidence_of_limit(told: LineTold, window: LineJudged, one: LimitJudged) -> Evidence:
+    return Evidence(
         version=told.version,
         as_of=told.as_of,
         configuration=told.configuration,
@@ -129,9 +168,6 @@ def _held_to(told: LineTold, rule: Rule, window: LineJudged, one: LimitJudged) -
             limit=one,
         ),
     )
-    limit = f"{told.line}: {one.limit}"
-    key = Key(rule=rule.name, unit=told.unit, window_start=window.start, limit=limit)
-    return Finding(rule, key, holds, one.since if holds else None, evidence)
 
 
 RELEASE = 99
@@ -207,6 +243,12 @@ def is_confirmed(kind: Kind, evidence: Evidence) -> bool:
     if kind != "suspected breach" or evidence.judged is None:
         return False
     return evidence.judged.against(evidence.regime).verdict == "FAIL"
+
+
+def has_come(kind: Kind, evidence: Evidence) -> bool:
+    """Say whether a limit that was to come is in force."""
+    held = evidence.held
+    return kind == "limit to come" and held is not None and held.limit.coming is None
 
 
 def _judgement(told: Indicator, rule: Rule, judged: Judged, key: Key) -> Finding:

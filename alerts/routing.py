@@ -6,7 +6,7 @@ them. Values are in the annotations. Times are on the business calendar, with th
 
 from decimal import Decimal
 
-from alerts.evaluation import is_confirmed
+from alerts.evaluation import has_come, is_confirmed
 from alerts.landing_text import (
     LIMIT_OF,
     NAME_OF,
@@ -16,7 +16,13 @@ from alerts.landing_text import (
     landing_summary,
     lands_at,
 )
-from alerts.limit_text import bounds_of_limit, limit_figures, limit_summary, used_of_limit
+from alerts.limit_text import (
+    bounds_of_limit,
+    in_days,
+    limit_figures,
+    limit_summary,
+    used_of_limit,
+)
 from schemas.alert import Cause, Evidence, HeldToLimit, Notice, Transition
 from schemas.calendar import BUSINESS, moment, rfc3339
 from schemas.indicator import FIGURE_OF, Figure, Silent
@@ -77,11 +83,19 @@ def labels(transition: Transition) -> dict[str, str]:
         told |= {"kpi": standing.quantity, "window": window_name(transition)}
     elif transition.evidence.held is not None:
         held = transition.evidence.held
-        told |= {"kpi": "energy a unit of output", "window": window_name(transition)}
-        told |= {"line": held.line, "limit": held.limit.limit}
+        told |= {"kpi": "energy a unit of output", "line": held.line}
+        told["limit"] = _limit_label(transition, held)
+        told |= {"window": window_name(transition)} if transition.window is not None else {}
     elif transition.window is not None:
         told |= {"kpi": FIGURE_OF[transition.evidence.regime], "window": window_name(transition)}
     return told
+
+
+def _limit_label(transition: Transition, held: HeldToLimit) -> str:
+    """Return the limit's name; of one to come with its day, which its end says no more."""
+    if transition.kind == "limit to come" and transition.limit is not None:
+        return transition.limit.removeprefix(f"{held.line}: ")
+    return held.limit.limit
 
 
 def window_name(transition: Transition) -> str:
@@ -125,6 +139,7 @@ def placeholders(transition: Transition) -> dict[str, str]:
         "reason": (judged.against(regime).reason or "") if judged else "",
         "points": _points(transition.evidence.silent),
         "factors": _unverified(used) if judged else "",
+        "from_day": "",
         "landing": lands_at(landed) if landed else "",
         "exhaustion": exhausted_on(landed) if landed else "",
         "daily": daily(landed) if landed else "",
@@ -147,6 +162,7 @@ def _words_of_limit(transition: Transition, held: HeldToLimit) -> dict[str, str]
         "regime": held.limit.regime,
         "basis": held.limit.basis,
         "reason": held.limit.reason or "",
+        "from_day": in_days(transition),
         "factors": "; ".join(held.limit.notes),
     }
 
@@ -351,6 +367,7 @@ SINCE: dict[Kind, str] = {
     "limit broken": "Found above it at",
     "limit probably broken": "So since",
     "limit cannot be judged": "So since",
+    "limit to come": "So since",
 }
 
 
@@ -367,6 +384,8 @@ def _ending(transition: Transition, words: dict[str, str]) -> str:
             f"It held from {since} to the end of its window; the alert is closed at {at}. "
             "That does not change what was found."
         )
+    if has_come(transition.kind, transition.evidence):
+        return f"It was to come since {since}, and is in force at {at}; cause: {cause}. What is above it is told as such."
     if is_confirmed(transition.kind, transition.evidence):
         if transition.kind == "will break":
             limit = LIMIT_OF[transition.evidence.regime]

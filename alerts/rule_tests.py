@@ -15,9 +15,13 @@ from schemas.alert import TOLD, Cause, State, Transition
 from schemas.calendar import WindowKind, instant, rfc3339, window_end, window_start
 from schemas.indicator import (
     AgainstBudget,
+    ComingLimit,
     Figure,
     Indicator,
     Judged,
+    LimitJudged,
+    LineJudged,
+    LineTold,
     Message,
     Reason,
     Silent,
@@ -54,6 +58,25 @@ class TellBudget(_Frozen):
     view: str = "provincial average, Sichuan"
 
 
+class TellLimit(_Frozen):
+    """A product line of the unit against one limit, in place of what the unit itself is told."""
+
+    line: str
+    limit: str
+    """`cement.clinker.comprehensive level 3`."""
+    level: Literal[1, 2, 3] = 3
+    verdict: Verdict | Literal["NOT JUDGED"] = "PASS"
+    suspected: bool = False
+    used: tuple[Decimal, Decimal, Decimal | None]
+    """Low, best and high in kgce a tonne; high may be left out."""
+    bound: Decimal
+    """The limit, in kgce a tonne."""
+    entries: tuple[str, ...] = ()
+    """Ids of the packs' limits: another edition is a change of the limit."""
+    coming: ComingLimit | None = None
+    """Of a limit that is NOT JUDGED yet: from which day it is, and what it would be."""
+
+
 class Tell(_Frozen):
     """A unit's indicator; without `unit` a tick, at which holds elapse."""
 
@@ -68,6 +91,7 @@ class Tell(_Frozen):
     limit: Decimal | None = None
     """In tce."""
     budget: TellBudget | None = None
+    held: TellLimit | None = None
     silent: tuple[str, ...] = ()
     cause: ToldCause = "reading"
 
@@ -176,8 +200,54 @@ def _messages(told: Sequence[Tell]) -> Iterator[Message]:
         at = instant(one.at)
         if one.unit is None:
             yield Told(version=version, as_of=at)
+        elif one.held is not None:
+            yield _line(one, one.unit, one.held, version)
         else:
             yield _indicator(one, one.unit, at, version)
+
+
+def _line(one: Tell, unit: str, held: TellLimit, version: Version) -> LineTold:
+    at = instant(one.at)
+    start = window_start(one.window, at)
+    low, best, high = (None if end is None else int(end * SCALE) for end in held.used)
+    limit = LimitJudged(
+        limit=held.limit,
+        indicator=held.limit.partition(" level ")[0],
+        level=held.level,
+        region=None,
+        unit_of_measure="kgce/t",
+        basis="as told",
+        low=low,
+        best=best,
+        high=high,
+        limit_low=int(held.bound * SCALE),
+        limit_high=int(held.bound * SCALE),
+        verdict=held.verdict,
+        reason=one.reason,
+        since=at if held.verdict == "FAIL" else None,
+        suspected=held.suspected,
+        entries=held.entries,
+        notes=(),
+        law="",
+        coming=held.coming,
+    )
+    window = LineJudged(
+        window=one.window,
+        start=start,
+        end=window_end(one.window, start),
+        figures={},
+        limits=(limit,),
+    )
+    return LineTold(
+        unit=unit,
+        line=held.line,
+        name=held.line,
+        version=version,
+        as_of=at,
+        cause=one.cause,
+        configuration=1,
+        windows=(window,),
+    )
 
 
 def _indicator(one: Tell, unit: str, at: int, version: Version) -> Indicator:

@@ -15,6 +15,7 @@ only ever *resolved*. So is a suspicion that became a confirmed breach, and at o
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -22,6 +23,7 @@ from pydantic import BaseModel, ConfigDict
 from alerts.evaluation import (
     Finding,
     findings,
+    has_come,
     is_confirmed,
     is_over,
     landing_findings,
@@ -209,7 +211,8 @@ def _hear_landing(before: Unit | None, told: LandingTold, rules: Rules) -> Move:
         for one in (() if before is None else before.alerts)
         if one.state == "firing" and one.cleared_at is None
     }
-    return _hear_apart(before, told.subject, told, landing_findings(told, rules, firing), rules)
+    found = [(one, told.cause) for one in landing_findings(told, rules, firing)]
+    return _hear_apart(before, told.subject, told, found, rules)
 
 
 def _hear_line(units: Mapping[str, Unit], told: LineTold, rules: Rules) -> Iterator[Move]:
@@ -218,23 +221,62 @@ def _hear_line(units: Mapping[str, Unit], told: LineTold, rules: Rules) -> Itera
         subject = f"{told.subject}:{limit}"
         held = units.get(subject)
         if held is None or _is_newer(told.version, held.version):
-            yield _hear_apart(held, subject, told, limit_findings(told, limit, rules), rules)
+            keys = () if held is None else [alert.key for alert in held.alerts]
+            found = [
+                (one, _cause_of_limit(told, one, held))
+                for one in limit_findings(told, limit, rules, keys)
+            ]
+            unit, transitions = _hear_apart(held, subject, told, found, rules)
+            bases = _bases_of_limit(held, told, limit)
+            yield unit.model_copy(update={"bases": bases}), transitions
+
+
+def _cause_of_limit(told: LineTold, finding: Finding, before: Unit | None) -> Cause:
+    """Return `limit` where another edition of it holds than when it was last heard of; else what the message says."""
+    held = finding.evidence.held
+    if before is None or held is None:
+        return told.cause
+    if finding.rule.kind == "limit to come":
+        return told.cause if held.limit.coming else "limit"
+    known = next((basis for basis in before.bases if basis.window == held.window), None)
+    if known is None or held.start < known.start:
+        return told.cause
+    return told.cause if known.factors == held.limit.entries else "limit"
+
+
+def _bases_of_limit(before: Unit | None, told: LineTold, limit: str) -> tuple[Basis, ...]:
+    """Return the entries of the packs by which the newest window of each kind was judged: no entry where the limit is yet to come alone."""
+    newest = {basis.window: basis for basis in (() if before is None else before.bases)}
+    for window in sorted(told.windows, key=attrgetter("start")):
+        for one in window.limits:
+            known = newest.get(window.window)
+            judged = one.verdict != "NOT JUDGED"
+            if one.limit != limit or (known is not None and window.start < known.start):
+                continue
+            if judged or known is None:
+                newest[window.window] = Basis(
+                    window=window.window,
+                    start=window.start,
+                    limit=None,
+                    factors=one.entries if judged else (),
+                )
+    return tuple(newest[kind] for kind in sorted(newest))
 
 
 def _hear_apart(
     before: Unit | None,
     subject: str,
     told: LandingTold | LineTold,
-    found: Iterable[Finding],
+    found: Iterable[tuple[Finding, Cause]],
     rules: Rules,
 ) -> Move:
     """Return what is remembered of something of a unit that is told apart, after a newer message."""
     alerts = {} if before is None else {alert.key: alert for alert in before.alerts}
     place = _Place(told.as_of, told.version, told.history)
     transitions: list[Transition] = []
-    for finding in found:
+    for finding, cause in found:
         alert = alerts.pop(finding.key, None)
-        after, made = _observe(alert, finding, told.cause, place)
+        after, made = _observe(alert, finding, cause, place)
         transitions.extend(made)
         if after is not None:
             alerts[finding.key] = after
@@ -310,7 +352,7 @@ def _window_of(evidence: Evidence) -> tuple[WindowKind | None, int | None]:
         return "year", year_start(evidence.standing.year + 1)
     if evidence.landed is not None:
         return "year", year_start(evidence.landed.year + 1)
-    if evidence.held is not None:
+    if evidence.held is not None and evidence.held.limit.coming is None:
         return evidence.held.window, evidence.held.end
     return None, None
 
@@ -360,9 +402,8 @@ def _elapse(
         return alert, ()
     if alert.cleared_at is None or alert.cleared_by is None:
         return alert, ()
-    if place.at - alert.cleared_at >= rule.recover_hold_ms or is_confirmed(
-        alert.kind, alert.evidence
-    ):
+    settled = (ended(alert.kind, alert.evidence) for ended in (is_confirmed, has_come))
+    if place.at - alert.cleared_at >= rule.recover_hold_ms or any(settled):
         return _end(alert, rule, _ending(alert), alert.cleared_by, place)
     return alert, ()
 

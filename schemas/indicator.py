@@ -105,6 +105,15 @@ class LineFigure(_Told):
     """Of the intensity: why there is none."""
 
 
+class ComingLimit(_Told):
+    """What a line would be by a limit that is published and not yet in force, if it were."""
+
+    from_day: str
+    """Business day on which it comes in force: `2027-01-01`."""
+    verdict: Verdict
+    suspected: bool
+
+
 class LimitJudged(_Told):
     """One level of a product limit, judged alone. Amounts in 10⁻⁶ of `unit_of_measure`; None is not known."""
 
@@ -137,6 +146,8 @@ class LimitJudged(_Told):
     """Where it rests on an unverified figure, or on a day that nobody confirmed."""
     law: str
     """The packs that the limits are from."""
+    coming: ComingLimit | None = None
+    """Of a limit that is NOT JUDGED since it is not yet in force."""
 
 
 class LineJudged(_Told):

@@ -37,6 +37,7 @@ Kind = Literal[
     "limit broken",
     "limit probably broken",
     "limit cannot be judged",
+    "limit to come",
 ]
 KINDS: tuple[Kind, ...] = (
     "confirmed breach",
@@ -48,6 +49,7 @@ KINDS: tuple[Kind, ...] = (
     "limit broken",
     "limit probably broken",
     "limit cannot be judged",
+    "limit to come",
 )
 BREACHES: frozenset[Kind] = frozenset(
     {"confirmed breach", "suspected breach", "limit broken", "limit probably broken"}
@@ -55,9 +57,12 @@ BREACHES: frozenset[Kind] = frozenset(
 """Kinds that say something against a unit. The others are about data, not about guilt."""
 
 OF_LIMITS: frozenset[Kind] = frozenset(
-    {"limit broken", "limit probably broken", "limit cannot be judged"}
+    {"limit broken", "limit probably broken", "limit cannot be judged", "limit to come"}
 )
 """Kinds about product lines and the limits of their products."""
+
+FORETELLING: frozenset[Kind] = frozenset({"will break", "limit to come"})
+"""Kinds about what is not so yet."""
 
 OF_YEARS: frozenset[Kind] = frozenset(
     {"confirmed breach", "suspected breach", "cannot be judged", "will break"}
@@ -96,6 +101,7 @@ PLACEHOLDERS = {
     "limit": "the limit, with its unit of measure",
     "regime": "energy, carbon or product limit: by which of them it is judged",
     "basis": "how it is counted: equivalent value, the view of electricity's factor, or the standard's own",
+    "from_day": "of a rule on limits to come: the day on which it comes in force, and how many days that is from then",
     "over": "by how much it is over the limit: an interval, with its unit of measure",
     "measured": "share of the expected time that was measured exactly, in per cent",
     "reason": "why it cannot be judged",
@@ -193,7 +199,10 @@ class Rule(BaseModel):
     regime: Regime = "energy"
     """Of a rule on a year's verdict or landing: `energy` against the quota, or `carbon` against the CO2 budget."""
     certainty: Literal["certain", "likely"] = "certain"
-    """Of a rule on landings. `certain`: even the low end of the year's 80 % interval is over the quota; `likely`: the expected year is."""
+    """Of a rule on landings. `certain`: even the low end of the year's 80 % interval is over the quota; `likely`: the expected year is.
+
+    Of a rule on limits to come. `certain`: the line would break it; `likely`: its best estimate is above it, too.
+    """
     limit_levels: Annotated[tuple[Annotated[int, Field(ge=1, le=3)], ...], Field(min_length=1)] = (
         3,
     )
@@ -210,8 +219,8 @@ class Rule(BaseModel):
         if self.kind != "level changed" and "levels" in self.model_fields_set:
             message = f"levels {list(self.levels)}: only a rule of kind level changed has them"
             raise ValueError(message)
-        if self.kind != "will break" and "certainty" in self.model_fields_set:
-            message = f"certainty {self.certainty!r}: only a rule of kind will break has it"
+        if self.kind not in FORETELLING and "certainty" in self.model_fields_set:
+            message = f"certainty {self.certainty!r}: only a rule of kind will break or limit to come has it"
             raise ValueError(message)
         if self.kind not in OF_YEARS and "regime" in self.model_fields_set:
             message = f"regime {self.regime!r}: only a rule on a year's verdict or landing has it"
@@ -258,7 +267,7 @@ class Rule(BaseModel):
         """Short hash of what the rule says, so that a transition names the wording it came from."""
         # A field that came later, and that the rule does not have, leaves its version as it was.
         later = {"certainty", "limit_levels"}
-        if self.kind == "will break":
+        if self.kind in FORETELLING:
             later.remove("certainty")
         if self.regime == "energy":
             later.add("regime")
@@ -317,6 +326,14 @@ DEFAULT_RULES: Rules = (
         severity="info",
         hold="P7D",
         recover_hold="P1D",
+    ),
+    # Once, before a published limit comes in force, of lines that would break it.
+    Rule(
+        name="product-limit-to-come",
+        kind="limit to come",
+        severity="info",
+        hold="P1D",
+        recover_hold="P7D",
     ),
     # Told once a midnight: held for P2D means so at three midnights in a row.
     Rule(

@@ -6,6 +6,7 @@ About 7 seconds: Kafka, worker, database, alerts and a webhook; two units by han
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,15 +102,15 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture
 def place(database: str, tmp_path: Path, receiver: Receiver) -> Iterator[Place]:
     with place_of(database, tmp_path, partitions=1) as place:
-        settings = {
-            "WEIR_ALERTS_TOPIC": place.prefix + topics.INDICATORS,
-            "WEIR_ALERTS_GROUP": place.prefix + "alerts",
-            "WEIR_ALERTS_HTTP": "127.0.0.1:0",
-            "WEIR_ALERTS_WEBHOOK": f"{receiver.address}/hook",
-        }
         place.start("worker", "processors", "worker", "--session", "6", "--metrics-port", "0")
-        words = ("alerts", "run", "--no-alertmanager", "--notify-history")
-        place.start("alerts", *words, **settings)
+        place.start(
+            "alerts",
+            *("alerts", "run", "--no-alertmanager", "--notify-history"),
+            WEIR_ALERTS_TOPIC=place.prefix + topics.INDICATORS,
+            WEIR_ALERTS_GROUP=place.prefix + "alerts",
+            WEIR_ALERTS_HTTP="127.0.0.1:0",
+            WEIR_ALERTS_WEBHOOK=f"{receiver.address}/hook",
+        )
         yield place
 
 
@@ -147,9 +148,7 @@ def test_who_breaks_one_regime_may_keep_the_other(
     shown(monkeypatch, capsys, place.database)
 
 
-def notices(
-    place: Place, receiver: Receiver, count: int
-) -> dict[tuple[str, str], dict[str, object]]:
+def notices(place: Place, receiver: Receiver, count: int) -> dict[tuple[str, str], Any]:
     """What the webhook was told, the newest of each unit and rule."""
     place.wait(lambda: len(receiver.accepted) >= count, f"{count} notices are delivered")
     assert len(receiver.accepted) == count

@@ -19,14 +19,14 @@ from schemas.calendar import (
     year_of,
     year_start,
 )
-from schemas.indicator import Judged, LineJudged, Reason, Regime, Verdict
+from schemas.indicator import Judged, LineJudged, Reason, Verdict
 from schemas.indicator import LineTold as LineMessage
+from schemas.landing import REGIMES
 from schemas.law import LawInForce
+from schemas.registry import Unit
 
 Place = tuple[int, int, int, str]
 """Partition, offset, position, unit."""
-REGIMES: tuple[Regime, ...] = ("energy", "carbon")
-"""In the order of TARGETS."""
 EARLIER: tuple[WindowKind, ...] = ("day", "month", "year")
 
 
@@ -99,12 +99,19 @@ class Listener:
             self.full = None
             return
         old, entry = before.unit, epoch.unit
-        declared = [{*one.quotas, *one.budgets, *one.openings} for one in (old, entry)]
-        changed = declared[0] ^ declared[1]
-        for year in {one.year for one in changed}:
+        for year in declared_otherwise(old, entry):
             start = year_start(year)
             if start < window_start("year", at - 1) and window_end("year", start) > entry.begins:
                 self.ended.add(("year", start))
+
+
+def declared_otherwise(old: Unit, new: Unit) -> set[int]:
+    """Years whose quota, budget or opening balances differ."""
+    return {
+        *(quota.year for quota in {*old.quotas} ^ {*new.quotas}),
+        *(budget.year for budget in {*old.budgets} ^ {*new.budgets}),
+        *(opening.year for opening in {*old.openings} ^ {*new.openings}),
+    }
 
 
 def messages(outcome: Outcome) -> dict[Place, Message]:
@@ -357,6 +364,9 @@ def limits_as_told(told: LineMessage) -> Limits:
                 one.suspected,
                 (one.low, one.best, one.high),
                 (one.limit_low, one.limit_high),
+                None
+                if one.coming is None
+                else (one.coming.from_day, one.coming.verdict, one.coming.suspected),
             )
             for one in window.limits
         ]
