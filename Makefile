@@ -16,7 +16,7 @@ SERVICES := $(PYTHON) -m deploy.services
 with_services = absent=$$($(LOCAL) status | awk '$$2 != "up" {print $$1}' | paste -sd, -); \
 	if [ -n "$$absent" ]; then trap "$(LOCAL) down --only $$absent" EXIT; $(LOCAL) up; fi
 
-.PHONY: help demo test check laws mutants chaos ownership hostile intruders soak drill bench audit image manifests plant-year up down status lock oncall-drill
+.PHONY: help demo test check laws mutants chaos ownership hostile intruders soak drill bench audit image manifests plant-year up down status lock oncall-drill storm
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; \
@@ -74,6 +74,9 @@ drill: $(READY) ## backup, loss, restore and a resize, with real workers and an 
 
 oncall-drill: $(READY) ## [SIZE=300]: a storm of listed facts, and what the one on call hears of it
 	@$(with_services); $(PY) -m tests.chaos.oncall_drill $(if $(SIZE),--size $(SIZE))
+
+storm: $(READY) ## [FILE=deploy/example/storm.toml]: the simulator's storm of listed facts through the whole chain (7 minutes)
+	@$(with_services); $(PY) -m tests.chaos.storm_drill $(FILE)
 
 bench: $(READY) ## [ROWS=one,two] [QUICK=1] [RUNS=3] [DAYS=3] [AGAINST=COMMIT]: rates against the yardstick
 	@$(with_services); PYTHONPATH=. $(PY) tests/benchmarks/bench.py \

@@ -602,9 +602,11 @@ def list_alerts(*, as_json: bool) -> int:
         return OK
     for alert in alerts:
         recovering = ", over since " + rfc3339(alert.cleared_at) if alert.cleared_at else ""
+        until = alert.stopped_until
+        stopped = f", declared stop until {rfc3339(until)}" if until else ""
         print(
             f"{alert.state:<7} {alert.severity:<8} {alert.key.unit} {alert.key.rule}: "
-            f"{alert.kind} since {rfc3339(alert.since)}{recovering}"
+            f"{alert.kind} since {rfc3339(alert.since)}{recovering}{stopped}"
         )
     print(f"alerts: {len(alerts)} pending or firing", file=sys.stderr)
     return OK

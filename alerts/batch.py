@@ -8,7 +8,7 @@ from alerts.replay import Unreadable, decode, rule_named
 from alerts.routing import notice
 from alerts.state import Partition, Unit, advance
 from schemas.alert import Notice
-from schemas.indicator import Message, Told
+from schemas.indicator import Message, StopsTold, Told
 from schemas.rule import Rules
 
 
@@ -62,7 +62,9 @@ def batch_of(partition: int, records: Sequence[Record], before: Partition, rules
         units=tuple(after.units[code] for code in sorted(changed)),
         notices=notices,
         refused=tuple(sorted((*refused, *indigestible), key=lambda one: one.offset)),
-        heard_at=max((message.as_of for _, message in messages), default=None),
+        heard_at=max(
+            (one.as_of for _, one in messages if not isinstance(one, StopsTold)), default=None
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from psycopg.rows import TupleRow
 from psycopg.types.json import Jsonb
 
 from alerts.case_text import Changed, Text
+from alerts.case_words import Language
 from alerts.cases import Arrival, Case, Member, Step
 from alerts.silences import Matcher, Silence
 from schemas.alert import Notice
@@ -165,11 +166,29 @@ def transition(link: Link, name: str) -> Notice | None:
     return None if row is None else Notice.model_validate(row[0])
 
 
-def names(link: Link) -> dict[str, str]:
-    """Names of units and regions by their codes; the Chinese one where there is one."""
+def names(link: Link, language: Language) -> dict[str, str]:
+    """Names of units and regions by their codes; of regions in this language where there is one."""
     rows = link.execute(
         "SELECT code, name FROM unit WHERE name <> ''"
-        " UNION ALL SELECT code, coalesce(nullif(name_zh, ''), name) FROM region"
+        " UNION ALL SELECT code, CASE WHEN %s = 'zh' AND name_zh <> '' THEN name_zh ELSE name END FROM region",
+        (language,),
+    )
+    return dict(rows.fetchall())
+
+
+def contested(
+    link: Link, units: Sequence[str], start: int | None, end: int | None
+) -> dict[str, str]:
+    """Open objections of these units to figures of a window (ms), or to any where it is None: `3, 5` by unit."""
+    rows = link.execute(
+        """
+        SELECT unit, string_agg(id::text, ', ' ORDER BY id) FROM objection_log
+        WHERE upheld IS NULL AND unit = ANY (%(units)s)
+          AND (%(start)s::bigint IS NULL OR rests_on('energy', instant(%(start)s), instant(%(end)s), figure, starts, ends)
+               OR rests_on('output', instant(%(start)s), instant(%(end)s), figure, starts, ends))
+        GROUP BY unit
+        """,
+        {"units": list(units), "start": start, "end": end},
     )
     return dict(rows.fetchall())
 

@@ -45,15 +45,21 @@ class Setting(NamedTuple):
 
 
 def text_of(
-    said: Said, case: Case, notice: Notice | None, changed: Changed, setting: Setting
+    said: Said,
+    case: Case,
+    notice: Notice | None,
+    contested: Mapping[str, str],
+    changed: Changed,
+    setting: Setting,
 ) -> Text:
-    """Return what people read. `notice` is the newest of an alert alone, None of many."""
+    """Return what people read. `notice` is the newest of an alert alone, None of many; `contested`: numbers of open objections by unit."""
     words = WORDS[setting.language]
     what = _many(said, case, setting) if notice is None else _alone(notice, setting)
     kind = case.kind if notice is None else notice.kind
     action = ACTIONS[setting.language].get(kind)
     lines = [
         what.body,
+        _contested(contested, setting.language) if said != "closed" else "",
         words.do + action if action and said != "closed" else "",
         _changes(changed, setting.language),
         _link(notice, setting),
@@ -70,6 +76,12 @@ def _alone(notice: Notice, setting: Setting) -> Text:
         title, body = notice.annotations["summary"], notice.annotations["description"]
     name = setting.names.get(notice.unit)
     return Text(f"{title} ({name})" if name else title, body)
+
+
+def _contested(contested: Mapping[str, str], language: Language) -> str:
+    words = WORDS[language]
+    told = words.join.join(f"{unit} ({ids})" for unit, ids in sorted(contested.items()))
+    return words.contested.format(told) if told else ""
 
 
 def _changes(changed: Changed, language: Language) -> str:

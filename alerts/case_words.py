@@ -23,6 +23,8 @@ class Words(NamedTuple):
 
     severities: Mapping[Severity, str]
     said: Mapping[Said, str]
+    contested: str
+    """Units, each with the numbers of its objections."""
     do: str
     changed: str
     changes: tuple[str, str, str]
@@ -140,6 +142,7 @@ WORDS: Mapping[Language, Words] = {
             "escalated": ", nobody took it up",
             "closed": ", over",
         },
+        contested="Contested, and not decided, by unit and objection: {}.",
         do="What can be done: ",
         changed="Changed last: ",
         changes=("configuration", "factors", "engine"),
@@ -157,6 +160,7 @@ WORDS: Mapping[Language, Words] = {
             "escalated": "·无人处理",
             "closed": "·结束",
         },
+        contested="数值存在争议、尚未裁定，单位（异议编号）：{}。",
         do="可采取的措施：",
         changed="最近变更：",
         changes=("配置", "系数", "引擎"),

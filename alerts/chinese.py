@@ -27,6 +27,7 @@ CAUSES: Mapping[Cause, str] = {
     "factor": "系数变更",
     "rule": "预警规则变更",
     "history ends": "历史数据导入结束",
+    "declared stop": "已申报停产或检修",
 }
 _USED: Mapping[Regime, str] = {"energy": "能源消费量", "carbon": "二氧化碳排放量"}
 _LIMIT: Mapping[Regime, str] = {"energy": "限额", "carbon": "碳排放预算"}
@@ -56,14 +57,20 @@ def alone_in_chinese(notice: Notice) -> tuple[str, str]:
         what += _LEVELS[standing.level or 3]
     title = f"{notice.unit}：{what}"
     if notice.state == "firing":
-        course = f"自{rfc3339(notice.since)}起，{rfc3339(notice.at)}判定；原因：{CAUSES[notice.began_by]}。"
+        course = (
+            f"自{_since(notice)}起，{rfc3339(notice.at)}判定；原因：{CAUSES[notice.began_by]}。"
+        )
         return title, "".join([*_figures(notice), course])
     state = "confirmed" if is_confirmed(notice.kind, notice.evidence) else notice.state
     ending = "该限额已施行" if has_come(notice.kind, notice.evidence) else ENDINGS[state]
-    course = (
-        f"自{rfc3339(notice.since)}起，{rfc3339(notice.at)}结束；原因：{CAUSES[notice.cause]}。"
-    )
+    course = f"自{_since(notice)}起，{rfc3339(notice.at)}结束；原因：{CAUSES[notice.cause]}。"
     return f"{title}——{ending}", "".join([*_figures(notice), course])
+
+
+def _since(notice: Notice) -> str:
+    """A breach's is the end of a quarter hour, which may not be over yet."""
+    end = "截止的一刻钟" if notice.kind == "confirmed breach" else ""
+    return rfc3339(notice.since) + end
 
 
 def _figures(notice: Notice) -> list[str]:

@@ -189,9 +189,9 @@ class Keeper:
     def _text(self, link: store.Link, said: Said, case: Case, notice: Notice | None) -> Text:
         if self._words is None:  # names and changes are read once a pass
             language, dashboard = self._duties.language, self._duties.dashboard
-            setting = Setting(language, dashboard, store.names(link))
+            setting = Setting(language, dashboard, store.names(link, language))
             self._words = store.changed(link), setting
-        return text_of(said, case, notice, *self._words)
+        return text_of(said, case, notice, _contested(link, case, notice), *self._words)
 
     def _say(self, link: store.Link, said: Said, case: Case, now: int) -> None:
         text = self._text(link, said, case, store.notice_of(link, case))
@@ -338,6 +338,14 @@ class Keeper:
             store.told_at_alertmanager(link, due, there.repeat_seconds)
         else:
             logger.warning("cases to be told again", extra={"reason": outcome.reason})
+
+
+def _contested(link: store.Link, case: Case, notice: Notice | None) -> dict[str, str]:
+    """Objections to the figures that a case rests on, by unit; silence rests on none."""
+    if case.kind == "outage" or (notice is not None and notice.window_start is None):
+        return {}
+    window = (None, None) if notice is None else (notice.window_start, notice.window_end)
+    return store.contested(link, case.units, *window)
 
 
 def case_labels(case: store.Standing) -> dict[str, str]:

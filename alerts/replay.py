@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 from alerts.routing import notice
 from alerts.state import Partition, advance
 from schemas.alert import Notice, Transition
-from schemas.indicator import Indicator, Message
+from schemas.indicator import Indicator, Message, StopsTold
 from schemas.rule import Rule, Rules
 
 MESSAGE: TypeAdapter[Message] = TypeAdapter(Message)
@@ -48,6 +48,10 @@ def _instants(message: Message) -> Iterator[int]:
             yield judged.end
             if judged.since is not None:
                 yield judged.since
+    elif isinstance(message, StopsTold):
+        for stop in message.stops:
+            yield stop.start
+            yield stop.end
 
 
 def replay(lines: Iterable[bytes], rules: Rules) -> Iterator[Notice | tuple[int, Unreadable]]:

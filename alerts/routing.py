@@ -40,6 +40,7 @@ CAUSES: dict[Cause, str] = {
     "factor": "a change of a factor",
     "rule": "a change of the alert rule",
     "history ends": "the end of the unit's imported history",
+    "declared stop": "a declared stop or maintenance",
 }
 
 POINTS_NAMED = 5
@@ -358,7 +359,7 @@ def _course(transition: Transition, words: dict[str, str]) -> str:
 
 
 SINCE: dict[Kind, str] = {
-    "confirmed breach": "Above the {} since",
+    "confirmed breach": "Above the {} since the quarter hour that ends at",
     "suspected breach": "So since",
     "cannot be judged": "So since",
     "silent points": "The first was last heard",
@@ -391,6 +392,8 @@ def _ending(transition: Transition, words: dict[str, str]) -> str:
             limit = LIMIT_OF[transition.evidence.regime]
             return f"Forecast since {since}; the {limit} is passed at {at}."
         return f"The suspicion since {since} is confirmed at {at}; cause: {cause}."
+    if transition.cause == "declared stop":
+        return f"It held from {since}, and is held back from {at} on; cause: {cause}. Figures and verdicts stay as they are."
     if transition.state == "retracted":
         return f"What was told since {since} no longer stands at {at}; cause: {cause}."
     return f"It held from {since} and is over at {at}; cause: {cause}."

@@ -25,6 +25,7 @@ from schemas.indicator import (
     Message,
     Reason,
     Silent,
+    StopsTold,
     Told,
     Verdict,
     Version,
@@ -33,6 +34,7 @@ from schemas.indicator import (
     Cause as ToldCause,
 )
 from schemas.rule import Rule, Rules
+from schemas.stop import Stop
 
 SCALE = 1_000_000
 
@@ -77,8 +79,17 @@ class TellLimit(_Frozen):
     """Of a limit that is NOT JUDGED yet: from which day it is, and what it would be."""
 
 
+class Stopped(_Frozen):
+    """A stop or maintenance that a unit declares."""
+
+    start: Annotated[AwareDatetime, Field(alias="from")]
+    end: Annotated[AwareDatetime, Field(alias="until")]
+    points: tuple[str, ...] = ()
+    """None: all of them."""
+
+
 class Tell(_Frozen):
-    """A unit's indicator; without `unit` a tick, at which holds elapse."""
+    """A unit's indicator; with `stop` what it declares; without `unit` a tick, at which holds elapse."""
 
     at: AwareDatetime
     unit: str | None = None
@@ -94,6 +105,8 @@ class Tell(_Frozen):
     held: TellLimit | None = None
     silent: tuple[str, ...] = ()
     cause: ToldCause = "reading"
+    stop: Stopped | None = None
+    """In place of all that was declared before."""
 
 
 class Expect(_Frozen):
@@ -202,6 +215,8 @@ def _messages(told: Sequence[Tell]) -> Iterator[Message]:
             yield Told(version=version, as_of=at)
         elif one.held is not None:
             yield _line(one, one.unit, one.held, version)
+        elif one.stop is not None:
+            yield StopsTold(unit=one.unit, version=version, as_of=at, stops=(_stop(one.stop),))
         else:
             yield _indicator(one, one.unit, at, version)
 
@@ -248,6 +263,11 @@ def _line(one: Tell, unit: str, held: TellLimit, version: Version) -> LineTold:
         configuration=1,
         windows=(window,),
     )
+
+
+def _stop(one: Stopped) -> Stop:
+    start, end = instant(one.start), instant(one.end)
+    return Stop(id="test", kind="stop", start=start, end=end, points=one.points)
 
 
 def _indicator(one: Tell, unit: str, at: int, version: Version) -> Indicator:

@@ -11,6 +11,10 @@ Everything is a function of the messages in their order: a message not newer tha
 changes nothing. A breach that a late reading ended is *retracted*: what was said against a unit no
 longer stands. What was said about data (silent points, cannot be judged) was true when said and is
 only ever *resolved*. So is a suspicion that became a confirmed breach, and at once.
+
+A declared stop keeps an alert about missing data pending while it lasts, and its hold runs from its
+end; one that fired is retracted at the next tick where the stop, declared late, was in force when it
+was first told. Stops are remembered from their own messages, and never touch other alerts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -31,6 +35,7 @@ from alerts.evaluation import (
     limit_findings,
     limits_watched,
 )
+from alerts.stopped import again, held_until, uncovered, was_declared
 from schemas.alert import Alert, Cause, Evidence, State, Transition, transition_id
 from schemas.calendar import WindowKind, year_start
 from schemas.indicator import (
@@ -40,11 +45,13 @@ from schemas.indicator import (
     LevelTold,
     LineTold,
     Message,
+    StopsTold,
     Told,
     Version,
 )
 from schemas.landing import REGIMES, Regime
 from schemas.rule import BREACHES, OF_YEARS, Rule, Rules
+from schemas.stop import Stop
 
 
 class _Frozen(BaseModel):
@@ -73,6 +80,8 @@ class Unit(_Frozen):
     bases: tuple[Basis, ...] = ()
     alerts: tuple[Alert, ...] = ()
     """Pending and firing, in the order of (rule, window start)."""
+    stops: tuple[Stop, ...] = ()
+    """Of a memory of declared stops: all of the unit's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +129,16 @@ def _moves(
         case Indicator() | LevelTold() | LandingTold():
             unit = units.get(_subject(message))
             if unit is None or _is_newer(message.version, unit.version):
-                yield _heard(unit, message, rules)
+                yield _heard(unit, message, rules, _stops_of(units, message))
+        case StopsTold():
+            yield from _remember(units.get(message.subject), message)
         case LineTold():
             yield from _hear_line(units, message, rules)
         case Told(unit=None):
             if _is_newer(message.version, tick):
-                waiting = sorted(unit.unit for unit in units.values() if unit.alerts)
-                for code in waiting:
-                    if not units[code].history:
-                        yield from _wait(units[code], message, rules)
+                waiting = [one for one in units.values() if one.alerts and not one.history]
+                for live in sorted(waiting, key=lambda one: one.unit):
+                    yield from _wait(live, message, rules, _stops_on(units, live))
         case Told(unit=code):
             unit = units.get(code or "")
             if (
@@ -137,17 +147,48 @@ def _moves(
                 and unit.alerts
                 and _is_newer(message.version, unit.tick)
             ):
-                yield from _wait(unit.model_copy(update={"tick": message.version}), message, rules)
+                timed = unit.model_copy(update={"tick": message.version})
+                yield from _wait(timed, message, rules, _stops_on(units, unit))
+
+
+def _remember(before: Unit | None, told: StopsTold) -> Iterator[Move]:
+    """Yield the memory of a unit's stops: what they hold back is seen at the next tick."""
+    if before is None or _is_newer(told.version, before.version):
+        yield Unit(unit=told.subject, version=told.version, history=False, stops=told.stops), ()
+
+
+def _stops_of(
+    units: Mapping[str, Unit], message: Indicator | LevelTold | LandingTold | LineTold
+) -> tuple[Stop, ...]:
+    """Of the unit that a message is about."""
+    if isinstance(message, LevelTold):
+        return ()
+    return _stops(units, message.unit)
+
+
+def _stops_on(units: Mapping[str, Unit], held: Unit) -> tuple[Stop, ...]:
+    """Of the unit that a memory with alerts is about."""
+    return _stops(units, held.alerts[0].key.unit)
+
+
+def _stops(units: Mapping[str, Unit], code: str) -> tuple[Stop, ...]:
+    held = units.get(f"stops:{code}")
+    return () if held is None else held.stops
 
 
 def _subject(message: Indicator | LevelTold | LandingTold) -> str:
     return message.unit if isinstance(message, Indicator) else message.subject
 
 
-def _heard(unit: Unit | None, message: Indicator | LevelTold | LandingTold, rules: Rules) -> Move:
+def _heard(
+    unit: Unit | None,
+    message: Indicator | LevelTold | LandingTold,
+    rules: Rules,
+    stops: tuple[Stop, ...],
+) -> Move:
     match message:
         case Indicator():
-            return _hear(unit, message, rules)
+            return _hear(unit, message, rules, stops)
         case LevelTold():
             return _hear_level(unit, message, rules)
         case LandingTold():
@@ -158,13 +199,14 @@ def _is_newer(version: Version, held: Version | None) -> bool:
     return held is None or version.key() > held.key()
 
 
-def _hear(unit: Unit | None, told: Indicator, rules: Rules) -> Move:
+def _hear(unit: Unit | None, told: Indicator, rules: Rules, stops: tuple[Stop, ...]) -> Move:
     """Return a unit after a newer indicator."""
     alerts = {} if unit is None else {alert.key: alert for alert in unit.alerts}
     bases = () if unit is None else unit.bases
-    place = _Place(told.as_of, told.version, told.history)
+    place = _Place(told.as_of, told.version, told.history, stops)
     transitions: list[Transition] = []
-    for finding in findings(told, rules, alerts.keys()):
+    for found in findings(told, rules, alerts.keys()):
+        finding = _uncovered(found, place)
         alert = alerts.pop(finding.key, None)
         cause = _cause(told, finding, alert, bases)
         after, made = _observe(alert, finding, cause, place)
@@ -226,7 +268,9 @@ def _hear_line(units: Mapping[str, Unit], told: LineTold, rules: Rules) -> Itera
                 (one, _cause_of_limit(told, one, held))
                 for one in limit_findings(told, limit, rules, keys)
             ]
-            unit, transitions = _hear_apart(held, subject, told, found, rules)
+            unit, transitions = _hear_apart(
+                held, subject, told, found, rules, _stops_of(units, told)
+            )
             bases = _bases_of_limit(held, told, limit)
             yield unit.model_copy(update={"bases": bases}), transitions
 
@@ -269,10 +313,11 @@ def _hear_apart(
     told: LandingTold | LineTold,
     found: Iterable[tuple[Finding, Cause]],
     rules: Rules,
+    stops: tuple[Stop, ...] = (),
 ) -> Move:
     """Return what is remembered of something of a unit that is told apart, after a newer message."""
     alerts = {} if before is None else {alert.key: alert for alert in before.alerts}
-    place = _Place(told.as_of, told.version, told.history)
+    place = _Place(told.as_of, told.version, told.history, stops)
     transitions: list[Transition] = []
     for finding, cause in found:
         alert = alerts.pop(finding.key, None)
@@ -289,11 +334,11 @@ def _hear_apart(
     return heard, (*transitions, *elapsed)
 
 
-def _wait(unit: Unit, tick: Told, rules: Rules) -> Iterator[Move]:
-    """Yield a unit after a tick that told nothing of it: holds elapse."""
-    place = _Place(tick.as_of, tick.version, unit.history)
+def _wait(unit: Unit, tick: Told, rules: Rules, stops: tuple[Stop, ...]) -> Iterator[Move]:
+    """Yield a unit after a tick that told nothing of it: holds elapse, and stops begin and end."""
+    place = _Place(tick.as_of, tick.version, unit.history, stops)
     remaining, transitions = _elapse_all(unit.alerts, rules, place)
-    if transitions or unit.history:  # a tick of its own is remembered
+    if remaining != unit.alerts or transitions or unit.history:  # a tick of its own is remembered
         yield unit.model_copy(update={"alerts": remaining}), transitions
 
 
@@ -303,6 +348,16 @@ class _Place(NamedTuple):
     at: int
     version: Version
     history: bool
+    stops: tuple[Stop, ...] = ()
+
+
+def _uncovered(finding: Finding, place: _Place) -> Finding:
+    """A finding of silence without points that declared stops cover, where others are silent too."""
+    evidence = uncovered(finding.rule.kind, finding.evidence, place.stops, place.at)
+    if evidence is finding.evidence:
+        return finding
+    since = min((one.since for one in evidence.silent), default=None)
+    return finding._replace(evidence=evidence, since=since)
 
 
 def _observe(
@@ -338,7 +393,7 @@ def _begin(finding: Finding, cause: Cause, place: _Place) -> tuple[Alert, tuple[
         since=place.at if finding.since is None else finding.since,
         evidence=finding.evidence,
     )
-    if rule.hold_ms == 0:
+    if rule.hold_ms == 0 and held_until(alert, place.stops, place.at) is None:
         return _fire(alert, rule, cause, place, previous="inactive")
     pending = _transition(alert, rule, "pending", cause, place, previous="inactive")
     return alert, (pending,)
@@ -397,15 +452,42 @@ def _elapse(
     if is_over(alert.window_end, rule, at=place.at):
         return _end(alert, rule, "resolved", "time", place)
     if alert.state == "pending":
-        if place.at - alert.told_at >= rule.hold_ms:
-            return _fire(alert, rule, "time", place, previous="pending")
-        return alert, ()
+        return _await(alert, rule, place)
     if alert.cleared_at is None or alert.cleared_by is None:
-        return alert, ()
+        return _take_back(alert, rule, place) if place.stops else (alert, ())
     settled = (ended(alert.kind, alert.evidence) for ended in (is_confirmed, has_come))
     if place.at - alert.cleared_at >= rule.recover_hold_ms or any(settled):
         return _end(alert, rule, _ending(alert), alert.cleared_by, place)
     return alert, ()
+
+
+def _await(alert: Alert, rule: Rule, place: _Place) -> tuple[Alert | None, tuple[Transition, ...]]:
+    """Return a pending alert after time has come to `place.at`: a declared stop holds it, and its hold runs from there."""
+    until = held_until(alert, place.stops, place.at)
+    if until is not None:
+        return alert.model_copy(update={"stopped_until": until}), ()
+    held = alert.stopped_until
+    if held is not None and held > place.at:  # withdrawn, or ended sooner
+        held = place.at
+        alert = alert.model_copy(update={"stopped_until": held})
+    if place.at - max(alert.told_at, held or 0) < rule.hold_ms:
+        return alert, ()
+    evidence = uncovered(alert.kind, alert.evidence, place.stops, place.at)
+    alert = alert.model_copy(update={"stopped_until": None, "evidence": evidence})
+    return _fire(alert, rule, "time", place, previous="pending")
+
+
+def _take_back(
+    alert: Alert, rule: Rule, place: _Place
+) -> tuple[Alert | None, tuple[Transition, ...]]:
+    """Retract what a stop, declared late, would have held back; it is held back from now on."""
+    until = held_until(alert, place.stops, place.at)
+    if until is None or not was_declared(alert, place.stops, place.at):
+        return alert, ()
+    _, ended = _end(alert, rule, "retracted", "declared stop", place)
+    pending = again(alert, until)
+    begins = _transition(pending, rule, "pending", "declared stop", place, previous="inactive")
+    return pending, (*ended, begins)
 
 
 def _end(

@@ -2,7 +2,7 @@
 
 A file is one question: variables, annotations and panels, each panel a title, what it says, its place and its query.
 How a column looks follows from its name, here; what a word of the database is called, from dashboards/words.toml.
-Every text is written `English (中文)`, once; the language chooses.
+Every text is written `English (中文)`, once, and what a panel says as `says` and `says_zh`; the language chooses.
 """
 
 import argparse
@@ -72,6 +72,10 @@ _ALARMING = {
     "Silent points": "purple",
 }
 """Counts that are coloured from one on."""
+_CONTESTED: Json = {
+    "mappings": [{"type": "regex", "options": {"pattern": ".+", "result": {"index": 0, "color": "orange"}}}],
+}  # fmt: skip
+"""The objections; of sums the number of units that have any, which is coloured from one on."""
 _BOUND = {"custom.lineWidth": 0, "custom.fillOpacity": 0}
 _LINES: dict[str, Json] = {
     "Low": _BOUND | {"color": "blue"},
@@ -86,6 +90,14 @@ _LINES: dict[str, Json] = {
         "custom.lineStyle": {"fill": "dash", "dash": [4, 4]}, "color": "green",
     },
 }  # fmt: skip
+_UNSEEN: dict[str, Json] = {
+    "Begins .*": {"custom.fillOpacity": 0, "custom.hideFrom": {"viz": False, "legend": True, "tooltip": True}},
+    "Stands.*": {"color": {"mode": "fixed", "fixedColor": "blue"}},
+    "Worse.*": {"color": {"mode": "fixed", "fixedColor": "red"}},
+    "Better.*": {"color": {"mode": "fixed", "fixedColor": "green"}},
+    "Low|Best|High|Share measured|Watermark|Contested": {"custom.hideFrom": {"viz": True, "legend": True, "tooltip": False}},
+}  # fmt: skip
+"""Of bars and states: what they stand on, and what is told beside them."""
 _LINKS = {
     "Unit": ("unit_code", "Open the unit (打开单位详情)",
              "/d/weir-unit?var-unit=${__data.fields.unit_code}&from=${__data.fields.link_from}&to=${__data.fields.link_to}"),
@@ -116,10 +128,23 @@ def spoken(told: Any, language: Language) -> Any:  # noqa: ANN401 - any JSON
     if language == "both":
         return told
     if isinstance(told, dict):
-        return {key: spoken(value, language) for key, value in told.items()}
+        return {
+            key: _described(value, language) if key == "description" else spoken(value, language)
+            for key, value in told.items()
+        }
     if isinstance(told, list):
         return [spoken(one, language) for one in told]
     return _chosen(told, language) if isinstance(told, str) else told
+
+
+def _says(source: Json) -> str:
+    """What it shows, in both languages, a paragraph each."""
+    return f"{source['says']}\n\n{source['says_zh']}"
+
+
+def _described(text: str, language: Language) -> str:
+    first, _, second = text.partition("\n\n")
+    return first if language == "en" else second
 
 
 def _chosen(text: str, language: Language) -> str:
@@ -142,7 +167,7 @@ def dashboard(source: Json, words: Json, titles: Mapping[str, str]) -> Json:
     return {
         "uid": source["uid"],
         "title": source["title"],
-        "description": source["says"],
+        "description": _says(source),
         "tags": ["weir"],
         "schemaVersion": 41,
         "version": 1,
@@ -169,7 +194,7 @@ def _data_source(name: str) -> Json:
         "type": "datasource",
         "name": name,
         "label": label,
-        "description": f"Its uid is {uid} unless another is chosen.",
+        "description": f"Its uid is {uid} unless another is chosen.\n\n除非另选，其uid为 {uid}。",
         "query": kind,
         "regex": "",
         "refresh": 1,
@@ -188,7 +213,7 @@ def _variable(source: Json) -> Json:
         "type": "query",
         "name": source["name"],
         "label": source["label"],
-        "description": source["says"],
+        "description": _says(source),
         "datasource": DATABASE,
         "query": source["sql"],
         "refresh": 1,
@@ -231,12 +256,14 @@ def _link(uid: str, title: str) -> Json:
 
 # ---- A panel
 
-_CUSTOM = {
+_CUSTOM: dict[str, Json] = {
     "table": {"align": "auto", "cellOptions": {"type": "auto"}, "filterable": True, "inspect": False},
     "timeseries": {
         "drawStyle": "line", "lineInterpolation": "stepAfter", "lineWidth": 1, "fillOpacity": 0, "showPoints": "never", "spanNulls": False,
         "axisPlacement": "auto", "axisBorderShow": False,
     },
+    "barchart": {"fillOpacity": 80, "lineWidth": 0, "axisPlacement": "auto", "axisBorderShow": False},
+    "state-timeline": {"fillOpacity": 80, "lineWidth": 0},
 }  # fmt: skip
 _OPTIONS = {
     "stat": {
@@ -247,6 +274,16 @@ _OPTIONS = {
     "table": {"cellHeight": "sm", "showHeader": True, "footer": {"show": False, "reducer": ["sum"], "countRows": False, "fields": ""}},
     "timeseries": {
         "legend": {"displayMode": "table", "placement": "bottom", "showLegend": True, "calcs": ["lastNotNull", "max"]},
+        "tooltip": {"mode": "multi", "sort": "none"},
+    },
+    "barchart": {
+        "orientation": "horizontal", "stacking": "normal", "showValue": "never", "barWidth": 0.9, "groupWidth": 0.9,
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False, "calcs": []},
+        "tooltip": {"mode": "multi", "sort": "none"},
+    },
+    "state-timeline": {
+        "showValue": "auto", "mergeValues": True, "rowHeight": 0.9, "alignValue": "left",
+        "legend": {"displayMode": "list", "placement": "bottom", "showLegend": False, "calcs": []},
         "tooltip": {"mode": "multi", "sort": "none"},
     },
 }  # fmt: skip
@@ -260,7 +297,7 @@ def _panel(source: Json, words: Json) -> Json:
         "type": kind,
         "pluginVersion": "11.6.0",
         "title": source["title"],
-        "description": source["says"],
+        "description": _says(source),
         "datasource": PROMETHEUS if "promql" in source else DATABASE,
         "gridPos": {"h": height, "w": width, "x": x, "y": y},
         "targets": _targets(source),
@@ -309,6 +346,9 @@ def _defaults(source: Json) -> Json:
         told |= {"unit": source["unit"]} if "promql" in source else {}
     if kind == "timeseries":
         told |= {"unit": source["unit"], "min": 0, "color": {"mode": "palette-classic"}}
+    if kind == "barchart":
+        told |= {"unit": source["unit"], "color": {"mode": "fixed", "fixedColor": "text"}}
+    if "axis" in source:
         told["custom"]["axisLabel"] = source["axis"]
     if kind == "table":
         told["noValue"] = "None (无)"
@@ -341,8 +381,9 @@ def _looks(column: str, source: Json, words: Json) -> Json:
     for pattern, looks in _LOOKS:
         if re.fullmatch(pattern, name):
             told = told | looks
-    if kind == "timeseries":
-        told = told | _line(name)
+    told = told | _drawn(name, kind)
+    if name == "Contested" and kind in {"stat", "table"}:
+        told = told | _from_one_on("orange", kind) | _CONTESTED
     if name in _ALARMING:
         told = told | _from_one_on(_ALARMING[name], kind)
     if name in _LINKS and _LINKS[name][0] in source.get("sql", ""):
@@ -353,6 +394,16 @@ def _looks(column: str, source: Json, words: Json) -> Json:
         if re.fullmatch(pattern, name):
             told = told | _mapped(some, kind)
     return told
+
+
+def _drawn(name: str, kind: str) -> Json:
+    """How a line, bar or state is drawn."""
+    if kind == "timeseries":
+        return _line(name)
+    if kind not in {"barchart", "state-timeline"}:
+        return {}
+    some = [looks for pattern, looks in _UNSEEN.items() if re.fullmatch(pattern, name)]
+    return some[0] if some else {}
 
 
 def _line(name: str) -> Json:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ingest.complaint import ComplaintError
-from schemas.calendar import HOUR_MS, instant
+from schemas.calendar import HOUR_MS, instant, rfc3339
 from schemas.completion import add_completion
 from schemas.registry import LENGTH_MS
 from schemas.settings import Settings, SettingsError
@@ -67,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for add in (
         _simulate_verb,
+        _storm_verb,
         _schema_verb,
         _publish_verb,
         _import_verb,
@@ -195,20 +196,71 @@ def _simulate(told: argparse.Namespace) -> int:
     return 0
 
 
+def _storm_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    parser = _verb(
+        verbs,
+        "storm",
+        "write a storm of listed facts as lines of the pipe: hours of calm, then much at once",
+        "python -m ingest storm deploy/example/storm.toml --at 2026-11-23T20:00:00+08:00"
+        " | python -m ingest publish --in-time\n"
+        "  python -m ingest storm deploy/example/storm.toml --at 2026-11-23T20:00:00+08:00 --facts",
+        _storm,
+    )
+    parser.add_argument("file", type=Path, help="the facts (TOML)")
+    parser.add_argument(
+        "--at", type=_instant, required=True, help="when it breaks: a full minute, RFC 3339"
+    )
+    parser.add_argument("--seed", type=int, default=7, help="which loads (7)")
+    parser.add_argument("--partitions", type=_positive, help="partitions (WEIR_PARTITIONS, 8)")
+    parser.add_argument(
+        "--facts", action="store_true", help="print the list of the facts instead, a line each"
+    )
+
+
+def _storm(told: argparse.Namespace) -> int:
+    from ingest.storm import MINUTE_MS, Storm, read_storm
+    from schemas.wire import configuration_line, to_line
+
+    if told.at % MINUTE_MS:
+        message = f"--at {rfc3339(told.at)} is not a full minute"
+        raise ComplaintError(message)
+    storm = Storm(read_storm(_text(told.file)), told.at, told.seed)
+    if told.facts:
+        for fact in storm.facts():
+            print(fact.model_dump_json())
+        return 0
+    print(configuration_line(storm.configuration))
+    for partition, record in storm.records(told.partitions or Settings.read().partitions):
+        print(to_line(record, partition), flush=True)
+    return 0
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        message = f"{path} cannot be read: {error.strerror}"
+        raise ComplaintError(message) from error
+
+
 def _schema_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    _verb(
+    parser = _verb(
         verbs,
         "schema",
         "print the JSON Schema of what people send, with examples",
         "python -m ingest schema > reading.schema.json",
         _schema,
     )
+    parser.add_argument(
+        "--stop", action="store_true", help="of a declared stop or maintenance instead"
+    )
 
 
-def _schema(_told: argparse.Namespace) -> int:
-    from schemas.reading import json_schema
+def _schema(told: argparse.Namespace) -> int:
+    from schemas import reading, stop
 
-    print(json.dumps(json_schema(), indent=2, ensure_ascii=False))
+    schema = stop.json_schema() if told.stop else reading.json_schema()
+    print(json.dumps(schema, indent=2, ensure_ascii=False))
     return 0
 
 
@@ -227,6 +279,11 @@ def _publish_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         help="lines a second at most",
     )
     parser.add_argument(
+        "--in-time",
+        action="store_true",
+        help="write nothing before it was received: what lies in the future waits for its time",
+    )
+    parser.add_argument(
         "--most-behind",
         type=int,
         default=2_000,
@@ -239,7 +296,7 @@ def _publish_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _publish(told: argparse.Namespace) -> int:
     from ingest import logs
     from ingest.back_pressure import BackPressure
-    from ingest.publisher import create_producer, paced, publish_lines
+    from ingest.publisher import create_producer, paced, publish_lines, until_its_time
     from schemas.topics import PROCESSORS
 
     logs.set_up()
@@ -261,6 +318,7 @@ def _publish(told: argparse.Namespace) -> int:
                 prefix=settings.topic_prefix,
                 generation=settings.generation,
                 keep_close=pressure.wait if told.most_behind else None,
+                wait_for=until_its_time if told.in_time else None,
             )
     finally:
         pressure.close()
@@ -699,6 +757,7 @@ def _mqtt(told: argparse.Namespace) -> int:
         message = f"{options.topic} has {there} partitions: set WEIR_PARTITIONS={there}"
         raise ComplaintError(message)
     partitions_in(producer, options.tries_topic)
+    partitions_in(producer, options.stops_topic)
     metrics = GatewayMetrics()
     gateway = Gateway(
         options,
@@ -742,6 +801,7 @@ def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOp
         tries=f"{taken.removesuffix('/readings')}/try",
         sparkplug=() if told.filter else sparkplug.TOPICS,
         tries_topic=settings.topic_prefix + topics.TRIES,
+        stops_topic=settings.topic_prefix + topics.STOPS,
         session_expiry_s=told.session_expiry,
         topic=settings.readings_topic,
         partitions=told.partitions or settings.partitions,
@@ -801,6 +861,7 @@ def _kafka(told: argparse.Namespace) -> int:
     from ingest.metrics import KafkaGatewayMetrics, serve_pages
     from ingest.publisher import create_producer, partitions_in
     from ingest.stop_at import chosen_point
+    from schemas import topics
 
     logs.set_up()
     disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -810,6 +871,7 @@ def _kafka(told: argparse.Namespace) -> int:
         door=told.door,
         prefix=settings.topic_prefix,
         topic=settings.readings_topic,
+        stops_topic=settings.topic_prefix + topics.STOPS,
         partitions=told.partitions or settings.partitions,
         limits=Limits(readings=told.record_readings, wait_ms=told.wait_ms),
         messages=told.at_once,

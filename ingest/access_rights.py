@@ -48,14 +48,16 @@ class Right:
 _Need = tuple[Operation, Kind, str, Pattern]
 _LOG: _Need = ("WRITE", "TOPIC", topics.READINGS, "PREFIXED")
 """Each generation of the log is a topic of its own, whose name begins so."""
+_STOPS: _Need = ("WRITE", "TOPIC", topics.STOPS, "LITERAL")
 
 SERVICES: Mapping[str, tuple[_Need, ...]] = {
     ADMIN: (),
-    MQTT_GATEWAY: (_LOG, ("WRITE", "TOPIC", topics.TRIES, "LITERAL")),
+    MQTT_GATEWAY: (_LOG, ("WRITE", "TOPIC", topics.TRIES, "LITERAL"), _STOPS),
     KAFKA_GATEWAY: (
         _LOG,
         ("READ", "TOPIC", topics.ENTERPRISES, "PREFIXED"),
         ("READ", "GROUP", topics.KAFKA_GATEWAYS, "LITERAL"),
+        _STOPS,
     ),
     "clock": (_LOG,),
     "worker": (
@@ -80,6 +82,8 @@ SERVICES: Mapping[str, tuple[_Need, ...]] = {
         ("READ", "GROUP", topics.FEEDBACK_GROUP, "LITERAL"),
         ("READ", "TOPIC", topics.TRIES, "LITERAL"),
         ("READ", "GROUP", topics.TRIES_GROUP, "LITERAL"),
+        ("READ", "TOPIC", topics.STOPS, "LITERAL"),
+        ("WRITE", "TOPIC", topics.INDICATORS, "PREFIXED"),  # alerts hear of stops there
     ),
     "operator": (
         _LOG,

@@ -21,6 +21,7 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.consumer.subscription_state import ConsumerRebalanceListener
 from kafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from kafka.errors import CommitFailedError, KafkaError
+from kafka.producer.future import FutureRecordMetadata
 from kafka.structs import OffsetAndMetadata
 
 from ingest.clock import wall_ms
@@ -30,6 +31,7 @@ from ingest.part import part_of_unit
 from ingest.publisher import key_of, no_kafka
 from schemas import topics
 from schemas.settings import kafka_client
+from schemas.stop import DOOR_HEADER, is_declaration
 from schemas.wire import encode
 
 logger = logging.getLogger(__name__)
@@ -53,6 +55,7 @@ class Options:
     prefix: str = ""
     """Before the names of topics and groups."""
     topic: str = topics.READINGS
+    stops_topic: str = topics.STOPS
     partitions: int = topics.PARTITIONS
     limits: Limits = field(default_factory=lambda: Limits(readings=500))
     messages: int = 2_000
@@ -202,8 +205,12 @@ class Gateway:
         """Returns when Kafka has the records of all. Raises KafkaError where it does not take one."""
         began = time.monotonic()
         ready: list[Ready[Message]] = []
+        stops = []
         for message in taken:
             unit = self.options.unit_of(message.place.topic)
+            if is_declaration(message.payload):
+                stops.append(self._declare(unit, message.payload))
+                continue
             part = part_of_unit(unit, message.payload, received_at=message.received_at)
             ready += self._coalescer.add(part, now=0, token=message)
         ready += self._coalescer.flush()
@@ -216,11 +223,19 @@ class Gateway:
             )
             for one in ready
         ]
-        for future in sent:
+        for future in (*stops, *sent):
             future.get(timeout=_PATIENCE_S)
+        self.metrics.stops.inc(len(stops))
         for one in ready:
             seconds = time.monotonic() - began
             self.metrics.count(one.record, messages=len(one.tokens), seconds=seconds)
+
+    def _declare(self, unit: str, payload: bytes) -> FutureRecordMetadata:
+        """Pass on a declared stop as it is: who knows the registry answers it."""
+        headers = [(DOOR_HEADER, self.options.door.encode())]
+        return self._producer.send(
+            self.options.stops_topic, payload, key=unit.encode(), headers=headers
+        )
 
 
 def _octets(taken: Sequence[Message]) -> int:

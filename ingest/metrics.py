@@ -140,6 +140,7 @@ class GatewayMetrics(DoorMetrics):
             registry=self.registry,
         )
         self.tries = self._counter("tries", "Messages passed on to be checked, not stored.")
+        self.stops = self._counter("stops", "Declared stops and maintenances passed on.")
         self.redelivered = self._counter("redelivered", "Messages that the broker sent again.")
         self.receipts = self._counter("receipts", "Messages receipted to their senders.")
         self.receipts_failed = self._counter(
@@ -171,6 +172,7 @@ class KafkaGatewayMetrics(DoorMetrics):
     def __init__(self) -> None:
         super().__init__()
         self.topics = self._gauge("topics", "Enterprises' topics that the group gave this gateway.")
+        self.stops = self._counter("stops", "Declared stops and maintenances passed on.")
         self.behind = self._gauge(
             "behind_messages", "Messages on them not yet taken. Rising: start another gateway."
         )

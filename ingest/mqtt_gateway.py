@@ -41,6 +41,7 @@ from schemas import topics
 from schemas.reading import Refusal
 from schemas.registry import is_unit
 from schemas.section import Record, Section
+from schemas.stop import DOOR_HEADER, is_declaration, message_id_of
 from schemas.wire import encode
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class Options:
     """How long the broker keeps what is meant for a gateway that is away."""
     topic: str = topics.READINGS
     tries_topic: str = topics.TRIES
+    stops_topic: str = topics.STOPS
     partitions: int = topics.PARTITIONS
     limits: Limits = field(default_factory=lambda: Limits(readings=500))
     """A few hundred readings or a tenth of a second make a record."""
@@ -175,6 +177,11 @@ def unit_of(topic: str) -> str:
 def form_of(topic: str) -> Form:
     """How what comes on a topic is to be read."""
     return "sparkplug" if topic.startswith(f"{sparkplug.TOPIC}/") else "json"
+
+
+def _is_for_readings(topic: str) -> bool:
+    """Whether a topic is a unit's own for our JSON, and what comes on it is meant."""
+    return form_of(topic) == "json" and not topic.endswith(_TRY) and unit_of(topic) != NO_UNIT
 
 
 def part_of(topic: str, payload: bytes, *, received_at: int) -> Part:
@@ -389,6 +396,11 @@ class Gateway:
         payload = bytes(message.payload)
         if not self.room.enter(len(payload)):
             return
+        if message.dup:
+            self.metrics.redelivered.inc()
+        if _is_for_readings(message.topic) and is_declaration(payload):
+            self._declare(message, payload)
+            return
         part = part_of(message.topic, payload, received_at=wall_ms())
         id_ = part.messages[0] if isinstance(part, Section) else ""
         taken = Taken(
@@ -399,14 +411,39 @@ class Gateway:
             message_id=id_,
             sha256="" if id_ else sha256(payload).hexdigest(),
         )
-        if message.dup:
-            self.metrics.redelivered.inc()
         if message.topic.endswith(_TRY):
             self._try(part, taken)
             return
         with self._gathering:
             for ready in self._coalescer.add(part, now=_monotonic_ms(), token=taken):
                 self._send(ready)
+
+    def _declare(self, message: mqtt.MQTTMessage, payload: bytes) -> None:
+        """Pass on a declared stop as it is: who knows the registry answers it."""
+        id_ = message_id_of(payload)
+        taken = Taken(
+            connection=self._connection,
+            mid=message.mid if message.qos else 0,
+            octets=len(payload),
+            unit=unit_of(message.topic),
+            message_id=id_,
+            sha256="" if id_ else sha256(payload).hexdigest(),
+        )
+        sending = self._producer.send(
+            self.options.stops_topic,
+            payload,
+            key=taken.unit.encode(),
+            headers=[(DOOR_HEADER, self.options.client_id.encode())],
+        )
+        sending.add_callback(partial(self._on_declared, taken))
+        sending.add_errback(self._on_lost)
+
+    def _on_declared(self, taken: Taken, _where: object) -> None:
+        self._receipt([taken])
+        self._acknowledge([taken])
+        self._progress_at = time.monotonic()
+        self.metrics.stops.inc()
+        self.room.leave(1, taken.octets)
 
     def _try(self, part: Part, taken: Taken) -> None:
         """Pass on what is only to be checked, under a name that its answer can say."""

@@ -15,7 +15,7 @@ from ingest.coalesce import readings_in
 from ingest.complaint import ComplaintError
 from schemas import topics
 from schemas.registry import Configuration
-from schemas.section import Record
+from schemas.section import Record, Tick
 from schemas.settings import kafka_client
 from schemas.wire import LayoutError, encode, from_line
 
@@ -111,9 +111,11 @@ def publish_lines(
     prefix: str = "",
     generation: int = 1,
     keep_close: Callable[[dict[int, int]], None] | None = None,
+    wait_for: Callable[[Record], None] | None = None,
 ) -> Published:
     """Write every line; returns when Kafka has them all. ComplaintError at the first that fails.
 
+    `wait_for` hears of each record, and returns when it may be written.
     `keep_close` hears of the last offset written of each partition, and returns when there may be more.
     """
     readings = prefix + topics.of_generation(topics.READINGS, generation)
@@ -137,6 +139,8 @@ def publish_lines(
                 done.configurations += 1
             case partition, record:
                 _check(partition, count, number)
+                if wait_for is not None:
+                    wait_for(record)
                 key = key_of(record)
                 body = _encoded(record, number)
                 waiting.append(producer.send(readings, body, key=key, partition=partition))
@@ -159,6 +163,18 @@ def paced(lines: Iterable[str], *, rate: int) -> Iterator[str]:
         time.sleep(max(0.0, due - time.monotonic()))
         due = max(due, time.monotonic()) + 1 / rate
         yield line
+
+
+def until_its_time(record: Record) -> None:
+    """Sleep until a record's sections were received, or its tick has come."""
+    match record.body:
+        case tuple() as sections:
+            at = max((one.received_at for one in sections), default=0)
+        case Tick(at):
+            pass
+        case _:
+            at = 0
+    time.sleep(max(0.0, at / 1_000 - time.time()))
 
 
 def key_of(record: Record) -> bytes | None:

@@ -8,11 +8,12 @@ A unit in history carries its ticks in its own sections, after the readings of t
 units have none: there each partition gets a tick record at every step.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from functools import lru_cache
 from heapq import heappop, heappush
+from itertools import pairwise
 from random import Random
 
 import numpy as np
@@ -161,14 +162,43 @@ def stream(
 
     `tick_ms`: how often a tick comes; at every step unless told.
     """
+    beats = (
+        (at, (at - start) % (tick_ms or step_ms) == 0)
+        for at in range(start + step_ms, end + 1, step_ms)
+    )
+    yield from stream_at(
+        beats,
+        plants,
+        seed=seed,
+        start=start,
+        end=end,
+        faults=faults,
+        partitions=partitions,
+        version=version,
+        live=live,
+    )
+
+
+def stream_at(
+    beats: Iterable[tuple[int, bool]],
+    plants: tuple[Plant, ...],
+    *,
+    seed: int,
+    start: int,
+    end: int,
+    faults: Faults,
+    partitions: int,
+    version: int = 1,
+    live: bool = False,
+) -> Iterator[tuple[int, Record]]:
+    """The records of the log, sent at these instants; with each, whether a tick comes, too."""
     numbering = Numbering(door=DOOR, incarnation=INCARNATION)
     clock = Numbering(door=CLOCK_DOOR, incarnation=INCARNATION)
     coalescer: Coalescer[None] = Coalescer(numbering=numbering, partitions=partitions)
     senders = [_Sender(plant, seed=seed, start=start, end=end, faults=faults) for plant in plants]
     for partition in range(partitions):
         yield partition, numbering.record(partition, ApplyConfiguration(version))
-    for at in range(start + step_ms, end + 1, step_ms):
-        is_tick = (at - start) % (tick_ms or step_ms) == 0
+    for at, is_tick in beats:
         ready: list[Ready[None]] = []
         for sender in senders:
             section = sender.section(at, ticks=((at,) if is_tick and not live else ()))
@@ -179,6 +209,24 @@ def stream(
         if live and is_tick:
             for partition in range(partitions):
                 yield partition, clock.record(partition, Tick(at))
+
+
+def amount_told(plant: Plant, point: str, *, seed: int, start: int, until: int) -> int:
+    """What a point's readings sent by `until` come to, in 10⁻⁶ of its unit of measure, if none goes wrong."""
+    (meter,) = [meter for meter in plant.meters if meter.point.name == point]
+    speaking = _Speaking(
+        meter,
+        random=Random(f"{seed}/{plant.unit.code}/{point}"),
+        start=start,
+        end=until,
+        faults=Faults(),
+    )
+    claims = [claim for sent, claim in speaking.deliveries(until) if sent <= until]
+    values = [claim.value or 0 for claim in claims]
+    if meter.point.statement != "register":
+        return sum(values)
+    turns = sum(now < before for before, now in pairwise(values)) * speaking.modulus
+    return (values[-1] - values[0] + turns) * meter.point.multiplier if values else 0
 
 
 class _Sender:
@@ -254,8 +302,12 @@ class _Speaking:
                 return
             if self._is_mute(at):
                 continue
+            held, withdrawn = self.meter.held, self.meter.withdrawn
+            told_at = held.told_at if held is not None and held.holds(at) else due
             for claim in self._claims(at, amount, due):
-                yield from self._told(claim, due)
+                yield from self._told(claim, told_at)
+                if withdrawn is not None and withdrawn.holds(at):
+                    yield withdrawn.told_at, replace(claim, value=None)
 
     def _is_mute(self, at: int) -> bool:
         if self.random.random() < self.faults.outage / 4:

@@ -52,7 +52,7 @@ def verdicts(lines: Iterable[str], key: Ed25519PublicKey) -> Iterator[Verdict]:
         if not isinstance(told, dict):
             if line.strip():
                 yield Verdict(line.strip()[:80], "not a JSON object")
-        elif told.get("kind") not in {"refused", "tried"}:
+        elif told.get("kind") not in {"refused", "tried", "stop"}:
             yield _verdict(told, key)
 
 

@@ -38,6 +38,19 @@ _INDUSTRIES = (
 
 
 @dataclass(frozen=True, slots=True)
+class Later:
+    """What is told of the readings from `begin` (ms) to `until` only at `told_at`."""
+
+    begin: int
+    until: int
+    told_at: int
+
+    def holds(self, at: int) -> bool:
+        """Say whether it is about a reading of this instant."""
+        return self.begin <= at < self.until
+
+
+@dataclass(frozen=True, slots=True)
 class Meter:
     """A point and how it is used."""
 
@@ -59,6 +72,10 @@ class Meter:
     """Runs day and night, and at weekends."""
     silent_after_ms: int | None = None
     """Milliseconds from its validity after which it never speaks again."""
+    held: Later | None = None
+    """Readings that a gateway without a line gives on late, all at once."""
+    withdrawn: Later | None = None
+    """Readings that turn out to be wrong."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,13 @@ from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from processors.co2_views import render_views, views_shown
 from processors.lines_shown import lines_shown, render_lines
 from processors.ports import OutsideError
 from processors.replay import Replay, run
-from processors.show import render, rolling, shown
+from processors.show import StopRow, render, rolling, shown, stops_shown
 from processors.stop_at import StopAt
 from schemas import topics
 from schemas.calendar import DAY_MS
@@ -43,6 +43,7 @@ _EPILOG = """examples:
   python -m processors show --region 510400                                          where a city stands
   python -m processors landing show 91510100SYN0000001                               will it keep its quota, and what can it still use?
   python -m processors report --unit 91510100SYN0000001 --out unit.html              the same as a page to print or send
+  python -m processors stop list                                                     stops and maintenances that were declared
   python -m processors dlq list                                                      records that nobody could digest
   python -m processors offsets show                                                  where the database is in the log
   python -m processors partitions resize 16 --check                                  another number of partitions
@@ -54,6 +55,7 @@ _WITH_VERBS = {
     "migrate": "bring the database's tables up to date",
     "registry": "check, compare or load a registry file",
     "factors": "the factors in force: compare with your packs",
+    "stop": "declared stops and maintenances: declare, withdraw, list",
     "objection": "a figure is contested until it is decided: file, decide, list",
     "restate": "other factors, for the past as well: foretell, propose, approve by another login",
     "recompute": "work units out again from their readings: compare, or restate",
@@ -153,6 +155,15 @@ def _replay(options: argparse.Namespace) -> int:
     return _print_shown(options.show, windows, as_json=True)
 
 
+class Beside(NamedTuple):
+    """What is shown of a unit beside its windows."""
+
+    more: Sequence[dict[str, object]] = ()
+    lines: Sequence[tuple[str, str, int, bytes]] = ()
+    views: Sequence[dict[str, object]] = ()
+    stops: Sequence[StopRow] = ()
+
+
 def _add_show(parser: argparse.ArgumentParser) -> None:
     subject = parser.add_mutually_exclusive_group(required=True)
     subject.add_argument("unit", nargs="?", help="the unit's 18-character code")
@@ -191,7 +202,8 @@ def _show(options: argparse.Namespace) -> int:
         windows = store.windows_of(options.unit)
         lines = store.lines_of(options.unit)
         views = _views(options.unit, windows, lines) if options.views else []
-        return _print_shown(options.unit, windows, (more, lines, views), as_json=options.json)
+        beside = Beside(more, lines, views, store.stops_of(options.unit))
+        return _print_shown(options.unit, windows, beside, as_json=options.json)
     finally:
         store.close()
 
@@ -250,11 +262,7 @@ def _views(
 def _print_shown(
     unit: str,
     windows: Sequence[tuple[int, bytes]],
-    beside: tuple[
-        Sequence[dict[str, object]],
-        Sequence[tuple[str, str, int, bytes]],
-        Sequence[dict[str, object]],
-    ] = ((), (), ()),
+    beside: Beside = Beside(),  # noqa: B008 - it is empty, and never changed
     *,
     as_json: bool,
 ) -> int:
@@ -262,14 +270,15 @@ def _print_shown(
         print(f"{unit}: nothing was told of such a unit yet", file=sys.stderr)
         return 1
     told = shown(unit, windows)
-    more, lines, views = beside
-    told["windows"] = [*cast("list[object]", told["windows"]), *more]
-    of_lines = lines_shown(lines)
+    told["windows"] = [*cast("list[object]", told["windows"]), *beside.more]
+    of_lines = lines_shown(beside.lines)
     if of_lines:
         told["lines"] = of_lines
-    if views:
-        told["co2_views"] = views
-    people = (render(told), render_lines(of_lines), render_views(views))
+    if beside.views:
+        told["co2_views"] = beside.views
+    if beside.stops:
+        told["declared_stops"] = stops_shown(beside.stops)
+    people = (render(told), render_lines(of_lines), render_views(beside.views))
     print(_line(told) if as_json else "".join(people))
     return 0
 

@@ -1,8 +1,8 @@
-"""Sends what units hear of what they sent to weir.feedback.v1.
+"""Sends what units hear of what they sent to weir.feedback.v1, and takes in the stops that they declare.
 
-What was refused, within seconds; what would become of what they sent to be tried; and, once a business day is over
-in every partition, each unit's account of it, signed. One at a time: a second one stands by. At least once, in order
-for each unit; the worker waits for nobody.
+What was refused, within seconds; what would become of what they sent to be tried; whether a declared stop is taken,
+of which alerts are then told; and, once a business day is over in every partition, each unit's account of it, signed.
+One at a time: a second one stands by. At least once, in order for each unit; the worker waits for nobody.
 """
 
 import argparse
@@ -13,9 +13,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
+import orjson
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.consumer.fetcher import ConsumerRecord
 from kafka.errors import KafkaError
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
@@ -23,11 +26,14 @@ from processors.account_seal import Seal, SealError
 from processors.feedback_store import AwayError, FeedbackStore, TablesError
 from processors.metrics import serve
 from processors.migrate import MigrationError, database_url
+from processors.stop_store import Origin
 from processors.trial import answer
 from schemas import topics
 from schemas.factors import default_pack
 from schemas.registry import is_unit
+from schemas.section import partition_of
 from schemas.settings import Settings, SettingsError, kafka_client
+from schemas.stop import DOOR_HEADER
 from schemas.wire import LayoutError, decode
 
 logger = logging.getLogger(__name__)
@@ -75,7 +81,7 @@ class FeedbackMetrics:
             ["kind"],
             registry=self.registry,
         )
-        for kind in ("refused", "account", "tried"):
+        for kind in ("refused", "account", "tried", "stop"):
             self.sent.labels(kind)
         self._moved_at = time.monotonic()
         self._waits_for = ""
@@ -108,16 +114,15 @@ class Sender:
         store: FeedbackStore,
         metrics: FeedbackMetrics,
         *,
-        bootstrap: str,
-        prefix: str = "",
+        settings: Settings,
         seal: Seal | None = None,
         accounts_every_s: float = _ACCOUNTS_SECONDS,
     ) -> None:
         """Connects to nothing yet. Without a seal no account is sent."""
         self._store, self._metrics, self._seal = store, metrics, seal
-        self._bootstrap, self._prefix = bootstrap, prefix
+        self._settings = settings
         self._producer: KafkaProducer | None = None
-        self._tries: KafkaConsumer | None = None
+        self._asked: KafkaConsumer | None = None
         self._pack = default_pack()
         self._accounts_at, self._accounts_every_s = 0.0, accounts_every_s
         self._all_accounts_at = 0.0
@@ -152,7 +157,7 @@ class Sender:
         """Send what waits, at most a batch of each partition; whether there may be more."""
         leads = self._store.lead()
         self._metrics.leads.set(leads)
-        more = leads and (self._refused() or self._accounts())
+        more = leads and (self._refused() or self._stops() or self._accounts())
         self._metrics.moved()
         return more
 
@@ -167,6 +172,21 @@ class Sender:
             self._send("refused", [(row.unit, row.payload) for row in rows])
             self._store.sent(rows)
         return bool(rows)
+
+    def _stops(self) -> bool:
+        """Tell alerts of stops that were entered, by whichever way."""
+        settings = self._settings
+        messages = self._store.untold_stops(
+            generation=settings.generation, partitions=settings.partitions, limit=_BATCH
+        )
+        if messages:
+            self._deliver(
+                settings.indicators_topic,
+                [(one.unit, one.payload) for one in messages],
+                [partition_of(one.unit, settings.partitions) for one in messages],
+            )
+            self._store.stops_told(messages)
+        return bool(messages)
 
     def _accounts(self) -> bool:
         """Now and then: what is due changes once a day, and by what comes late."""
@@ -187,22 +207,30 @@ class Sender:
         return bool(rows or due)
 
     def _pause(self) -> None:
-        """Wait a moment for what is to be tried, and answer it."""
+        """Wait a moment for what is to be tried, and for declared stops, and answer them."""
         if not self._store.lead():
             self.stopped.wait(_POLL_SECONDS)
             return
-        if self._tries is None:
-            self._tries = _consumer_of_tries(self._bootstrap, self._prefix)
-        polled = self._tries.poll(timeout_ms=int(_POLL_SECONDS * 1_000), max_records=_TRIES)
-        answers = [
-            answered
-            for records in polled.values()
-            for record in records
-            for answered in self._answers(record.value or b"")
-        ]
-        if answers:
-            self._send("tried", answers)
-            self._tries.commit()
+        if self._asked is None:
+            self._asked = _consumer_of_asked(self._settings)
+        polled = self._asked.poll(timeout_ms=int(_POLL_SECONDS * 1_000), max_records=_TRIES)
+        stops = self._settings.topic_prefix + topics.STOPS
+        for place, records in polled.items():
+            if place.topic == stops:
+                self._send("stop", [self._declared(record) for record in records])
+            else:
+                answers = (self._answers(record.value or b"") for record in records)
+                self._send("tried", list(chain.from_iterable(answers)))
+        if polled:
+            self._asked.commit()
+
+    def _declared(self, record: ConsumerRecord) -> tuple[str, bytes]:
+        """Take in one declaration; what its unit is told."""
+        unit = (record.key or b"").decode(errors="replace")
+        door = dict(record.headers).get(DOOR_HEADER, b"?").decode(errors="replace")
+        source = f"{record.partition}-{record.offset}-{record.timestamp}"
+        told = self._store.declared(record.value or b"{}", Origin(unit, door, source))
+        return unit, orjson.dumps(told)
 
     def _answers(self, value: bytes) -> Iterator[tuple[str, bytes]]:
         try:
@@ -222,48 +250,60 @@ class Sender:
                 yield part.unit, answered
 
     def _send(self, kind: str, messages: Sequence[tuple[str, bytes]]) -> None:
+        topic = self._settings.topic_prefix + topics.FEEDBACK
+        self._deliver(topic, messages, [None] * len(messages))
+        self._metrics.sent.labels(kind).inc(len(messages))
+
+    def _deliver(
+        self,
+        topic: str,
+        messages: Sequence[tuple[str, bytes]],
+        partitions: Sequence[int | None],
+    ) -> None:
+        """Returns when Kafka has them all. Raises KafkaError."""
         if self._producer is None:
             self._producer = KafkaProducer(
-                bootstrap_servers=self._bootstrap.split(","),
+                bootstrap_servers=self._settings.kafka.split(","),
                 **kafka_client(),
                 acks="all",
                 linger_ms=5,
             )
-        topic = self._prefix + topics.FEEDBACK
         sent = [
-            self._producer.send(topic, value=payload, key=unit.encode())
-            for unit, payload in messages
+            self._producer.send(topic, value=payload, key=unit.encode(), partition=partition)
+            for (unit, payload), partition in zip(messages, partitions, strict=True)
         ]
         self._producer.flush()
         for future in sent:
             future.get(timeout=30)
-        self._metrics.sent.labels(kind).inc(len(messages))
 
     def _forget_kafka(self) -> None:
         if self._producer is not None:
             self._producer.close(timeout=1)
-        if self._tries is not None:
-            self._tries.close(autocommit=False, timeout_ms=1_000)
-        self._producer = self._tries = None
+        if self._asked is not None:
+            self._asked.close(autocommit=False, timeout_ms=1_000)
+        self._producer = self._asked = None
 
 
-def _consumer_of_tries(bootstrap: str, prefix: str) -> KafkaConsumer:
+def _consumer_of_asked(settings: Settings) -> KafkaConsumer:
     """All partitions: one process answers, and the group only keeps how far it is."""
+    prefix = settings.topic_prefix
     consumer = KafkaConsumer(
-        bootstrap_servers=bootstrap.split(","),
+        bootstrap_servers=settings.kafka.split(","),
         **kafka_client(),
         group_id=prefix + topics.TRIES_GROUP,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         allow_auto_create_topics=False,
     )
-    topic = prefix + topics.TRIES
-    numbers = consumer.partitions_for_topic(topic) or set()
-    if not numbers:
-        logger.error(
-            "no topic for tries: run `python -m ingest topics create`", extra={"topic": topic}
-        )
-    consumer.assign([TopicPartition(topic, number) for number in sorted(numbers)])
+    places = []
+    for topic in (prefix + topics.TRIES, prefix + topics.STOPS):
+        numbers = consumer.partitions_for_topic(topic) or set()
+        if not numbers:
+            logger.error(
+                "no such topic: run `python -m ingest topics create`", extra={"topic": topic}
+            )
+        places += [TopicPartition(topic, number) for number in sorted(numbers)]
+    consumer.assign(places)
     return consumer
 
 
@@ -289,8 +329,7 @@ def main(arguments: Sequence[str]) -> int:
     sender = Sender(
         FeedbackStore(url),
         metrics := FeedbackMetrics(),
-        bootstrap=settings.kafka,
-        prefix=settings.topic_prefix,
+        settings=settings,
         seal=seal,
         accounts_every_s=options.accounts_every,
     )

@@ -8,12 +8,16 @@ import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from processors import stop_store
 from processors.ports import ACCOUNT_CLASSES
+from processors.stop_store import Message, Origin
 from processors.store import passes
 from processors.trial import About
 from schemas.calendar import business_day, rfc3339
-from schemas.feedback import POINTS_SHOWN
+from schemas.feedback import DO_OF_STOPS, MEND_STOP, POINTS_SHOWN
 from schemas.registry import STATEMENTS, Unit
+from schemas.section import partition_of
+from schemas.stop import declared_in, message_id_of
 
 Link = Connection[TupleRow]
 
@@ -173,6 +177,56 @@ class FeedbackStore:
         with self._linked() as link, link.transaction():
             for row in rows:
                 link.execute(_SENT_ACCOUNT, row[:3])
+
+    def declared(self, payload: bytes, origin: Origin) -> dict[str, object]:
+        """Take in a declared stop, or keep it as refused: what its unit is told. The same twice says the same."""
+        found = declared_in(payload, origin.unit)
+        with self._linked() as link:
+            if isinstance(found, list):
+                reasons = found
+            else:
+                refused = stop_store.declare(
+                    link, origin.unit, found, door=origin.door, source=origin.source
+                )
+                reasons = [] if refused is None else [refused]
+            if reasons:
+                stop_store.refuse(link, origin, reasons, payload)
+        return {
+            "kind": "stop",
+            "unit": origin.unit,
+            "id": origin.source,
+            "message": message_id_of(payload),
+            "stop": "" if isinstance(found, list) else found.id,
+            "taken": not reasons,
+            "reasons": reasons,
+            "do": "; ".join(
+                DO_OF_STOPS.get(one.partition(":")[0], MEND_STOP) for one in reasons[:1]
+            ),
+        }
+
+    def untold_stops(self, *, generation: int, partitions: int, limit: int) -> list[Message]:
+        """What alerts are to be told of declared stops."""
+        with self._linked() as link:
+            return [
+                Message(
+                    unit,
+                    entry,
+                    stop_store.untold(
+                        link,
+                        generation=generation,
+                        partition=partition_of(unit, partitions),
+                        unit=unit,
+                        entry=entry,
+                        at=at,
+                    ),
+                )
+                for unit, entry, at in stop_store.units_untold(link, limit)
+            ]
+
+    def stops_told(self, messages: Sequence[Message]) -> None:
+        """Kafka has these."""
+        with self._linked() as link, link.transaction():
+            stop_store.told(link, messages)
 
     def about(self, unit: str, *, at: int) -> About:
         """What is known of a unit; of its points those that are valid at an instant."""

@@ -64,8 +64,8 @@ WHERE d.transition = t.id
 
 
 def _whose(name: str) -> str:
-    """By what a memory's partition goes: what is remembered of a product line lies where its unit does."""
-    return name.split(":")[1] if name.startswith("line:") else name
+    """By what a memory's partition goes: what is remembered of a product line, and of stops, lies where its unit does."""
+    return name.split(":")[1] if name.startswith(("line:", "stops:")) else name
 
 
 @dataclass(frozen=True, slots=True)

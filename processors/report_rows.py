@@ -161,6 +161,20 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """A declared stop or maintenance that reaches into the span (view stop_declared); no points: all."""
+
+    name: str
+    kind: str
+    starts: datetime
+    ends: datetime
+    points: list[str]
+    evidence: str
+    declared_by: str
+    entered_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Rejection:
     """Readings that were not taken, of one point for one reason (functions rejections, refusals)."""
 
@@ -214,6 +228,7 @@ class UnitRows:
     load: tuple[Load, ...] = ()
     points: tuple[Point, ...] = ()
     gaps: tuple[Gap, ...] = ()
+    stops: tuple[Stopped, ...] = ()
     rejections: tuple[Rejection, ...] = ()
     factors: tuple[Factor, ...] = ()
     used: frozenset[str] = frozenset()

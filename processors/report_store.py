@@ -27,6 +27,7 @@ from processors.report_rows import (
     Rejection,
     Span,
     Standing,
+    Stopped,
     Target,
     Told,
     UnitRows,
@@ -134,6 +135,7 @@ def unit_rows(link: Link, unit: str, span: Span) -> UnitRows:
         load=rows_of(link, Load, _LOAD, (unit, asked.ends - WEEK, asked.ends)),
         points=rows_of(link, Point, _POINTS, (unit,)),
         gaps=rows_of(link, Gap, "SELECT * FROM gaps(%s, %s, %s)", values),
+        stops=rows_of(link, Stopped, _STOPS, values),
         rejections=rows_of(link, Rejection, _REJECTIONS, (*values, unit)),
         factors=factors,
         used=_used(link, values),
@@ -152,6 +154,9 @@ _POINTS: LiteralString = """
 SELECT point, quantity, unit_of_measure, statement, rated_per_hour, valid_from, valid_to, heard_until, silent,
        silent_since, missing_high
 FROM point_standing WHERE unit = %s ORDER BY silent DESC, number"""
+_STOPS: LiteralString = """
+SELECT name, kind, starts, ends, points, evidence, declared_by, entered_at FROM stop_declared
+WHERE unit = %s AND ends > %s AND starts < %s AND NOT withdrawn ORDER BY starts, name"""
 _REJECTIONS: LiteralString = """
 SELECT 'rejected' AS kind, reason, point_name, count, first_at, last_at FROM rejections(%s, %s, %s)
 UNION ALL SELECT kind, reason, NULL, count, first_at, last_at FROM refusals(%s)

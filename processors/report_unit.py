@@ -1,6 +1,6 @@
 """The report of a unit: for her engineer, her supervisor and a court. From rows to sections, purely."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from decimal import Decimal
 
@@ -64,6 +64,7 @@ def unit_report(rows: UnitRows, language: Language) -> Report:
             _load(rows, say),
             _points(rows, say),
             _gaps(rows, say),
+            *_stops(rows, say),
             _rejections(rows, say),
             _account(rows, say),
             _factors(rows, say),
@@ -358,6 +359,48 @@ def _gaps(rows: UnitRows, say: Say) -> Section:
                 ),
                 say("None: every amount of these days is exact.", "无：所选日期内所有用量均精确。"),
                 _GAPS_ON_PAGE,
+            ),
+        ),
+    )
+
+
+def _stops(rows: UnitRows, say: Say) -> Iterator[Section]:
+    """Nothing where nothing is declared."""
+    if not rows.stops:
+        return
+    yield Section(
+        say("Declared stops and maintenances", "已申报的停产与检修"),
+        say(
+            "While one lasts, alerts about missing data of its points wait. Figures and verdicts do not change: what is missing counts as missing.",
+            "申报期内相关计量点的缺数告警暂缓；数值与判定不变，缺失仍按缺失计。",
+        ),
+        (
+            Table(
+                "stops",
+                (
+                    Column(say("What", "类型")),
+                    Column(say("From", "起")),
+                    Column(say("Until", "止")),
+                    Column(say("Points", "计量点")),
+                    Column(say("Evidence", "依据")),
+                    Column(say("Declared by", "申报人")),
+                    Column(say("Entered", "申报时间")),
+                ),
+                tuple(
+                    (
+                        say("maintenance", "检修")
+                        if one.kind == "maintenance"
+                        else say("stop", "停产"),
+                        one.starts,
+                        one.ends,
+                        ", ".join(one.points) or say("all", "全部"),
+                        one.evidence,
+                        one.declared_by,
+                        one.entered_at,
+                    )
+                    for one in rows.stops
+                ),
+                "",
             ),
         ),
     )

@@ -101,9 +101,34 @@ def _figure(told: Json) -> dict[str, object]:
     return figure
 
 
+StopRow = tuple[str, str, int, int, Sequence[str], str]
+"""Name, kind, start and end (ms), points, evidence: of a declared stop that is not over."""
+
+
+def stops_shown(rows: Iterable[StopRow]) -> list[dict[str, object]]:
+    """What is declared, while it holds back alerts about missing data; it changes no figure."""
+    return [
+        {
+            "id": name,
+            "kind": kind,
+            "from": rfc3339(start),
+            "until": rfc3339(end),
+            "points": list(points),
+            "evidence": evidence,
+        }
+        for name, kind, start, end, points, evidence in rows
+    ]
+
+
+def _stopped(stop: Json) -> str:
+    points = ", ".join(cast("Sequence[str]", stop["points"])) or "all points"
+    return f"declared {stop['kind']} {stop['id']} ({points}): {stop['from']} until {stop['until']}, evidence {stop['evidence']}"
+
+
 def render(told: Json) -> str:
     """The same for a person at a terminal."""
     lines = [f"unit {told['unit']}"]
+    lines += [_stopped(stop) for stop in cast("Sequence[Json]", told.get("declared_stops", ()))]
     for window in cast("Sequence[Json]", told["windows"]):
         lines += ["", f"{window['window']} from {window['start']}, as of {window['as_of']}"]
         if window.get("recomputable") is False:

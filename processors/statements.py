@@ -75,6 +75,10 @@ LEFT JOIN LATERAL (
       AND EXISTS (SELECT FROM objection_log o WHERE o.unit = u.code AND o.upheld IS NULL)
     HAVING count(*) > 0) c ON true
 WHERE u.code = %s ORDER BY w.kind, w.starts"""
+STOPS_OF = """
+SELECT d.name, d.kind, ms_of(d.starts), ms_of(d.ends), d.points, d.evidence
+FROM stop_declared d JOIN unit u ON u.code = d.unit LEFT JOIN unit_state s ON s.unit = u.id
+WHERE d.unit = %s AND NOT d.withdrawn AND ms_of(d.ends) > coalesce(s.last_tick, 0) ORDER BY 3, 1"""
 LINES_OF = """
 SELECT w.line, coalesce(l.name, w.line), w.as_of, w.judged::text
 FROM line_window w JOIN unit u ON u.id = w.unit LEFT JOIN line l ON l.unit = w.unit AND l.id = w.line

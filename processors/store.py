@@ -37,6 +37,7 @@ from processors.ports import (
     Step,
     UnitState,
 )
+from processors.show import StopRow
 from schemas.calendar import HOUR_MS, moment
 from schemas.factors import FactorPack
 from schemas.registry import Configuration
@@ -408,6 +409,12 @@ class Store:
             self._reader, lambda link: link.execute(statements.LINES_OF, (unit,)).fetchall()
         )
         return [(line, name, as_of, judged.encode()) for line, name, as_of, judged in rows]
+
+    def stops_of(self, unit: str) -> list[StopRow]:
+        """Declared stops and maintenances that are not over at the unit's last tick."""
+        return self._surely(
+            self._reader, lambda link: link.execute(statements.STOPS_OF, (unit,)).fetchall()
+        )
 
     # ---- Fetching
 

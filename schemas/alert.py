@@ -20,11 +20,19 @@ TOLD: frozenset[State] = frozenset({"firing", "resolved", "retracted"})
 """States that people hear of."""
 
 Cause = Literal[
-    "reading", "late reading", "time", "limit", "restatement", "factor", "rule", "history ends"
+    "reading",
+    "late reading",
+    "time",
+    "limit",
+    "restatement",
+    "factor",
+    "rule",
+    "history ends",
+    "declared stop",
 ]
 """The indicator's, or what changed beside the readings: the limit, a factor, the alert rule.
 
-`history ends`: the unit went live while the alert was firing.
+`history ends`: the unit went live while the alert was firing. `declared stop`: a stop was declared late.
 """
 
 
@@ -99,6 +107,8 @@ class Alert(_Frozen):
     cleared_at: int | None = None
     """The tick that told the condition's end; the recover hold runs from here. None: it holds."""
     cleared_by: Cause | None = None
+    stopped_until: int | None = None
+    """Pending, and held back by a declared stop until then; the hold runs from here. None: by none."""
 
 
 class Transition(_Frozen):

@@ -77,6 +77,17 @@ DO: Final[dict[str, str]] = {
 """What to do, by reason: a closed set."""
 
 
+DO_OF_STOPS: Final[dict[str, str]] = {
+    UNKNOWN_UNIT: DO[UNKNOWN_UNIT],
+    "unknown point": DO["unknown point"],
+    "nothing to withdraw": "nothing is declared under this id: check `id`",
+    "too many": "at most 100 that are not over, and 200 declarations a day: withdraw what does not take place",
+}
+"""What to do about a declared stop that was refused, by reason."""
+MEND_STOP: Final = "mend what the reasons say; `python -m ingest schema --stop` prints what a declaration looks like"
+"""What to do about one that cannot be read."""
+
+
 class _Told(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -185,7 +196,26 @@ class Account(_Told):
     """Base64, over `canonical` of all the rest."""
 
 
-Feedback = Annotated[Refused | Tried | Account, Field(discriminator="kind")]
+class Declared(_Told):
+    """What became of a declared stop or maintenance."""
+
+    kind: Literal["stop"] = "stop"
+    unit: UnitCode
+    id: str
+    """Where it stood in `weir.stops.v1`."""
+    message: str
+    """Its message's id as sent; empty where it has none."""
+    stop: str
+    """The stop's own id; empty where it could not be read."""
+    taken: bool
+    """True: it holds from now on."""
+    reasons: list[str]
+    """Why it was refused, all that is wrong with it."""
+    do: str
+    """What to do."""
+
+
+Feedback = Annotated[Refused | Tried | Account | Declared, Field(discriminator="kind")]
 """What comes on the topic."""
 
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from schemas.calendar import WindowKind
 from schemas.landing import Landed, Regime
 from schemas.regions import Standing
+from schemas.stop import Stop
 
 Verdict = Literal["PASS", "FAIL", "UNDECIDABLE"]
 Reason = Literal["opening unknown", "missing data", "ambiguous data", "other factor view"]
@@ -266,6 +267,23 @@ class LandingTold(_Told):
         return f"landing:{regime}{self.unit}"
 
 
+class StopsTold(_Told):
+    """All declared stops and maintenances of a unit, as entered until then. Key: `stops:` and the unit's code."""
+
+    kind: Literal["stops"] = "stops"
+    unit: str
+    version: Version
+    """`offset` is the number of the unit's newest entry."""
+    as_of: int
+    """When that was entered, by the wall clock: it moves nobody's time."""
+    stops: tuple[Stop, ...]
+
+    @property
+    def subject(self) -> str:
+        """As it is remembered, apart from what the unit itself tells; no unit's code has a colon."""
+        return f"stops:{self.unit}"
+
+
 Message = Annotated[
-    Indicator | LineTold | Told | LevelTold | LandingTold, Field(discriminator="kind")
+    Indicator | LineTold | Told | LevelTold | LandingTold | StopsTold, Field(discriminator="kind")
 ]

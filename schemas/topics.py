@@ -15,6 +15,8 @@ FEEDBACK = "weir.feedback.v1"
 """What was refused, for the enterprise."""
 TRIES = "weir.tries.v1"
 """What units sent to be tried: records of sections, keyed by unit, answered on FEEDBACK and soon gone."""
+STOPS = "weir.stops.v1"
+"""Stops and maintenances that units declared, as they came, keyed by unit; answered on FEEDBACK."""
 
 PROCESSORS = "weir-processors"
 """Consumer group of the workers."""
@@ -25,7 +27,7 @@ KAFKA_GATEWAYS = "weir-kafka-gateways"
 FEEDBACK_GROUP = "weir-feedback"
 """Consumer group of those that pass feedback on to MQTT."""
 TRIES_GROUP = "weir-tries"
-"""Where the one that answers tries keeps how far it is."""
+"""Where the one that answers tries, and takes in declared stops, keeps how far it is."""
 
 ENTERPRISES = "enterprise."
 """How the topics of the Kafka door begin: one a unit, and nobody else writes there."""
@@ -66,6 +68,7 @@ def wanted(partitions: int, *, generation: int = 1) -> tuple[Topic, ...]:
             partitions,
             {"retention.ms": str(_DAY_MS // 24), "max.message.bytes": str(4 * _MIB)},
         ),
+        Topic(STOPS, partitions, {"retention.ms": str(40 * _DAY_MS)}),
     )
 
 

@@ -95,7 +95,7 @@ def tick(offset: int, at: int, unit: str | None = None) -> Told:
     return Told(version=version(offset), as_of=at, unit=unit)
 
 
-def told(log: Sequence[Indicator | Told], rules: Rules) -> tuple[Transition, ...]:
+def told(log: Sequence[Message], rules: Rules) -> tuple[Transition, ...]:
     return advance(Partition(), log, rules).transitions
 
 

@@ -27,6 +27,7 @@ from tests.dashboards.world import (
     LIMITED,
     NO_QUOTA,
     START,
+    STOPPED,
     TARGETS,
     UNTOLD,
     Heard,
@@ -322,7 +323,8 @@ def verdict(one: Standing, _: Expected) -> Rows:
 def against_quota(one: Standing, _: Expected) -> Rows:
     quota, _, best, high = one.figures
     rooms = [None if quota is None else max(Decimal(0), quota - end) for end in (high, best)]
-    return [(*one.figures, one.best_of_quota, *rooms, one.share, one.watermark, one.watermark)]
+    told = (one.share, one.watermark, one.watermark)
+    return [(*one.figures, one.best_of_quota, *rooms, None, *told)]
 
 
 def figures(one: Standing, _: Expected) -> Rows:
@@ -638,7 +640,7 @@ def targets_now(_: str, expected: Expected) -> Rows:
                 *(target.id, names[target.scope], 2026, target.quantity, target.covers, None),
                 *(*LEVELS[target.id], "UNDECIDABLE" if is_whole else verdict, reason),
                 *(low, best, high, amount(allowed_now), target.amount),
-                *("calendar", row[15], at(END)),
+                *("calendar", 0, row[15], at(END), target.scope),
             )
         )
     return sorted(rows, key=lambda row: (row[6] is None, row[6] or 0, row[0]))
@@ -669,6 +671,63 @@ def level_changes(_: str, expected: Expected) -> Rows:
                 )
                 found.append((key, row))
     return [row for _, row in sorted(found)]
+
+
+def newest_change(scope: str, expected: Expected) -> Rows:
+    """Of the newest change of level in the scope: where it stood, what moved it, where it stands."""
+    changes = [
+        (hour, one, told)
+        for hour, told in expected.heard.hours
+        for one in told.judged
+        if one.stand.target.scope == scope and one.said.changed is not None
+    ]
+    if not changes:
+        return []
+    hour, one, told = min(changes, key=lambda change: (-change[0], change[1].said.target))
+    lines = sorted(one.said.changed.lines, key=lambda line: (-abs(line.best), line.unit, line.cause))  # fmt: skip
+    after = one.said.used.best - one.said.allowed
+    begins = after - sum(line.best for line in lines)
+    share = next(
+        rows[scope].share_measured
+        for span, rows in told.windows.items()
+        if span.kind == "year" and span.start < hour <= span.end
+    )
+    rest = (amount(share), 0, hour)
+
+    def bar(step: str, first: int, last: int, kind: int) -> tuple[object, ...]:
+        low, high = min(first, last), max(first, last)
+        ends = (max(0, high) - max(0, low), min(0, low) - min(0, high))
+        pairs = [(None, None)] * 3
+        pairs[kind] = (amount(ends[0]), amount(ends[1]))  # type: ignore[call-overload]
+        base = (0, 0) if kind == 0 else (max(0, low), min(0, high))
+        return (step, *map(amount, base), *(end for pair in pairs for end in pair), *rest)
+
+    rows = [bar("Before (变化前)", 0, begins, 0)]
+    assert len(lines) < 13, "none is left for all others"
+    for line in lines:
+        name = " ".join(part for part in (line.unit, line.cause) if part)
+        rows.append(bar(name, begins, begins + line.best, 1 if line.best > 0 else 2))
+        begins += line.best
+    return [*rows, bar("After (变化后)", 0, after, 0)]
+
+
+def levels_by_hour(scope: str, expected: Expected) -> Rows:
+    """The worst of each quantity's targets."""
+    rows = []
+    for hour, told in expected.heard.hours:
+        mine = [one.said for one in told.judged if one.stand.target.scope == scope]
+        shares = [
+            some[scope].share_measured
+            for span, some in told.windows.items()
+            if span.kind == "year" and span.start < hour <= span.end and scope in some
+        ]
+        levels = [
+            min((one.level for one in mine if one.quantity == kind and one.level), default=None)
+            for kind in ("energy", "co2")
+        ]
+        if mine:
+            rows.append((at(hour), *levels, amount(shares[0]), 0, hour))
+    return rows
 
 
 def region_landings(scope: str, expected: Expected) -> Rows:
@@ -723,7 +782,7 @@ def barometer(_: list[Standing], expected: Expected) -> Rows:
         if row[1].startswith("city:"):
             told = targets.get(row[0])
             told = (None,) * 8 if told is None else (told[0], told[3], *told[6:8], *told[10:14])
-            rows.append((row[0], *told, row[15], at(END), row[1]))
+            rows.append((row[0], *told, row[8], row[15], at(END), row[1]))
     return sorted(rows, key=lambda row: (row[3] is None, row[3] or 0, row[-1]))
 
 
@@ -883,6 +942,16 @@ def rules(units: list[Standing], expected: Expected) -> Rows:
     return sorted(rows, key=lambda row: (-row[2], row[0], row[1]))
 
 
+def stops(units: list[Standing], _: Expected) -> Rows:
+    """What is declared, by hand; not what was withdrawn."""
+    told = ("maintenance", moment(START), moment(END), "E1", "notice 1", "Li", ANY)
+    return [
+        (one.unit.name, *told, one.watermark, *one.link)
+        for one in units
+        if one.code == code(STOPPED)
+    ]
+
+
 def breach(one: Standing, _: Expected) -> Rows:
     if (
         one.word != "confirmed breach"
@@ -924,6 +993,7 @@ OF_QUALITY: dict[str, Callable[[list[Standing], Expected], Rows]] = {
     "panel 4": repairs,
     "panel 5": by_unit(rejections),
     "panel 6": by_unit(refusals),
+    "panel 7": stops,
 }
 OF_ALERTS: dict[str, Callable[[list[Standing], Expected], Rows]] = {
     "panel 1": alert_counts,
@@ -950,6 +1020,7 @@ OF_UNIT: dict[str, Callable[[Standing, Expected], Rows]] = {
     "panel 13": landings,
     "panel 14": line_limits,
     "annotation Watermark (数据截至)": watermark,
+    "annotation Contested (存在争议)": lambda _, __: [],
     "annotation Alerts (告警)": transitions,
     "annotation Breach (超指标)": breach,
     "annotation Corrections (更正)": corrections,
@@ -961,5 +1032,7 @@ OF_REGIONS: dict[str, Callable[[str, Expected], Rows]] = {
     "panel 4": level_changes,
     "panel 5": region_landings,
     "panel 6": region_units,
+    "panel 7": newest_change,
+    "panel 8": levels_by_hour,
 }
 NAMES = {uid: set(of) for uid, of in (OF_CHOSEN | {UNIT: OF_UNIT, REGIONAL: OF_REGIONS}).items()}

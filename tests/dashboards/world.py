@@ -205,6 +205,7 @@ def write(told: Province, *, owner: str, worker: str, alerts: str) -> Heard:
     write_landings(owner)
     write_cases(owner)
     write_line(owner)
+    write_stops(owner)
     return Heard(
         tuple(a for batch in batches for unit in batch.after.units.values() for a in unit.alerts),
         tuple(notice for batch in batches for notice in batch.notices),
@@ -288,6 +289,21 @@ def write_line(url: str) -> None:
             "INSERT INTO line_window SELECT id, 'kiln', 'year', %s, %s, %s, 0, 0, %s FROM unit WHERE code = %s",
             (START, LATER, END, judged.model_dump_json(), code(1)),
         )
+
+
+STOPPED = 2
+"""The unit that declared a maintenance, and withdrew another."""
+
+
+def write_stops(url: str) -> None:
+    """As a login declares them."""
+    with psycopg.connect(url) as link:
+        for name, withdrawn in (("held", False), ("moved", False), ("moved", True)):
+            row = link.execute(
+                "SELECT declare_stop(%s, %s, 'maintenance', %s, %s, '{E1}', 'notice 1', 'Li', '', %s)",
+                (code(STOPPED), name, START, END, withdrawn),
+            ).fetchone()
+            assert row == (None,)
 
 
 def write_cases(url: str) -> None:

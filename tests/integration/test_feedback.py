@@ -17,6 +17,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from alerts.replay import decode as decoded
 from deploy.local import access
 from deploy.local.parts import LocalParts
 from deploy.local.state import CHECKOUT, chosen_folder, chosen_programs
@@ -25,8 +26,9 @@ from ingest.import_progress import Progress
 from processors.doctor import examine
 from schemas import topics
 from schemas.calendar import rfc3339
-from schemas.feedback import Account, Refused, Tried
-from schemas.section import Section
+from schemas.feedback import Account, Declared, Refused, Tried
+from schemas.indicator import StopsTold
+from schemas.section import Section, partition_of
 from schemas.settings import Settings
 from schemas.wire import decode
 from tests.integration.first_page import put_programs, run_page
@@ -277,9 +279,68 @@ def test_what_is_tried_is_answered_and_not_stored(place: Place, sender: Enterpri
     assert (told.readings, told.refused, len(told.message)) == (6, 4, 64)
     assert {item.index for item in told.items} == {2, 3, 4, 5}
     sender.send("try", b"?")
-    unread = sender.told(lambda told: told["kind"] == "tried" and told["readings"] == 0)
-    assert Tried.model_validate(unread).reasons == {"not JSON": 1}
+    unread = sender.told(lambda told: told["kind"] == "tried" and "not JSON" in told["reasons"])
+    assert Tried.model_validate(unread).readings == 0
     assert place.ends(topics.READINGS) == before
+
+
+def test_a_declared_stop_is_taken_or_refused_and_alerts_hear_of_it(
+    place: Place, sender: Enterprise
+) -> None:
+    """Answered within seconds, never a reading; the same again says the same; a login declares by the command."""
+    stop = {
+        "id": "overhaul",
+        "kind": "maintenance",
+        "from": "2026-12-01T08:00:00+08:00",
+        "until": "2026-12-05T08:00:00+08:00",
+        "evidence": "notice 17",
+        "by": "Li",
+    }
+    before = place.ends(topics.READINGS)
+
+    def answered(message: str, **changed: object) -> Declared:
+        sender.send("readings", {"message_id": message, "stop": stop | changed})
+        heard = sender.told(lambda told: told["kind"] == "stop" and told["message"] == message)
+        return Declared.model_validate(heard)
+
+    assert answered("s-1").taken
+    refused = answered("s-2", points=["E9"])
+    assert (refused.taken, refused.reasons) == (False, ["unknown point: E9"])
+    assert "ask the regulator" in refused.do
+    backwards = answered("s-3", until="2026-11-30T08:00:00+08:00", by="")
+    assert len(backwards.reasons) == 1
+    assert "stop.by" in backwards.reasons[0] or "is not after from" in backwards.reasons[0]
+    assert answered("s-4", until="2026-12-03T08:00:00+08:00", points=["E1"]).taken
+    assert answered("s-4b", until="2026-12-03T08:00:00+08:00", points=["E1"]).taken
+    assert answered("s-5", id="other", withdrawn=True).reasons == ["nothing to withdraw"]
+    sender.send("try", {"message_id": "s-6", "stop": stop | {"id": "tried"}})
+    sender.told(lambda told: told["kind"] == "tried" and told["reasons"] == {"no readings": 1})
+    assert place.ends(topics.READINGS) == before
+
+    declare = ("processors", "stop", "declare", sender.unit, "--id", "by-hand", "--by", "Wang")
+    span = ("--from", "2026-12-07T00:00+08:00", "--until", "2026-12-08T00:00+08:00")
+    place.run(*declare, *span, "--evidence", str(place.folder / "registry.toml"))
+    listed = place.run("processors", "stop", "list", "--unit", sender.unit).decode()
+    assert f"{sender.unit} overhaul: maintenance 2026-12-01T08:00+0800 to 2026-12-03" in listed
+    assert "registry.toml, SHA-256" in listed
+    assert "2 declarations" in listed
+
+    def heard() -> list[StopsTold]:
+        records = place.records(topics.INDICATORS).values()
+        told = [decoded(value) for values in records for value in values]
+        return [one for one in told if isinstance(one, StopsTold) and one.unit == sender.unit]
+
+    place.wait(lambda: len(heard()[-1:]) and len(heard()[-1].stops) == 2, "alerts hear of both")
+    newest = max(heard(), key=lambda one: one.version.key())
+    assert [(one.id, one.points) for one in newest.stops] == [
+        ("overhaul", ("E1",)),
+        ("by-hand", ()),
+    ]
+    assert newest.version.partition == partition_of(sender.unit, PARTITIONS)
+    entered = place.query("SELECT count(*) FROM stop_entry WHERE unit = %s", sender.unit)
+    assert entered == [(3,)]
+    kept = place.query("SELECT reason FROM stop_refused WHERE unit = %s ORDER BY 1", sender.unit)
+    assert len(kept) == 3
 
 
 def test_the_account_of_a_day_that_is_over_is_told_signed(

@@ -290,8 +290,17 @@ def test_nobody_takes_it_up_and_it_goes_up(on_call: OnCall, receiver: Receiver) 
     on_call.writer.hear(
         *storm.placed([one for one in weather.begins(at) if one.unit == storm.BREACH], 1, 0)[0]
     )
+    objections = (("2026-01-01", "electricity"), ("2025-01-01", "electricity"))
+    for year, figure in objections:  # one to what the breach rests on, one to another year
+        on_call.link.execute(
+            "INSERT INTO objection (unit, kind, starts, ends, figure, reason, evidence)"
+            " VALUES (%s, 'year', ms_of(%s), ms_of(%s::timestamptz + INTERVAL '1 year'), %s, 'tested', repeat('0', 64))",
+            (storm.BREACH, f"{year} 00:00+08", f"{year} 00:00+08", figure),
+        )
     on_call.keep(at)
     assert (len(posts_to(receiver, "/room")), len(posts_to(receiver, "/head"))) == (1, 0)
+    (first,) = posts_to(receiver, "/room")
+    assert f"数值存在争议、尚未裁定，单位（异议编号）：{storm.BREACH} (1)。" in first["body"]
     (case,) = rows(on_call.link, "cases")
     name = str(case["id"])
     acknowledge(

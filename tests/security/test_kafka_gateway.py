@@ -121,6 +121,9 @@ def test_what_a_unit_writes_is_kept_under_its_topic(doors: Doors, start: Start) 
     assert refused == {Refusal.WRONG_UNIT: 4, Refusal.NOT_A_NUMBER: 1}
     assert gateway.metric('refused_total{reason="wrong unit"}') >= 4
     assert gateway.metric("messages_total") >= 4
+    send(doors, BY_KAFKA, [b'{"stop": {"id": "s"}, "message_id": "m"}'])
+    wait_until(lambda: gateway.metric("stops_total") == 1, "the declared stop is passed on")
+    assert len(found.parts()) == len(parts)
     _a_new_units_topic_is_seen(doors)
     assert gateway.end(signal.SIGTERM) == 0
 
