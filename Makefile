@@ -16,7 +16,7 @@ SERVICES := $(PYTHON) -m deploy.services
 with_services = absent=$$($(LOCAL) status | awk '$$2 != "up" {print $$1}' | paste -sd, -); \
 	if [ -n "$$absent" ]; then trap "$(LOCAL) down --only $$absent" EXIT; $(LOCAL) up; fi
 
-.PHONY: help demo test check laws mutants chaos ownership hostile intruders soak drill bench audit image manifests plant-year up down status lock oncall-drill storm
+.PHONY: help demo test check laws mutants chaos ownership hostile intruders soak drill bench audit image manifests plant-year up down status lock oncall-drill storm pictures
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r name what; \
@@ -68,6 +68,9 @@ soak: $(READY) ## [MINUTES=30] [RATE=28000] [UNITS=2800]: a plain load for long,
 
 intruders: $(READY) ## [N=1000] [SEED=7]: a unit tries to be another, by class; nothing may get through
 	@$(PY) -m tests.security.intruders --attempts $(or $(N),1000) $(if $(SEED),--seed $(SEED))
+
+pictures: $(READY) ## docs/*.png anew: the reports of the demo's database in Chromium (after make demo)
+	@$(PY) -m deploy.pictures
 
 drill: $(READY) ## backup, loss, restore and a resize, with real workers and an Alertmanager
 	@$(with_services); $(PY) -m tests.chaos.drill

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -42,6 +42,7 @@ On the servers:
   python -m alerts list                who is pending or firing now; --cases, --silences, --log
   python -m alerts ack CASE --owner WHO --reason WHY --for PT4H
   python -m alerts silence city=510400 --owner WHO --reason WHY --for P1D
+  python -m alerts doctor              what it stands on: rules, database, Kafka, Alertmanager, people
   python -m alerts deadman             raise when the alarms themselves are dead
   python -m alerts roster on-call.toml is somebody on duty, always?
 """
@@ -132,6 +133,15 @@ when the calendar of working days is known. A gap is told by exit code 1.
 """
 
 
+DOCTOR = """\
+Looks at the rule file, the database (tables, rights, clock), Kafka and what was heard of it,
+Alertmanager (its clock, its route for the watchdog), the channels' addresses, the roster from now
+on, the calendar of working days, and the dead man's switch. Nothing is changed, nobody is told.
+
+  python -m alerts doctor --rules /etc/weir/rules.toml --deadman http://other-machine:9104
+"""
+
+
 class UsageError(Exception):
     """The command cannot be carried out as it was given."""
 
@@ -169,26 +179,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _carry_out(options: argparse.Namespace) -> int | None:
     """Carry out the verb; None where there is none."""
-    match options.verb:
-        case "check":
-            return check(options.rules)
-        case "replay":
-            return replay(options.rules)
-        case "test":
-            return try_rules(options.tests)
-        case "backtest":
-            return try_on_history(options)
-        case "run":
-            return run(options)
-        case "list":
-            return list_what(options)
-        case "ack" | "silence" | "unsilence":
-            return act(options)
-        case "deadman":
-            return watch_for_watchdog(options)
-        case "roster":
-            return check_roster(options.roster)
-    return None
+    verbs: Mapping[str, Callable[[argparse.Namespace], int]] = {
+        "check": lambda told: check(told.rules),
+        "replay": lambda told: replay(told.rules),
+        "test": lambda told: try_rules(told.tests),
+        "backtest": try_on_history,
+        "run": run,
+        "list": list_what,
+        "ack": act,
+        "silence": act,
+        "unsilence": act,
+        "deadman": watch_for_watchdog,
+        "roster": lambda told: check_roster(told.roster),
+        "doctor": look_at_all,
+    }
+    work = verbs.get(options.verb)
+    return None if work is None else work(options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -239,6 +245,12 @@ def _parser() -> argparse.ArgumentParser:
     verb.add_argument("--listen", default="127.0.0.1:9104", metavar="HOST:PORT")
     verb.add_argument("--patience", default="PT5M", metavar="PT5M", help="silent for longer: raise")
     verb.add_argument("--tell", action="append", metavar="RECEIVER", help="again; else all")
+    verb = _verb(verbs, "doctor", "look at all that alerts stand on: ok, or what to do", DOCTOR)
+    verb.add_argument("--rules", type=Path, metavar="FILE", help="as `run` is given it")
+    verb.add_argument("--alertmanager", metavar="URL", help="else WEIR_ALERTMANAGER")
+    verb.add_argument("--no-alertmanager", action="store_true", help="it is told nothing")
+    verb.add_argument("--deadman", metavar="URL", help="http://OTHER-MACHINE:9104: ask it, too")
+    verb.add_argument("--json", action="store_true", help="a line of JSON each")
     verb = _verb(verbs, "roster", "who is on duty, and when nobody is", ROSTER)
     verb.add_argument("roster", type=Path, metavar="FILE", help="roster in TOML")
     verb = _verb(verbs, "check", "name what is wrong with a rule file", CHECK)
@@ -578,6 +590,24 @@ def check_roster(path: Path) -> int:
     for doubt in found:
         print(f"{path}: {doubt}", file=sys.stderr)
     return WRONG if found else OK
+
+
+def look_at_all(options: argparse.Namespace) -> int:
+    """Print each finding; WRONG where something is not ok."""
+    from alerts.doctor import Asked, examine
+
+    settings = _settings()
+    alertmanager = _address(options.alertmanager or settings.alertmanager)
+    asked = Asked(
+        rules=options.rules,
+        alertmanager=None if options.no_alertmanager else alertmanager,
+        deadman=None if options.deadman is None else _address(options.deadman),
+    )
+    ok = True
+    for finding in examine(settings, asked):
+        ok = ok and finding.ok
+        print(json.dumps(finding.told()) if options.json else finding, flush=True)
+    return OK if ok else WRONG
 
 
 def list_alerts(*, as_json: bool) -> int:

@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from processors.co2_views import render_views, views_shown
+from processors.energies_shown import energies_shown, render_energies
 from processors.lines_shown import lines_shown, render_lines
 from processors.ports import OutsideError
 from processors.replay import Replay, run
@@ -40,6 +41,7 @@ _EPILOG = """examples:
   python -m processors show 91510100SYN0000001                                       where a unit stands
   python -m processors recompute --unit 91510100SYN0000001 --dry-run                 is what is kept what the readings say?
   python -m processors aggregator                                                    sum regions and industries, hour by hour
+  python -m processors show 91510100SYN0000001 --energies                            its energy gross, net of feedstock, of non-fossil, by the standards
   python -m processors show --region 510400                                          where a city stands
   python -m processors landing show 91510100SYN0000001                               will it keep its quota, and what can it still use?
   python -m processors report --unit 91510100SYN0000001 --out unit.html              the same as a page to print or send
@@ -162,6 +164,7 @@ class Beside(NamedTuple):
     lines: Sequence[tuple[str, str, int, bytes]] = ()
     views: Sequence[dict[str, object]] = ()
     stops: Sequence[StopRow] = ()
+    energies: Sequence[dict[str, object]] = ()
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
@@ -180,6 +183,11 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
         "--views",
         action="store_true",
         help="of a unit and its lines: the newest year's CO2 by each view of electricity",
+    )
+    parser.add_argument(
+        "--energies",
+        action="store_true",
+        help="of a unit: gross, net of feedstock, of non-fossil energy and of both, and of its lines by the product standards",
     )
     parser.add_argument("--json", action="store_true", help="one line of JSON")
     parser.set_defaults(run=_show)
@@ -202,7 +210,8 @@ def _show(options: argparse.Namespace) -> int:
         windows = store.windows_of(options.unit)
         lines = store.lines_of(options.unit)
         views = _views(options.unit, windows, lines) if options.views else []
-        beside = Beside(more, lines, views, store.stops_of(options.unit))
+        energies = _energies(options.unit) if options.energies else []
+        beside = Beside(more, lines, views, store.stops_of(options.unit), energies)
         return _print_shown(options.unit, windows, beside, as_json=options.json)
     finally:
         store.close()
@@ -248,15 +257,23 @@ def _views(
 ) -> list[dict[str, object]]:
     """The newest year's CO2 of a unit and of its lines, by the views of the packs (WEIR_PACKS on ours)."""
     from processors.packs import with_ours
-    from schemas.factors import stream_pack
 
     packs = with_ours([Path(name) for name in Settings.read().packs.split(":") if name])
-    fuels = stream_pack(packs)
     told = {f"unit {unit}": [judged for _, judged in windows]}
     for line, _, _, judged in lines:
         told.setdefault(f"line {line}", []).append(judged)
-    found = [views_shown(of, said, packs, fuels) for of, said in told.items()]
+    found = [views_shown(of, said, packs) for of, said in told.items()]
     return [one for one in found if one is not None]
+
+
+def _energies(unit: str) -> list[dict[str, object]]:
+    """The newest year's and month's energies, side by side."""
+    from processors.energy_store import read_energies
+
+    found = energies_shown(*read_energies(_database(), unit))
+    if not found:
+        print("no energies yet: start `python -m processors aggregator`", file=sys.stderr)
+    return found
 
 
 def _print_shown(
@@ -272,13 +289,19 @@ def _print_shown(
     told = shown(unit, windows)
     told["windows"] = [*cast("list[object]", told["windows"]), *beside.more]
     of_lines = lines_shown(beside.lines)
-    if of_lines:
-        told["lines"] = of_lines
-    if beside.views:
-        told["co2_views"] = beside.views
-    if beside.stops:
-        told["declared_stops"] = stops_shown(beside.stops)
-    people = (render(told), render_lines(of_lines), render_views(beside.views))
+    parts = {
+        "lines": of_lines,
+        "co2_views": beside.views,
+        "declared_stops": stops_shown(beside.stops),
+        "energies": beside.energies,
+    }
+    told |= {name: part for name, part in parts.items() if part}
+    people = (
+        render(told),
+        render_lines(of_lines),
+        render_views(beside.views),
+        render_energies(beside.energies),
+    )
     print(_line(told) if as_json else "".join(people))
     return 0
 

@@ -159,18 +159,14 @@ class Gathering:
 
 def spans_due(hour: int, touched: Iterable[Span]) -> list[Span]:
     """What is summed at an hour: the month and the year that end with it or hold it, and earlier ones told anew."""
-    current = [_span_of(kind, hour - 1) for kind in KINDS]
+    current = [span_of(kind, hour - 1) for kind in KINDS]
     return sorted({*current, *(span for span in touched if span.start < hour)})
 
 
-def _span_of(kind: Kind, at: int) -> Span:
+def span_of(kind: Kind, at: int) -> Span:
+    """The month or year of the business calendar that holds an instant."""
     start = window_start(kind, at)
     return Span(kind, start, window_end(kind, start))
-
-
-def year_span(at: int) -> Span:
-    """The business year of an instant."""
-    return _span_of("year", at)
 
 
 def reaches(telling: Telling | None, hour: int) -> bool:

@@ -9,7 +9,7 @@ from schemas.registry import CARRIERS, Line, Point, Unit
 
 @dataclass(frozen=True, slots=True)
 class Boundary:
-    """What a product line takes in and makes: (place among the unit's carriers, sign)."""
+    """What a product line takes in, makes, and emits CO2 by its process: (place among the unit's carriers, sign)."""
 
     line: Line
     takes: tuple[tuple[int, int], ...]
@@ -18,6 +18,9 @@ class Boundary:
     """First validity of the points that say its energy (ms)."""
     makes_from: int
     """Of those that say its output."""
+    emits: tuple[tuple[int, int], ...] = ()
+    emits_from: int = 0
+    """Of those that a process factor is of."""
 
 
 def boundaries(unit: Unit) -> tuple[Boundary, ...]:
@@ -40,8 +43,17 @@ def _boundary(unit: Unit, line: Line, places: list[int]) -> Boundary:
         if line.id in dict(point.lines)
     ]
     takes = [one for one in mine if one[0].quantity in CARRIERS]
-    makes = [one for one in mine if one[0].quantity not in CARRIERS]
-    return Boundary(line, _signed(takes), _signed(makes), _begins(takes), _begins(makes))
+    makes = [one for one in mine if one[0].quantity == "output"]
+    emits = [one for one in mine if one[0].process]
+    return Boundary(
+        line,
+        _signed(takes),
+        _signed(makes),
+        _begins(takes),
+        _begins(makes),
+        _signed(emits),
+        _begins(emits),
+    )
 
 
 Members = Sequence[tuple[Point, int, int]]
@@ -53,4 +65,4 @@ def _signed(members: Members) -> tuple[tuple[int, int], ...]:
 
 
 def _begins(members: Members) -> int:
-    return min(point.begins for point, _, _ in members)
+    return min((point.begins for point, _, _ in members), default=0)

@@ -1,20 +1,20 @@
 """CO2 of a window by each published view of electricity, side by side: what the choice of a factor decides.
 
-The stream tells one view (`packs/stream.toml`), named by its factor. Here a window's native amounts are converted once by
-each: low down, best half even, high up; a unit's own figure, rounded hour by hour, may differ by some 10⁻⁶ t.
+The stream tells one view (`packs/stream.toml`), named by its factor. Here the electricity of a window (bought less sold) is
+converted by another one in its place, once: low down, best half even, high up. What was told stays in its own view as told.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from math import ceil, floor
 from typing import NamedTuple, cast
 
 import orjson
 
-from processors.lines import Amount, Ratio, signed_sum
+from processors.lines import Amount
 from schemas.calendar import rfc3339, year_of
-from schemas.factors import FactorPack
-from schemas.pack import NoEntryError, Packs
-from schemas.pack_entries import View
-from schemas.quantities import CARRIERS
+from schemas.pack import Held, NoEntryError, Packs
+from schemas.pack_entries import Definition, Power, View
 from schemas.scale import as_text
 
 VIEWS: tuple[tuple[str, View], ...] = (
@@ -38,31 +38,57 @@ class Viewed(NamedTuple):
     amount: Amount
 
 
-def co2_by_view(
-    told: Mapping[str, object], year: int, packs: Packs, fuels: FactorPack
-) -> Iterator[Viewed]:
-    """CO2 of a window's figures (`indicator.Judged` or `LineJudged`) in each view; `fuels`: by what other carriers are converted."""
-    figures = cast("Mapping[str, Mapping[str, int | None]]", told["figures"])
-    natives = {name: _amount(figures[name]) for name in CARRIERS if name in figures}
+def co2_by_view(told: Mapping[str, object], year: int, packs: Packs) -> Iterator[Viewed]:
+    """CO2 of a window's figures (`indicator.Judged` or `LineJudged`) in each view: as told, with another factor for electricity."""
+    figures = cast("Mapping[str, Mapping[str, object]]", told["figures"])
+    if "co2" not in figures:
+        return
+    power = _amount(figures.get("purchased", figures.get("electricity", _NOTHING)))
+    ids = cast("Sequence[str]", figures["co2"]["factors"])
+    by = {name: held.entry for name in ids if (held := _held(packs, name)) is not None}
+    of_power = next((one for one in by.values() if isinstance(one, Power)), None)
+    if power != Amount(0, 0, 0) and of_power is None:
+        return
+    others = [by.get(name) for name in ids if name != getattr(of_power, "id", None)]
+    is_doubtful = bool(figures["co2"]["unverified"])
     for region, view in VIEWS:
         try:
-            power = packs.power(region, view, year).entry
+            chosen = packs.power(region, view, year).entry
         except NoEntryError:
             continue
-        if power.value is None:
+        if chosen.value is None:
             continue
-        numerator, denominator = power.value.as_integer_ratio()
-        ratios = {"electricity": Ratio(numerator, denominator * 1_000)}
-        used = [fuels.factor(name, "co2", year) for name in natives if name != "electricity"]
-        for factor, name in zip(used, (n for n in natives if n != "electricity"), strict=True):
-            ratios[name] = Ratio(factor.numerator, factor.denominator)
-        amount = signed_sum((1, ratios[name].of(one)) for name, one in natives.items())
-        unverified = power.status == "unverified" or any(factor.unverified for factor in used)
-        yield Viewed(region, view, power.id, power.year, unverified, amount)
+        unverified = chosen.status == "unverified" or any(
+            is_doubtful if one is None else getattr(one, "status", "") == "unverified"
+            for one in others
+        )
+        used = (
+            Fraction(0) if of_power is None or of_power.value is None else Fraction(of_power.value)
+        )
+        amount = _moved(_amount(figures["co2"]), power, (Fraction(chosen.value) - used) / 1_000)
+        yield Viewed(region, view, chosen.id, chosen.year, unverified, amount)
 
 
-def _amount(figure: Mapping[str, int | None]) -> Amount:
-    return Amount(figure["low"], figure["best"] or 0, figure["high"])
+def _moved(co2: Amount, power: Amount, by: Fraction) -> Amount:
+    """CO2 with `by` more for each kWh, end by end."""
+    low = None if co2.low is None or power.low is None else co2.low + floor(power.low * by)
+    high = None if co2.high is None or power.high is None else co2.high + ceil(power.high * by)
+    return Amount(low, co2.best + round(power.best * by), high)
+
+
+def _held(packs: Packs, name: str) -> Held[Definition] | None:
+    try:
+        return packs.by_id(name)
+    except NoEntryError:
+        return None
+
+
+_NOTHING: Mapping[str, object] = {"low": 0, "best": 0, "high": 0}
+
+
+def _amount(figure: Mapping[str, object]) -> Amount:
+    low, best, high = (cast("int | None", figure[key]) for key in ("low", "best", "high"))
+    return Amount(low, best or 0, high)
 
 
 def latest_year(windows: Iterable[bytes]) -> Mapping[str, object] | None:
@@ -72,9 +98,7 @@ def latest_year(windows: Iterable[bytes]) -> Mapping[str, object] | None:
     return max(years, key=lambda one: cast("int", one["start"]), default=None)
 
 
-def views_shown(
-    of: str, windows: Iterable[bytes], packs: Packs, fuels: FactorPack
-) -> dict[str, object] | None:
+def views_shown(of: str, windows: Iterable[bytes], packs: Packs) -> dict[str, object] | None:
     """CO2 of the newest year of a unit or line in each view, amounts as text; None where nothing was told."""
     told = latest_year(windows)
     if told is None:
@@ -90,7 +114,7 @@ def views_shown(
             "unit_of_measure": "t",
             **{key: as_text(value) for key, value in one.amount._asdict().items()},
         }
-        for one in co2_by_view(told, year_of(start), packs, fuels)
+        for one in co2_by_view(told, year_of(start), packs)
     ]
     return {"of": of, "window": "year", "start": rfc3339(start), "views": views}
 

@@ -32,6 +32,7 @@ from processors.ports import (
     Step,
     UnitState,
 )
+from processors.rates import Rates, Way
 from processors.segments import Ordered, continued
 from processors.state import (
     FACTOR,
@@ -40,11 +41,9 @@ from processors.state import (
     RESTATED,
     WAITS,
     ClaimColumns,
-    Factors,
     State,
     StepClaims,
     configuration_of,
-    factor_tables,
 )
 from processors.ticks import Moment, Stand, Told, judge, numbered, tick_message
 from processors.validation import TOO_FAST, Readings, reasons
@@ -159,21 +158,16 @@ class Engine:
         `named`: refused readings that feedback names, of a record and unit.
         """
         self._named = named
-        self.state = State(factor_tables(pack), generation)
+        self.state = State(Rates(pack), generation)
         self.partition_ticks: dict[int, int] = {}
         self.configurations = configurations
         self._partitions = partitions
         self._entries = revision.Entries(configurations)
-        self._differing: dict[tuple[int, int, frozenset[int]], bool] = {}
+        self._differing: dict[tuple[int, int, tuple[Way, ...]], bool] = {}
         self._maps: dict[tuple[int, tuple[str, ...]], Ints] = {}
         self._expected = np.array(
             [UNIT_CODES[UNIT_OF_MEASURE[name]] for name in QUANTITIES], np.int64
         )
-
-    @property
-    def factors(self) -> Factors:
-        """The factor pack as tables."""
-        return self.state.factors
 
     def step(self, records: Sequence[Placed]) -> Stepping:
         """One step over records, in the order of their offsets within each partition."""
@@ -290,12 +284,9 @@ class Engine:
         state = self.state
         pack, waiting = state.pack_from[version], []
         for u in np.flatnonzero(state.partition == partition).tolist():
-            quantities = state.c_quantity[
-                int(state.carrier_from[u]) : int(state.carrier_from[u + 1])
-            ]
             stale = version <= max(int(state.configuration[u]), int(state.pending[u]))
             waits = bool(state.pending[u])
-            if stale or not (waits or self._converts(u, pack, frozenset(quantities.tolist()))):
+            if stale or not (waits or self._converts(u, pack)):
                 continue
             state.pending[u] = version
             outcome.entries.append(EntryRow(state.units[u], version, waits=True, restated=False))
@@ -318,11 +309,11 @@ class Engine:
             state.broken_since[u].clear()
         return held
 
-    def _converts(self, u: int, pack: int, quantities: frozenset[int]) -> bool:
-        """Whether a pack converts the unit's quantities otherwise than its own does."""
-        key = (int(self.state.pack[u]), pack, quantities)
+    def _converts(self, u: int, pack: int) -> bool:
+        """Whether a pack converts the unit's carriers otherwise than its own does."""
+        key = (int(self.state.pack[u]), pack, self.state.ways_of(u))
         if key not in self._differing:
-            self._differing[key] = self.state.factors.differ(quantities, key[:2])
+            self._differing[key] = self.state.rates.differ(key[2], key[:2])
         return self._differing[key]
 
     def _change(self, entry: Unit, version: int, outcome: _Outcome) -> int | None:
@@ -331,7 +322,12 @@ class Engine:
         u = state.index[entry.code]
         if version <= max(int(state.configuration[u]), int(state.pending[u])):
             return None
-        if state.pending[u] or revision.counts_otherwise(state.units[u], entry):
+        before = state.units[u]
+        if (
+            state.pending[u]
+            or revision.counts_otherwise(before, entry)
+            or before.heat_values != entry.heat_values
+        ):
             state.pending[u] = version
         elif entry != state.units[u]:
             change_limits(state, u, entry)

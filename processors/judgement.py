@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from processors.conversion import converted, converted_down, converted_up
 from processors.ports import Ints
+from processors.rates import TARGETS
 from processors.state import (
     ALL,
     AMBIGUOUS_DATA,
@@ -29,7 +30,6 @@ from processors.state import (
     OPENING_UNKNOWN,
     OTHER_VIEW,
     PASS,
-    TARGETS,
     UNKNOWN_BEST,
     UNKNOWN_HIGH,
     State,
@@ -37,10 +37,6 @@ from processors.state import (
 )
 from processors.windows import factors_of, open_ends, open_points, rows_of
 from schemas.calendar import HOUR_MS, year_of
-from schemas.quantities import QUANTITIES
-from schemas.registry import CARRIERS
-
-_FEEDS = np.isin(QUANTITIES, CARRIERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +73,13 @@ class Figures:
     target_low: Ints
     target_best: Ints
     target_high: Ints
+    co2_measured: Ints
+    co2_expected: Ints
+    """Point-time of what emits."""
+    purchased_low: Ints
+    purchased_best: Ints
+    purchased_high: Ints
+    """Native, without what the unit generates itself."""
 
     def of(self, rows: Ints) -> "Figures":
         """Those of some of the carriers."""
@@ -101,9 +104,10 @@ def figures(sums: Sums, numerator: Ints, denominator: Ints) -> Figures:
         best.append(
             np.clip(sums.all_hours[:, target] + converted(sums.open_best, n, d), low[-1], high[-1])
         )
+    native = np.clip(sums.best + sums.open_best, sums.low, sums.high)
     return Figures(
         sums.low,
-        np.clip(sums.best + sums.open_best, sums.low, sums.high),
+        native,
         sums.high,
         sums.unknown,
         sums.measured,
@@ -111,6 +115,11 @@ def figures(sums: Sums, numerator: Ints, denominator: Ints) -> Figures:
         np.stack(low, axis=1),
         np.stack(best, axis=1),
         np.stack(high, axis=1),
+        sums.measured,
+        sums.expected,
+        sums.low,
+        native,
+        sums.high,
     )
 
 
@@ -120,18 +129,18 @@ def by_quantity(state: State, carriers: Ints, found: Figures) -> Figures:
         return found
     row = state.c_row[carriers]
     owner = np.cumsum(np.concatenate([[0], row[1:] != row[:-1]]))
-    sign = state.c_sign[carriers]
+    sign, signs = state.c_sign[carriers], state.c_signs[carriers]
 
     def summed(values: Ints) -> Ints:
         total = np.zeros((int(owner[-1]) + 1, *values.shape[1:]), np.int64)
         np.add.at(total, owner, values)
         return total
 
-    def end(mine: Ints, other: Ints) -> Ints:
+    def end(mine: Ints, other: Ints, by: Ints = sign) -> Ints:
         """One end of the interval: of what is given away the other one counts."""
-        by = sign if mine.ndim == 1 else sign[:, None]
         return summed(by * np.where(by < 0, other, mine))
 
+    purchased = np.where(signs[:, 1] != 0, sign, 0)
     return Figures(
         low=end(found.low, found.high),
         best=summed(sign * found.best),
@@ -139,9 +148,14 @@ def by_quantity(state: State, carriers: Ints, found: Figures) -> Figures:
         unknown=summed(np.abs(sign) * found.unknown),
         measured=summed(np.abs(sign) * found.measured),
         expected=summed(np.abs(sign) * found.expected),
-        target_low=end(found.target_low, found.target_high),
-        target_best=summed(sign[:, None] * found.target_best),
-        target_high=end(found.target_high, found.target_low),
+        target_low=end(found.target_low, found.target_high, signs),
+        target_best=summed(signs * found.target_best),
+        target_high=end(found.target_high, found.target_low, signs),
+        co2_measured=summed(np.abs(signs[:, 1]) * found.measured),
+        co2_expected=summed(np.abs(signs[:, 1]) * found.expected),
+        purchased_low=end(found.low, found.high, purchased),
+        purchased_best=summed(purchased * found.best),
+        purchased_high=end(found.high, found.low, purchased),
     )
 
 
@@ -266,11 +280,6 @@ class Used:
     missing: npt.NDArray[np.bool_]
 
 
-def feeding(state: State, rows: Ints) -> npt.NDArray[np.bool_]:
-    """Which of these quantities count for energy and CO2."""
-    return _FEEDS[state.row_quantity[rows]]
-
-
 def unit_used(
     state: State,
     units: Ints,
@@ -281,7 +290,7 @@ def unit_used(
 ) -> Used:
     """Energy or CO2 of units in the year windows (start, until); `owner` is the position of each quantity's unit."""
     start, until = window
-    feeds = feeding(state, rows_of(state, units))
+    feeds = state.row_feeds[rows_of(state, units), target]
     low, best, high = (
         _per_carrier(column[feeds, target], owner[feeds], len(units))
         for column in (carried.target_low, carried.target_best, carried.target_high)

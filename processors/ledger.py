@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from processors.aggregation import Member, Telling, Told, amount_of, reaches
+from processors.aggregation import Member, Span, Telling, Told, amount_of, reaches, span_of
 from schemas.calendar import day_start, year_of
 from schemas.deductions import (
     CARRIERS,
@@ -184,6 +184,11 @@ class Deducted(NamedTuple):
     """The sum of these over a region may have an upper limit."""
     evidence: tuple[str, ...]
     amount: Amount
+    carrier: str
+    rests_on: tuple[str, ...]
+    """Ids of the rules that admit the evidence, and of the factor."""
+    unverified: bool
+    """One of these is, or what a certificate stands for is part of the proof."""
 
     @property
     def part(self) -> Part:
@@ -228,26 +233,42 @@ def deductions(
         native = used.natives.get(carrier, Amount(0, 0, None))
         before = NOTHING
         for (form, capped), its in _by_form(admitted, carrier, rules):
-            claims = sum((claimed(one, *span) for one in its), before)
-            taken = _tonnes(_at_most(claims, native), _at_most(before, native), factor(carrier))
+            claims = sum((claimed(one, *span) for one, _ in its), before)
+            by = factor(carrier)
+            taken = _tonnes(_at_most(claims, native), _at_most(before, native), by)
             lesser = _less(left, taken)
             change = _change(left, lesser)
             if change != NOTHING:
-                found.append(Deducted(form, capped, tuple(one.id for one in its), change))
+                inside = [(one, rule) for one, rule in its if claimed(one, *span) != NOTHING]
+                found.append(Deducted(form, capped, *_proof(inside, change, carrier, by)))
             left, before = lesser, claims
     return tuple(found)
 
 
+Proven = tuple[Evidence, DeductionRule]
+
+
 def _by_form(
     admitted: Sequence[Evidence], carrier: str, rules: Sequence[DeductionRule]
-) -> list[tuple[tuple[Form, bool], list[Evidence]]]:
-    """The evidence of a carrier by form and whether its rule is capped; capped ones last."""
-    found: dict[tuple[Form, bool], list[Evidence]] = defaultdict(list)
+) -> list[tuple[tuple[Form, bool], list[Proven]]]:
+    """The evidence of a carrier, with its rules, by form and whether the rule is capped; capped ones last."""
+    found: dict[tuple[Form, bool], list[Proven]] = defaultdict(list)
     for one in sorted(admitted, key=lambda one: one.id):
-        if one.quantity == carrier:
-            rule = deduction_rule(rules, one.form, one.first)
-            found[one.form, rule is not None and rule.capped].append(one)
+        rule = deduction_rule(rules, one.form, one.first)
+        if one.quantity == carrier and rule is not None:
+            found[one.form, rule.capped].append((one, rule))
     return sorted(found.items(), key=lambda its: (its[0][1], its[0][0]))
+
+
+def _proof(
+    its: Sequence[Proven], change: Amount, carrier: str, by: Factor
+) -> tuple[tuple[str, ...], Amount, str, tuple[str, ...], bool]:
+    """The fields of Deducted from its evidence on."""
+    rules = {rule.id: rule for _, rule in its}
+    unverified = by.unverified or any(
+        rule.status == "unverified" or rule.needs_certificates for rule in rules.values()
+    )
+    return tuple(one.id for one, _ in its), change, carrier, (*sorted(rules), by.id), unverified
 
 
 def _at_most(claims: Amount, native: Amount) -> Amount:
@@ -301,8 +322,13 @@ class Ledger:
     """By the configuration under which a unit told its figures, the carrier, and the business year."""
     rules: Sequence[DeductionRule]
 
-    def taken(self, telling: Telling | None, hour: int) -> tuple[Deducted, ...]:
-        """What is taken from what a unit told of a year, at an hour. Who told nothing has nothing to take from."""
+    def taken(
+        self, telling: Telling | None, hour: int, net_of: Sequence[Part]
+    ) -> tuple[Deducted, ...]:
+        """What is taken from what a unit told of a month or year, at an hour, where the figure is net of some parts.
+
+        The other evidence is as if it were not there: it takes nothing that these could not take. Who told nothing has nothing to take from.
+        """
         if telling is None or telling.unit not in self.admitted:
             return ()
         energy = amount_of(telling, "energy", hour)
@@ -314,7 +340,7 @@ class Ledger:
         }
         year = year_of(telling.span.start)
         return deductions(
-            self.admitted[telling.unit],
+            [one for one in self.admitted[telling.unit] if one.part in net_of],
             Used(energy, natives),
             span,
             lambda carrier: self.factor(telling.configuration, carrier, year),
@@ -349,17 +375,23 @@ def ledger_of(decisions: Iterable[Decision], factor: Callable[[int, str, int], F
     return Ledger(admitted, factor, our_deduction_rules())
 
 
-def years_moved(before: Ledger, after: Ledger) -> set[int]:
-    """Years of which other evidence is admitted."""
+def spans_moved(before: Ledger, after: Ledger) -> set[Span]:
+    """Months and years of which other evidence is admitted."""
     one, two = (
-        {
-            evidence.content_hash(): evidence.first.year
-            for its in ledger.admitted.values()
-            for evidence in its
-        }
+        {evidence.content_hash(): evidence for its in ledger.admitted.values() for evidence in its}
         for ledger in (before, after)
     )
-    return {(one | two)[key] for key in one.keys() ^ two.keys()}
+    return {span for key in one.keys() ^ two.keys() for span in _spans_of((one | two)[key])}
+
+
+def _spans_of(evidence: Evidence) -> Iterator[Span]:
+    """The year that evidence is of, and each month of it."""
+    at, until = day_start(evidence.first), day_start(evidence.until)
+    yield span_of("year", at)
+    while at < until:
+        month = span_of("month", at)
+        yield month
+        at = month.end
 
 
 # ---- Gross and net
@@ -387,7 +419,7 @@ def netted(members: Iterable[Member], told: Told, hour: int, ledger: Ledger) -> 
 
 def _netted(unit: str, telling: Telling | None, hour: int, ledger: Ledger) -> Net:
     parts: dict[Part, Amount] = {"feedstock": NOTHING, "non-fossil": NOTHING}
-    for one in ledger.taken(telling, hour):
+    for one in ledger.taken(telling, hour, tuple(parts)):
         parts[one.part] += one.amount
     gross = amount_of(telling, "energy", hour)
     return Net(unit, gross, parts["feedstock"], parts["non-fossil"])

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
 from math import ceil, floor, lcm
+from typing import Literal, NamedTuple
 
 from processors.boundaries import Boundary
 from processors.formula import Interval, declarations
@@ -44,6 +45,8 @@ class Window:
     on: date
     """The day whose limits hold."""
     regions: tuple[str, ...]
+    factors: Mapping[str, Sequence[tuple[str, bool]]]
+    """By quantity: ids of what `energy` is converted by, and whether each is unverified."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,19 @@ class LimitHeld:
     actual: Intensity
     judged: LevelJudged
     basis: str
+
+
+class ByStandard(NamedTuple):
+    """What a line used, as the standard of one of its indicators counts energy. Rounded once, outward."""
+
+    indicator: str
+    amount: Amount
+    unit_of_measure: Literal["tce", "toe", "kWh"]
+    basis: str
+    factors: tuple[str, ...]
+    """Ids of the standard's own coefficients, and of the unit's factors for other carriers."""
+    unverified: bool
+    """One of these is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +88,39 @@ class Law:
             if limits:
                 yield from self._held(indicator, limits[0], window)
 
+    def energies(self, window: Window) -> Iterator[ByStandard]:
+        """A line's energy by the rules of each of its indicators."""
+        for indicator in window.boundary.line.indicators:
+            limit = next((one for one in self.held.limits if one.indicator == indicator), None)
+            if limit is not None:
+                yield self._energy(limit, window)
+
+    def _energy(self, limit: Limit, window: Window) -> ByStandard:
+        ratios = self._ratios(limit, window)
+        exact, whole = _whole(ratios)
+        amount = Ratio(1, whole).of(self._side(window, exact, takes=True))
+        used = dict(self._factors(limit, window))
+        return ByStandard(
+            limit.indicator,
+            amount,
+            "kWh" if limit.unit == "kWh/t" else "toe" if _in_oil(limit) else "tce",
+            self._basis(limit),
+            tuple(used),
+            any(used.values()),
+        )
+
+    def _factors(self, limit: Limit, window: Window) -> Iterator[tuple[str, bool]]:
+        """Ids of what a line's energy is converted by, and whether each is unverified."""
+        if limit.electricity is None:
+            return
+        its = {window.names[place] for place, _ in window.boundary.takes}
+        for one in (*self.held.coefficients, *self.held.constants):
+            is_used = one.id == limit.electricity and "electricity" in its
+            if is_used or (one.id == OIL and _in_oil(limit)):
+                yield one.id, one.status == "unverified"
+        for name in sorted(its - {"electricity"}):
+            yield from window.factors[name]
+
     def _held(self, indicator: str, limit: Limit, window: Window) -> Iterator[LimitHeld]:
         packs = self._packs[indicator]
         parameters = {one.id: one for one in self.held.parameters}
@@ -84,12 +133,7 @@ class Law:
 
     def _used(self, limit: Limit, window: Window) -> Intensity:
         """Energy a unit of output as the limit's standard counts it: rounded once, outward."""
-        ratios = self._ratios(limit, window)
-        whole = lcm(*(ratio.denominator for ratio in ratios.values()))
-        exact = {
-            place: Ratio(ratio.numerator * whole // ratio.denominator, 1)
-            for place, ratio in ratios.items()
-        }
+        exact, whole = _whole(self._ratios(limit, window))
         made = dict.fromkeys((place for place, _ in window.boundary.makes), Ratio(whole, 1))
         energy = self._side(window, exact, takes=True)
         return intensity(energy, self._side(window, made, takes=False), _PER[limit.unit])
@@ -109,7 +153,7 @@ class Law:
         if limit.unit == "kWh/t":
             return {p: Ratio(1, 1) for p, name in enumerate(window.names) if name == "electricity"}
         electricity = Fraction(self._electricity(limit)) / 1_000
-        oil = self._oil() if limit.unit.startswith("kgoe") else Fraction(1)
+        oil = self._oil() if _in_oil(limit) else Fraction(1)
         return {
             place: _ratio(electricity)
             if window.names[place] == "electricity"
@@ -130,6 +174,20 @@ class Law:
             return "kWh of electricity alone"
         found = next(one for one in self.held.coefficients if one.id == limit.electricity)
         return f"electricity at {found.value} {found.unit}, {found.basis} value ({found.set})"
+
+
+def _in_oil(limit: Limit) -> bool:
+    return limit.unit.startswith("kgoe")
+
+
+def _whole(ratios: Mapping[int, Ratio]) -> tuple[dict[int, Ratio], int]:
+    """Ratios as whole multiples of one unit, and how many of that are one."""
+    whole = lcm(*(ratio.denominator for ratio in ratios.values()))
+    found = {
+        place: Ratio(ratio.numerator * whole // ratio.denominator, 1)
+        for place, ratio in ratios.items()
+    }
+    return found, whole
 
 
 def _ratio(exact: Fraction) -> Ratio:

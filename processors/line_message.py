@@ -1,35 +1,54 @@
 """A window of a product line as others are told, with its limits: JSON of `indicator.LineJudged`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import orjson
 
-from processors.line_limits import LimitHeld, scaled_ends
+from processors.line_limits import ByStandard, LimitHeld, scaled_ends
 from processors.lines import Amount, Figures, Intensity
 from schemas.quantities import UNIT_OF_MEASURE
 
 Json = dict[str, object]
-Used = Sequence[tuple[str, bool]]
-"""Ids of factors, and whether each is unverified."""
 
 
 def line_window(
     window: tuple[str, int, int],
     found: Figures,
-    used: Mapping[str, Used],
+    used: Mapping[str, Json],
     limits: Sequence[Json],
+    energies: Iterable[ByStandard],
 ) -> bytes:
-    """A window (kind, start, end) with its figures; `used`: factors by target."""
+    """A window (kind, start, end) with its figures; `used`: factors of energy, CO2 and process emissions."""
     kind, start, end = window
     told: dict[str, Json] = {
         name: _figure(name, amount, found.measured) for name, amount in found.native.items()
     }
     told["output"] = _figure("output", found.output, found.made_measured)
-    for name, amount in (("energy", found.energy), ("co2", found.co2)):
-        told[name] = _figure(name, amount, found.measured) | _by(used[name])
-    told["intensity"] = _intensity(found.intensity) | _by(used["energy"])
+    told["energy"] = _figure("energy", found.energy, found.measured) | used["energy"]
+    told["co2"] = _figure("co2", found.co2, found.co2_measured) | used["co2"]
+    if found.process is not None:
+        told["process"] = (
+            _figure("process", found.process, found.process_measured) | used["process"]
+        )
+    if found.purchased is not None:
+        told["purchased"] = _figure("purchased", found.purchased, found.purchased_measured)
+    told["intensity"] = _intensity(found.intensity) | used["energy"]
     body: Json = {"window": kind, "start": start, "end": end, "figures": told}
-    return orjson.dumps(body | {"limits": limits} if limits else body)
+    if limits:
+        body |= {"limits": limits, "by_standard": [_energy_told(one) for one in energies]}
+    return orjson.dumps(body)
+
+
+def _energy_told(one: ByStandard) -> Json:
+    """JSON of `indicator.StandardEnergy`."""
+    return {
+        "indicator": one.indicator,
+        "unit_of_measure": one.unit_of_measure,
+        "basis": one.basis,
+        **one.amount._asdict(),
+        "factors": one.factors,
+        "unverified": one.unverified,
+    }
 
 
 def limit_name(held: LimitHeld) -> str:
@@ -90,11 +109,4 @@ def _intensity(found: Intensity) -> Json:
         "best": found.best,
         "high": found.high,
         "said": found.said,
-    }
-
-
-def _by(used: Used) -> Json:
-    return {
-        "factors": [factor for factor, _ in used],
-        "unverified": any(mark for _, mark in used),
     }

@@ -37,7 +37,7 @@ class Native(NamedTuple):
 
 
 class Ratio(NamedTuple):
-    """What a carrier is multiplied by."""
+    """What a carrier is multiplied by; below 0 what a product fixes."""
 
     numerator: int
     denominator: int
@@ -45,8 +45,9 @@ class Ratio(NamedTuple):
     def of(self, native: Amount) -> Amount:
         """Converted once: low down, best half even, high up; what is not known stays so."""
         n, d = self
-        low = None if native.low is None else native.low * n // d
-        high = None if native.high is None else -(-native.high * n // d)
+        least, most = (native.low, native.high) if n >= 0 else (native.high, native.low)
+        low = None if least is None else least * n // d
+        high = None if most is None else -(-most * n // d)
         return Amount(low, _nearest(native.best * n, d), high)
 
 
@@ -89,7 +90,7 @@ def in_boundary(
     total = signed_sum((sign, ratios[place].of(natives[place].amount)) for place, sign in mine)
     if not lacks:
         return total
-    given_away = any(sign < 0 for _, sign in mine)
+    given_away = any(sign * ratios[place].numerator < 0 for place, sign in mine)
     return total._replace(low=None if given_away else total.low, high=None)
 
 
@@ -154,8 +155,15 @@ class Figures:
     intensity: Intensity
     native: dict[str, Amount]
     """By carrier: `electricity`, `raw_coal`."""
+    process: Amount | None
+    """CO2 that no fuel makes, which `co2` holds; None where nothing is declared to emit any."""
+    purchased: Amount | None
+    """Electricity without the unit's own; None where there is none of its own."""
     measured: int
     made_measured: int
+    co2_measured: int
+    process_measured: int
+    purchased_measured: int
 
 
 def figures(
@@ -167,7 +175,8 @@ def figures(
 ) -> Figures:
     """A line's figures of a window (start, until).
 
-    `names`, `natives`: quantity and amount of each carrier of the unit; `factors`: by target, of the carriers that it converts.
+    `names`, `natives`: quantity and amount of each carrier of the unit; `factors`: by target, of the carriers that it converts,
+    and `process` of what else emits CO2.
     """
     lacks = lacks_beginning(boundary, boundary.takes_from, window)
     lacks_output = lacks_beginning(boundary, boundary.makes_from, window)
@@ -182,16 +191,28 @@ def figures(
         lacks=lacks_output,
     )
     energy = taken(factors["energy"])
+    emitted = None
+    if boundary.emits:
+        lacks_emitted = lacks_beginning(boundary, boundary.emits_from, window)
+        emitted = in_boundary(boundary.emits, natives, factors["process"], lacks=lacks_emitted)
+    burnt = [member for member in boundary.takes if member[0] in factors["co2"]]
+    power = [place for place, _ in boundary.takes if names[place] == "electricity"]
+    bought = [place for place in power if place in factors["co2"]]
     return Figures(
         energy=energy,
-        co2=taken(factors["co2"]),
+        co2=signed_sum((1, one) for one in (taken(factors["co2"]), emitted) if one is not None),
         output=made,
         intensity=intensity(energy, made),
         native={
             name: taken(dict.fromkeys(places, ONE)) for name, places in _by_name(boundary, names)
         },
+        process=emitted,
+        purchased=None if bought == power else taken(dict.fromkeys(bought, ONE)),
         measured=share(boundary.takes, natives),
         made_measured=share(boundary.makes, natives),
+        co2_measured=share([*burnt, *boundary.emits], natives),
+        process_measured=share(boundary.emits, natives),
+        purchased_measured=share([one for one in burnt if one[0] in bought], natives),
     )
 
 

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Protocol
@@ -16,6 +16,7 @@ from prometheus_client import (
     generate_latest,
 )
 
+from processors.ports import ACCOUNT_CLASSES
 from processors.tick_silence import Silence, TickSilence
 
 _STALE_SECONDS = 60
@@ -31,6 +32,14 @@ class WorkerMetrics:
         self.readings = self._counter(
             "weir_readings", "Readings in committed steps, repeated ones not counted."
         )
+        self.received = Counter(
+            "weir_received",
+            "Readings in committed steps, by the class of their unit's account. Many rejected: a sender, or the registry, is wrong.",
+            ["class"],
+            registry=self.registry,
+        )
+        for name in ACCOUNT_CLASSES:
+            self.received.labels(name)
         self.steps = self._counter("weir_steps", "Committed steps.")
         self.seconds = Counter(
             "weir_stage_seconds", "Seconds spent, by stage.", ["stage"], registry=self.registry
@@ -111,6 +120,11 @@ class WorkerMetrics:
         self.last_write.set(time.time())
         self.waiting("")
         self.progress()
+
+    def count_received(self, account: Iterable[Sequence[int]]) -> None:
+        """What a committed step added to the accounts: rows in the order of ACCOUNT_CLASSES."""
+        for name, counts in zip(ACCOUNT_CLASSES, zip(*account, strict=True), strict=False):
+            self.received.labels(name).inc(sum(counts))
 
     def progress(self) -> None:
         """Something went on, or there is nothing to do."""

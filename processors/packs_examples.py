@@ -11,6 +11,7 @@ from processors.limits import Actual, held_to, usual_declarations
 from schemas.pack import Held, NoEntryError, Packs
 from schemas.pack_entries import (
     Coefficient,
+    Definition,
     Entry,
     Figure,
     FuelFactor,
@@ -79,7 +80,7 @@ def product(packs: Packs, held: Held[WorkedExample]) -> Worked:
         exact /= _value(one.entry)
     told = rounded(exact, _places(example.gives))
     steps = [f"{example.amount:,} {example.amount_unit}".strip()]
-    steps += [f"x {one.entry.figure()}" for one in times]
+    steps += [f"x {_multiplier(one.entry)}" for one in times]
     steps += [f"/ {one.entry.figure()}" for one in over]
     own = packs.packs.index(held.pack)
     outdated = any(packs.packs.index(one.pack) > own for one in (*times, *over))
@@ -97,11 +98,20 @@ def product(packs: Packs, held: Held[WorkedExample]) -> Worked:
 
 
 def _value(entry: object) -> Fraction:
-    """The value of an entry that has one. Raises NoEntryError."""
+    """The value of an entry that has one; of a fuel, tCO2 of a GJ. Raises NoEntryError."""
+    if isinstance(entry, FuelFactor) and (emission := entry.emission()) is not None:
+        return emission / Fraction(entry.ncv)
     if not isinstance(entry, Figure) or not entry.value:
         message = f"{getattr(entry, 'id', entry)} has no single value other than 0: an example cannot reckon with it"
         raise NoEntryError(message)
     return Fraction(entry.value)
+
+
+def _multiplier(entry: Definition) -> str:
+    """As people read it; of a fuel without its heat value, which the amount is."""
+    if isinstance(entry, FuelFactor):
+        return f"{entry.carbon} tC/TJ x {entry.oxidation} % x 44/12"
+    return entry.figure()
 
 
 def _sourced(entry: object) -> bool:

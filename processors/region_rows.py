@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from processors.aggregation import Member, Span, Told, spans_due, summed
+from processors.energies import NetOf, OfUnit, by_scope, deducted
 from processors.ledger import EMPTY, Ledger
 from processors.standings import (
     Level,
@@ -16,6 +17,7 @@ from processors.standings import (
     told_standing,
 )
 from schemas.calendar import year_start
+from schemas.double_control import Amount
 from schemas.indicator import LevelTold, Version
 from schemas.regions import LevelChange, RegionTold, Standing, Window
 from schemas.section import partition_of
@@ -49,6 +51,9 @@ class HourRows:
     """What one hour adds."""
 
     windows: Mapping[Span, Mapping[str, Window]]
+    deducted: Mapping[Span, Mapping[str, OfUnit]]
+    """Of units, by each of the figures that is net of something."""
+    deducted_sums: Mapping[Span, Mapping[tuple[str, NetOf], Amount]]
     judged: tuple[Judged, ...]
     messages: tuple[RegionTold, ...]
 
@@ -73,8 +78,14 @@ def rows_of(before: Scene, after: Scene, levels: Mapping[str, Level]) -> HourRow
         span: summed(after.members, told, span, after.hour, joined)
         for span, told in sorted(after.told.items())
     }
+    of_units = {
+        span: deducted(after.members, told, span, after.hour, after.ledger)
+        for span, told in sorted(after.told.items())
+    }
+    sums = {span: by_scope(after.members, its, joined) for span, its in of_units.items()}
     judged = tuple(_judged(before, after, levels))
-    return HourRows(windows, judged, tuple(_messages(after.hour, windows, judged)))
+    messages = tuple(_messages(after.hour, windows, judged))
+    return HourRows(windows, of_units, sums, judged, messages)
 
 
 def _joined(targets: TargetVersion | None) -> list[str]:

@@ -37,7 +37,7 @@ def region_shown(
 
 
 def _window(row: Row) -> dict[str, object]:
-    figures = {name: _figure(row, name) for name in _UNITS}
+    figures = {name: _figure(row, name) for name in _UNITS} | _net_figures(row)
     return {
         "window": row["kind"],
         **{name: rfc3339(cast("int", row[key])) for name, key in _TIMES.items()},
@@ -45,6 +45,18 @@ def _window(row: Row) -> dict[str, object]:
         "share_measured": as_text(cast("int", row["share"])),
         "counts": {name: row[name] for name in _COUNTS},
     }
+
+
+def _net_figures(row: Row) -> dict[str, object]:
+    """Energy net of what its units' evidence proves, before a target's cap; none where nothing is deducted."""
+    deducted = cast("Mapping[str, Sequence[int]] | None", row["deducted"])
+    gross = Amount(*(cast("int", row[f"energy_{end}"]) for end in _ENDS))
+    found: dict[str, object] = {}
+    for net_of, ends in sorted((deducted or {}).items()):
+        net = gross + Amount(*ends)
+        told = {end: as_text(getattr(net, end)) for end in _ENDS}
+        found[f"energy net of {net_of}"] = {"unit_of_measure": "tce", **told}
+    return found
 
 
 def _intensities(
@@ -133,6 +145,8 @@ def render_region(told: Json) -> str:
 def _window_lines(window: Json) -> list[str]:
     counts = cast("Mapping[str, int]", window["counts"])
     share = 100 * float(str(window["share_measured"]))
+    figures = cast("Mapping[str, Json]", window["figures"])
+    width = max(8, *map(len, figures))
     counted = (
         f"  {counts['units']} units: {counts['told']} told, {counts['pending']} pending, {counts['silent']} with silent points,"
         f" {counts['broken']} above their quota, {counts['not_judged']} undecidable; {share:.2f}% measured"
@@ -140,11 +154,11 @@ def _window_lines(window: Json) -> list[str]:
     lines = [
         f"{window['window']} from {window['start']}, told for {window['hour']}",
         counted,
-        f"  {'':8} {'low':>18} {'best':>18} {'high':>18}",
+        f"  {'':{width}} {'low':>18} {'best':>18} {'high':>18}",
     ]
-    for name, figure in cast("Mapping[str, Json]", window["figures"]).items():
+    for name, figure in figures.items():
         ends = " ".join(f"{_end(figure[end]):>18}" for end in _ENDS)
-        lines.append(f"  {name:8} {ends} {figure['unit_of_measure']}")
+        lines.append(f"  {name:{width}} {ends} {figure['unit_of_measure']}")
     return lines
 
 

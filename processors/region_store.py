@@ -25,13 +25,12 @@ from processors.aggregation import (
     Told,
     first_hour,
     tellings_of,
-    year_span,
 )
 from processors.deduction_store import DeductionStore
 from processors.entries import HOUR_LOCK
 from processors.landing_store import Inputs, begin, has_begun, tell
 from processors.landing_told import Json, Row, landing_messages
-from processors.ledger import Net, netted, years_moved
+from processors.ledger import EMPTY, Net, netted, spans_moved
 from processors.region_rows import (
     HourRows,
     Judged,
@@ -99,6 +98,12 @@ _COPY_TELLINGS = f"COPY region_telling (counted, {_TELLING}) FROM STDIN"
 _COPY_HOURS = """
 COPY region_hour (scope, kind, starts, hour, ends, energy_low, energy_best, energy_high, co2_low, co2_best, co2_high,
   share, units, told, pending, silent, broken, not_judged) FROM STDIN"""
+_FORGET_DEDUCTED = "DELETE FROM unit_deduction WHERE kind = %s AND starts = %s"
+_COPY_DEDUCTED = """
+COPY unit_deduction (kind, starts, unit, net_of, number, form, carrier, capped, low, best, high, evidence, rests_on, unverified) FROM STDIN"""
+_COPY_DEDUCTED_SUMS = (
+    "COPY scope_deduction (scope, kind, starts, hour, net_of, low, best, high) FROM STDIN"
+)
 _COPY_OUTBOX = "COPY region_outbox (hour, number, partition, key, payload) FROM STDIN"
 _TARGETS = """
 SELECT version, from_hour, body FROM target_version WHERE from_hour <= %s
@@ -113,15 +118,19 @@ VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 
 _CHANGE = """
 INSERT INTO level_change (target, hour, scope, from_level, to_level, body)
 VALUES (%s, %s, %s, %s, %s, %s::jsonb)"""
+_DEDUCTIONS_FROM = "SELECT deductions_from FROM aggregation"
 _TOLD = """
-INSERT INTO aggregation (hour) VALUES (%s) ON CONFLICT (one) DO UPDATE SET hour = excluded.hour"""
+INSERT INTO aggregation (hour, deductions_from) VALUES (%(hour)s, %(hour)s) ON CONFLICT (one) DO UPDATE
+SET hour = excluded.hour, deductions_from = coalesce(aggregation.deductions_from, excluded.deductions_from)"""
 _UNPUBLISHED = """
 SELECT o.hour, o.number, o.partition, o.key, o.payload FROM region_outbox o CROSS JOIN aggregation a
 WHERE (o.hour, o.number) > (a.outbox_hour, a.outbox_number) ORDER BY o.hour, o.number LIMIT %s"""
 _PUBLISHED = "UPDATE aggregation SET outbox_hour = %s, outbox_number = %s"
 _NEWEST_WINDOWS = """
 SELECT r.kind, r.starts, r.ends, r.hour, r.energy_low, r.energy_best, r.energy_high, r.co2_low, r.co2_best, r.co2_high,
-       r.share, r.units, r.told, r.pending, r.silent, r.broken, r.not_judged
+       r.share, r.units, r.told, r.pending, r.silent, r.broken, r.not_judged,
+       (SELECT jsonb_object_agg(array_to_string(d.net_of, ' and '), ARRAY[d.low, d.best, d.high]) FROM scope_deduction d
+        WHERE (d.scope, d.kind, d.starts, d.hour) = (r.scope, r.kind, r.starts, r.hour)) AS deducted
 FROM (VALUES ('year'), ('month')) AS k (kind)
 CROSS JOIN LATERAL (SELECT DISTINCT starts FROM region_hour h WHERE h.scope = %(scope)s AND h.kind = k.kind
                     ORDER BY starts DESC LIMIT 2) AS w
@@ -319,8 +328,11 @@ class RegionStore:
         gathering = self._gather(link, hour, earlier, cuts)
         targets, old = self._targets_at(link, hour), self._targets_at(link, hour - HOUR_MS)
         ledgers = [self._deductions.at(link, at) for at in (hour - HOUR_MS, hour)]
-        moved = {year_span(year_start(year)) for year in years_moved(*ledgers)}
-        spans = spans_of(hour, {*gathering.spans(), *moved}, None if targets == old else targets)
+        begun = link.execute(_DEDUCTIONS_FROM).fetchone() not in {None, (None,)}
+        # A release that kept no deductions of units was here before: all that evidence is of is told anew.
+        moved = spans_moved(ledgers[0] if begun else EMPTY, ledgers[1])
+        touched = {*gathering.spans(), *moved}
+        spans = spans_of(hour, touched, None if targets == old else targets)
         counted = {span: self._counted(link, span) for span in spans}
         fresh = {
             span: {key[0]: one for key, one in gathering.fresh.items() if key[1] == span}
@@ -442,6 +454,7 @@ class RegionStore:
             for span, by_scope in rows.windows.items():
                 for scope, window in by_scope.items():
                     copy.write_row((scope, span.kind, span.start, hour, span.end, *_sums(window)))
+        _write_deducted(link, hour, rows)
         for judged in rows.judged:
             _write_standing(link, hour, judged)
         with link.cursor().copy(_COPY_OUTBOX) as copy:
@@ -460,7 +473,7 @@ class RegionStore:
         ) as copy:
             for cut in cuts:
                 copy.write_row((hour, *cut))
-        link.execute(_TOLD, (hour,))
+        link.execute(_TOLD, {"hour": hour})
 
     # ---- The outbox
 
@@ -584,6 +597,30 @@ def _sums(window: Window) -> tuple[int | None, ...]:
         *(counts.units, counts.told, counts.pending),
         *(counts.silent, counts.broken, counts.not_judged),
     )
+
+
+def _write_deducted(link: Link, hour: int, rows: HourRows) -> None:
+    """Of units as they are now, of scopes hour by hour."""
+    for span in rows.deducted:
+        link.execute(_FORGET_DEDUCTED, (span.kind, span.start))
+    with link.cursor().copy(_COPY_DEDUCTED) as copy:
+        for span, of_units in rows.deducted.items():
+            for unit, its in of_units.items():
+                for net_of, lines in its.items():
+                    for number, one in enumerate(lines):
+                        copy.write_row(
+                            (
+                                *(span.kind, span.start, unit, list(net_of), number),
+                                *(one.form, one.carrier, one.capped),
+                                *(one.amount.low, one.amount.best, one.amount.high),
+                                *(list(one.evidence), list(one.rests_on), one.unverified),
+                            )
+                        )
+    with link.cursor().copy(_COPY_DEDUCTED_SUMS) as copy:
+        for span, sums in rows.deducted_sums.items():
+            for (scope, net_of), amount in sums.items():
+                key = scope, span.kind, span.start, hour, list(net_of)
+                copy.write_row((*key, amount.low, amount.best, amount.high))
 
 
 def _write_standing(link: Link, hour: int, judged: Judged) -> None:

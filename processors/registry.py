@@ -20,12 +20,13 @@ from psycopg import Connection
 from psycopg.rows import TupleRow
 from pydantic import ValidationError
 
-from processors import line_entries, revision
+from processors import co2_entries, line_entries, revision
 from processors.packs import UnreadableError, with_ours
 from processors.ports import EntryRow
 from processors.profiles import weights_of
+from processors.rates import TARGETS, Way, changes, way_of
 from schemas.cells import named_cell
-from schemas.factors import Entry, FactorPack
+from schemas.factors import Entry, FactorPack, default_pack
 from schemas.law import LawInForce
 from schemas.pack_reading import PackError
 from schemas.registry import (
@@ -210,7 +211,7 @@ def save_entries(link: Link, entries: Sequence[EntryRow]) -> None:
                 "UPDATE unit SET pending = %s WHERE code = %s", (entry.version, entry.unit.code)
             )
             continue
-        for table in ("quota", "budget", "opening", "line"):
+        for table in ("quota", "budget", "opening", "line", "cell_factor"):
             link.execute(
                 f"DELETE FROM {table} USING unit u WHERE u.id = {table}.unit AND u.code = %s".encode(),  # noqa: S608 - two constants
                 (entry.unit.code,),
@@ -258,6 +259,7 @@ def _save_units(link: Link, units: Sequence[Unit], version: int) -> None:
         ],
     )
     _save_lines(link, units, version)
+    _save_rates(link, units, version)
     _insert(
         link,
         _QUOTAS,
@@ -307,6 +309,38 @@ def _save_lines(link: Link, units: Sequence[Unit], version: int) -> None:
         for line, sign in point.lines
     ]
     _insert(link, _MEMBERS, members)
+
+
+def _save_rates(link: Link, units: Sequence[Unit], version: int) -> None:
+    """By what cells are converted that have a way of their own."""
+    own = [
+        (unit, named_cell(point.quantity, cell), way)
+        for unit in units
+        for point, cell in dict(zip(unit.points, unit.cells, strict=True)).items()
+        if (way := way_of(unit, point)) != Way(point.quantity)
+    ]
+    if not own:
+        return
+    pack = factors_under(link, version) or default_pack()
+    rows = {
+        (unit.code, cell, target, one.year): {
+            "code": unit.code,
+            "cell": cell,
+            "target": target,
+            "year": one.year,
+            "numerator": one.rate.numerator,
+            "denominator": one.rate.denominator,
+            "effect": one.rate.sign if way.feeds[number] else 0,
+            "used": [name for name, _ in one.rate.used],
+            "unverified": any(mark for _, mark in one.rate.used),
+            "version": version,
+        }
+        for unit, cell, way in own
+        for number, target in enumerate(TARGETS)
+        if target == "co2" or way.heat_values
+        for one in changes(pack, way, target)
+    }
+    _insert(link, _RATES, list(rows.values()))
 
 
 def _unit_row(unit: Unit, version: int) -> dict[str, object]:
@@ -384,6 +418,11 @@ _MEMBERS = """
 INSERT INTO line_point (unit, line, point, sign)
 SELECT u.id, r.line, r.point, r.sign
 FROM json_to_recordset(%s::json) AS r (code text, line text, point smallint, sign smallint) JOIN unit u USING (code)"""
+_RATES = """
+INSERT INTO cell_factor (unit, cell, target, year, numerator, denominator, effect, used, unverified, version)
+SELECT u.id, r.cell, r.target, r.year, r.numerator, r.denominator, r.effect, r.used, r.unverified, r.version
+FROM json_to_recordset(%s::json) AS r (code text, cell quantity, target text, year integer, numerator bigint, denominator bigint,
+  effect smallint, used text[], unverified boolean, version integer) JOIN unit u USING (code)"""
 _QUOTAS = """
 INSERT INTO quota (unit, year, amount, source, status, version)
 SELECT u.id, r.year, r.amount, r.source, r.status, r.version
@@ -553,17 +592,22 @@ def check(path: Path) -> Registry:
 def law_for(asked: Registry) -> LawInForce | None:
     """The product limits of the packs (WEIR_PACKS on ours) that lines of a registry are held to; None without lines.
 
-    Raises RegistryError with a line for each line of which the packs know too little.
+    Raises RegistryError with a line for each line or process of which the packs know too little.
     """
-    if not any(unit.lines for unit in asked.units):
+    emits = any(point.process for unit in asked.units for point in unit.points)
+    if not emits and not any(unit.lines for unit in asked.units):
         return None
     try:
         packs = with_ours([Path(name) for name in Settings.read().packs.split(":") if name])
     except (PackError, UnreadableError) as error:
         raise RegistryError(str(error)) from error
-    if wrong := list(line_entries.complaints(asked.units, packs)):
+    wrong = [
+        *line_entries.complaints(asked.units, packs),
+        *co2_entries.complaints(asked.units, packs),
+    ]
+    if wrong:
         raise RegistryError("\n".join(wrong))
-    return LawInForce.of(packs)
+    return LawInForce.of(packs) if any(unit.lines for unit in asked.units) else None
 
 
 def store_news(
@@ -576,6 +620,7 @@ def store_news(
     ) -> tuple[Registry, LawInForce | None] | None:
         found = news((one.registry for one in stored.values()), asked)
         _refuse_gone(link, stored, found)
+        _refuse_unknown(link, max(stored, default=0), found)
         brought = [one.law.version for _, one in sorted(stored.items()) if one.law is not None]
         new = None if law is None or brought[-1:] == [law.version] else law
         return (found, new) if found.units or found.regions or found.industries or new else None
@@ -596,6 +641,13 @@ def _refuse_gone(link: Link, stored: Mapping[int, Configuration], asked: Registr
         gone = ", ".join(code for (code,) in rows)
         message = f"unit {gone}: no longer recomputable: records of its time are gone, so its points cannot change any more"
         raise RegistryError(message)
+
+
+def _refuse_unknown(link: Link, version: int, asked: Registry) -> None:
+    """Refuse what the factors in force cannot convert. Raises RegistryError."""
+    pack = factors_under(link, version) or default_pack()
+    if wrong := list(co2_entries.unknown(asked.units, pack)):
+        raise RegistryError("\n".join(wrong))
 
 
 def other_factors(

@@ -71,6 +71,15 @@ class Column:
     """False: in the workbook and the CSV files only."""
 
 
+def columns(
+    say: Say, *titles: tuple[str, str] | tuple[str, str, str] | Column
+) -> tuple[Column, ...]:
+    """Columns by their titles in English and Chinese, and the unit of measure where they have one."""
+    return tuple(
+        one if isinstance(one, Column) else Column(say(one[0], one[1]), *one[2:]) for one in titles
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """Rows under columns. `name` names its sheet and its file: short, ASCII, unique in a report."""

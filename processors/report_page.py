@@ -63,7 +63,7 @@ svg.narrow { display: none; }
 .scroll { overflow-x: auto; }
 .scroll + .scroll { margin-top: 18px; }
 table { border-collapse: collapse; width: 100%; font-size: 13.5px; }
-th { text-align: left; font-size: 12.5px; color: var(--soft); font-weight: 600; vertical-align: bottom; border-bottom: 2px solid var(--line); }
+th { text-align: left; word-break: keep-all; font-size: 12.5px; color: var(--soft); font-weight: 600; vertical-align: bottom; border-bottom: 2px solid var(--line); }
 th, td { padding: 5px 14px 5px 0; }
 th:last-child, td:last-child { padding-right: 0; }
 td { border-bottom: 1px solid var(--line); vertical-align: top; overflow-wrap: break-word; }
@@ -75,6 +75,11 @@ table:not(.cards) .interval { display: inline-flex; flex-direction: row-reverse;
 .none { color: var(--soft); font-style: italic; margin: 4px 0; }
 footer { font-size: 12.5px; max-width: 130ch; padding: 4px 4px 24px; overflow-wrap: anywhere; }
 footer p { margin: 0 0 4px; }
+@media (min-width: 641px) { th:not(.n) { min-width: 74px; } }
+@media (min-width: 641px) and (max-width: 1180px) {
+  th, td { padding-right: 8px; }
+  td.t, th.n, td .mark { white-space: normal; }
+}
 @media (max-width: 640px) {
   main { padding: 8px; }
   header, section { padding: 14px 12px; border-radius: 6px; }
@@ -82,7 +87,7 @@ footer p { margin: 0 0 4px; }
   svg.wide { display: none; }
   svg.narrow { display: block; }
   dl { grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 10px 14px; }
-  dd { font-size: 17px; }
+  dd { font-size: 16px; }
   th, td { padding-right: 8px; }
   table { font-size: 13px; }
   td.first { min-width: 0; }

@@ -20,10 +20,12 @@ from processors.report_document import (
     Share,
     Table,
     Tone,
+    columns,
 )
 from processors.report_numbers import count, day, moment
 from processors.report_rows import RegionRows, RegionTold, Standing, Target
 from processors.report_words import (
+    COVERS,
     KINDS,
     QUANTITIES,
     REASONS,
@@ -32,6 +34,9 @@ from processors.report_words import (
     ROUNDED_EN,
     ROUNDED_ZH,
     STANDINGS,
+    VERDICTS,
+    WINDOWS,
+    place,
     standing,
     urgency,
     word,
@@ -44,7 +49,12 @@ _LEVELS: dict[int | None, tuple[str, str, Tone]] = {
 }
 _GAUGED = 12
 _SEVERITIES = {"critical": 0, "warning": 1, "info": 2}
-_WINDOWS = {"year": ("year", "年"), "month": ("month", "月")}
+_SCOPES = {
+    "province": ("province", "省"),
+    "city": ("city", "市州"),
+    "county": ("county", "县区"),
+    "industry": ("industry", "行业"),
+}
 
 
 def region_report(rows: RegionRows, language: Language) -> Report:
@@ -55,10 +65,10 @@ def region_report(rows: RegionRows, language: Language) -> Report:
     return Report(
         language=language,
         read_at=rows.asked.read_at,
-        title=rows.name,
+        title=place(say, rows.name),
         subtitle=say(
-            f"{rows.scope} · {count(len(units))} key energy-using units",
-            f"{rows.scope} · {count(len(units))} 家重点用能单位",
+            f"{_level_of(rows.scope, say)} · {count(len(units))} key energy-using units",
+            f"{_level_of(rows.scope, say)} · {count(len(units))} 家重点用能单位",
         ),
         verdict=_verdict(counts, say),
         sentence=_sentence(counts, say),
@@ -75,6 +85,11 @@ def region_report(rows: RegionRows, language: Language) -> Report:
         ),
         foot=_foot(rows, say),
     )
+
+
+def _level_of(scope: str, say: Say) -> str:
+    parts = (part.partition(":")[0] for part in scope.split("+"))
+    return " + ".join(word(say, _SCOPES, part) for part in parts)
 
 
 def _attention(unit: Standing) -> tuple[int, Decimal, int, str]:
@@ -195,16 +210,17 @@ def _units(rows: RegionRows, units: Sequence[Standing], say: Say) -> Section:
             *_gauges(units, say),
             Table(
                 "units",
-                (
-                    Column(say("Unit", "单位")),
-                    Column(say("Standing", "判定")),
-                    Column(say("Energy of the year", "年度综合能耗"), "tce"),
-                    Column(say("Quota", "指标"), "tce"),
-                    Column(say("Best of quota", "占指标")),
-                    Column(say("Measured", "实测比例")),
-                    Column(say("Silent", "无数据点")),
-                    Column(say("Since, or why", "起始时间或原因")),
-                    Column(say("As of", "截至")),
+                columns(
+                    say,
+                    ("Unit", "单位"),
+                    ("Standing", "判定"),
+                    ("Energy of the year", "年度综合能耗", "tce"),
+                    ("Quota", "指标", "tce"),
+                    ("Best of quota", "占指标"),
+                    ("Measured", "实测比例"),
+                    ("Silent", "无数据点"),
+                    ("Since, or why", "起始时间或原因"),
+                    ("As of", "截至"),
                     Column(say("Code", "信用代码"), on_page=False),
                 ),
                 tuple(_unit_row(unit, rows, say) for unit in units),
@@ -221,6 +237,8 @@ def _unit_row(unit: Standing, rows: RegionRows, say: Say) -> tuple[Cell, ...]:
         why = word(say, REASONS, unit.reason)
     if unit.unit in rows.pending:
         why = f"{why}; {say('pending restatement', '待重算')}".lstrip("; ")
+    if unit.contested:
+        why = f"{why}; {say('contested', '存在争议')} ({unit.contested})".lstrip("; ")
     return (
         Noted(unit.name, unit.unit) if unit.name else unit.unit,
         standing(say, unit.standing),
@@ -274,16 +292,17 @@ def _targets(rows: RegionRows, say: Say) -> Section:
         (
             Table(
                 "targets",
-                (
-                    Column(say("Target", "目标")),
+                columns(
+                    say,
+                    ("Target", "目标"),
                     Column(say("Of", "对象"), on_page=False),
-                    Column(say("Level", "等级")),
-                    Column(say("Used", "已用")),
-                    Column(say("Allowed until then", "截至允许量")),
-                    Column(say("Target amount", "目标值")),
-                    Column(say("Unit of measure", "计量单位")),
-                    Column(say("Verdict", "判定")),
-                    Column(say("Hour", "整点")),
+                    ("Level", "等级"),
+                    ("Used", "已用"),
+                    ("Allowed until then", "截至允许量"),
+                    ("Target amount", "目标值"),
+                    ("Unit of measure", "计量单位"),
+                    ("Verdict", "判定"),
+                    ("Hour", "整点"),
                 ),
                 tuple(_target_row(target, rows, say) for target in rows.targets),
                 say(
@@ -297,8 +316,8 @@ def _targets(rows: RegionRows, say: Say) -> Section:
 
 def _target_row(target: Target, rows: RegionRows, say: Say) -> tuple[Cell, ...]:
     reason = f" ({word(say, REASONS, target.reason)})" if target.reason else ""
-    name = rows.name if target.scope == rows.scope else target.name
-    of = f"{name}; {target.covers}; {word(say, QUANTITIES, target.quantity)}"
+    name = place(say, rows.name if target.scope == rows.scope else target.name)
+    of = f"{name}; {word(say, COVERS, target.covers)}; {word(say, QUANTITIES, target.quantity)}"
     return (
         Noted(target.target, of),
         of,
@@ -307,30 +326,31 @@ def _target_row(target: Target, rows: RegionRows, say: Say) -> tuple[Cell, ...]:
         target.allowed,
         target.target_amount,
         "tce" if target.quantity == "energy" else "t",
-        target.verdict + reason,
+        word(say, VERDICTS, target.verdict) + reason,
         target.hour,
     )
 
 
 def _level(target: Target, say: Say) -> Mark:
     if target.level not in _LEVELS:
-        no_data = say(f"no data ({target.level_reason})", f"无数据（{target.level_reason}）")
-        return Mark(no_data, "unknown")
+        why = word(say, REASONS, target.level_reason)
+        return Mark(say(f"no data ({why})", f"无数据（{why}）"), "unknown")
     english, chinese, tone = _LEVELS[target.level]
     return Mark(say(english, chinese), tone)
 
 
 def _window_columns(first: str, say: Say) -> tuple[Column, ...]:
-    return (
+    return columns(
+        say,
         Column(first),
-        Column(say("Energy", "综合能耗"), "tce"),
+        ("Energy", "综合能耗", "tce"),
         Column("CO2", "t"),
-        Column(say("Measured", "实测比例")),
-        Column(say("Units", "单位数")),
-        Column(say("Above quota", "超标")),
-        Column(say("Cannot be judged", "无法判定")),
-        Column(say("Pending", "时间落后")),
-        Column(say("As of", "截至")),
+        ("Measured", "实测比例"),
+        ("Units", "单位数"),
+        ("Above quota", "超标"),
+        ("Cannot be judged", "无法判定"),
+        ("Pending", "时间落后"),
+        ("As of", "截至"),
     )
 
 
@@ -363,7 +383,7 @@ def _sums(rows: RegionRows, say: Say) -> Section:
                 _window_columns(say("Window", "窗口"), say),
                 tuple(
                     _window_row(
-                        f"{word(say, _WINDOWS, window.window_kind)} {day(window.starts)[: 4 if window.window_kind == 'year' else 7]}",
+                        f"{word(say, WINDOWS, window.window_kind)} {day(window.starts)[: 4 if window.window_kind == 'year' else 7]}",
                         window,
                     )
                     for window in ordered
@@ -383,7 +403,7 @@ def _parts(rows: RegionRows, say: Say) -> Section:
             Table(
                 "parts",
                 _window_columns(say("Region", "地区"), say),
-                tuple(_window_row(part.name, part) for part in ordered),
+                tuple(_window_row(place(say, part.name), part) for part in ordered),
                 say("None was summed up.", "无汇总。"),
             ),
         ),
@@ -402,13 +422,14 @@ def _alerts(rows: RegionRows, say: Say) -> Section:
         (
             Table(
                 "alerts",
-                (
-                    Column(say("State", "状态")),
-                    Column(say("Unit", "单位")),
-                    Column(say("What", "内容")),
-                    Column(say("Severity", "级别")),
-                    Column(say("Since", "起")),
-                    Column(say("Rule", "规则")),
+                columns(
+                    say,
+                    ("State", "状态"),
+                    ("Unit", "单位"),
+                    ("What", "内容"),
+                    ("Severity", "级别"),
+                    ("Since", "起"),
+                    ("Rule", "规则"),
                 ),
                 tuple(
                     (
@@ -434,7 +455,7 @@ def _evidence(rows: RegionRows, units: Sequence[Standing], say: Say) -> Section:
     sums = [
         (
             rows.scope,
-            f"{window.window_kind} {day(window.starts)}",
+            f"{word(say, WINDOWS, window.window_kind)} {day(window.starts)}",
             word(say, QUANTITIES, quantity),
             amount,
             measure,
@@ -447,7 +468,14 @@ def _evidence(rows: RegionRows, units: Sequence[Standing], say: Say) -> Section:
         )
     ]
     each = [
-        (unit.unit, f"year {unit.year}", word(say, QUANTITIES, "energy"), used, "tce", unit.as_of)
+        (
+            unit.unit,
+            f"{say('year', '年')} {unit.year}",
+            word(say, QUANTITIES, "energy"),
+            used,
+            "tce",
+            unit.as_of,
+        )
         for unit in units
         if (used := _used(unit))
     ]
@@ -461,13 +489,14 @@ def _evidence(rows: RegionRows, units: Sequence[Standing], say: Say) -> Section:
         (
             Table(
                 "evidence",
-                (
-                    Column(say("Of", "对象")),
-                    Column(say("Window", "窗口")),
-                    Column(say("Quantity", "品种")),
+                columns(
+                    say,
+                    ("Of", "对象"),
+                    ("Window", "窗口"),
+                    ("Quantity", "品种"),
                     Column(say("Amount", "数值"), exact=True),
-                    Column(say("Unit of measure", "计量单位")),
-                    Column(say("As of", "截至")),
+                    ("Unit of measure", "计量单位"),
+                    ("As of", "截至"),
                 ),
                 (*sums, *each),
                 say("Nothing was told yet.", "尚无告知数据。"),

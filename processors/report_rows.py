@@ -88,6 +88,47 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
+class Energy:
+    """One of the energies of a unit, or of one of its lines, in a month or year (view unit_energy)."""
+
+    window_kind: str
+    starts: datetime
+    ends: datetime
+    as_of: datetime
+    energy: str
+    """Which: `gross`, `net of feedstock`, `net of non-fossil`, `net of feedstock and non-fossil`, `by the product standard`."""
+    purpose: str
+    line: str | None
+    indicator: str | None
+    unit_of_measure: str
+    basis: str
+    low: Decimal | None
+    best: Decimal
+    high: Decimal | None
+    rests_on: list[str]
+    unverified: bool
+    contested: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Deduction:
+    """What is deducted for one of them, to be added end by end (view unit_deducted): tce."""
+
+    window_kind: str
+    starts: datetime
+    energy: str
+    form: str
+    carrier: str
+    capped: bool
+    low: Decimal
+    best: Decimal
+    high: Decimal
+    evidence: list[str]
+    rests_on: list[str]
+    unverified: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Where in the log a window was told (function windows_told)."""
 
@@ -234,6 +275,8 @@ class UnitRows:
     used: frozenset[str] = frozenset()
     """Ids of the factors that the windows of the report name."""
     account: tuple[Account, ...] = ()
+    energies: tuple[Energy, ...] = ()
+    deducted: tuple[Deduction, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

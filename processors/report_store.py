@@ -10,6 +10,7 @@ from psycopg import Connection, IsolationLevel, sql
 from psycopg.rows import TupleRow, class_row
 
 from processors.aggregation import scope_of
+from processors.energy_store import energy_rows
 from processors.memberships import refusal
 from processors.report_rows import (
     Account,
@@ -125,6 +126,7 @@ def unit_rows(link: Link, unit: str, span: Span) -> UnitRows:
     plain = UnitRows(asked=asked, standing=found[0], papers=papers[0], factors=factors)
     if asked.ends is None:
         return plain
+    found_energies = energy_rows(link, *values)
     return UnitRows(
         asked=asked,
         standing=found[0],
@@ -140,6 +142,8 @@ def unit_rows(link: Link, unit: str, span: Span) -> UnitRows:
         factors=factors,
         used=_used(link, values),
         account=rows_of(link, Account, _ACCOUNT, (unit,)),
+        energies=found_energies.energies,
+        deducted=found_energies.deducted,
     )
 
 

@@ -19,7 +19,9 @@ from processors.report_document import (
     Section,
     Share,
     Table,
+    columns,
 )
+from processors.report_energies import energies_section
 from processors.report_numbers import day, moment
 from processors.report_rows import Gap, Record, Told, UnitRows
 from processors.report_words import (
@@ -31,6 +33,8 @@ from processors.report_words import (
     ROUNDED_ZH,
     RULES_EN,
     RULES_ZH,
+    WINDOWS,
+    place,
     remedy,
     standing,
     word,
@@ -51,7 +55,7 @@ def unit_report(rows: UnitRows, language: Language) -> Report:
         read_at=rows.asked.read_at,
         title=unit.name or unit.unit,
         subtitle=" · ".join(
-            part for part in (unit.unit, unit.region_name, unit.industry_name) if part
+            place(say, part) for part in (unit.unit, unit.region_name, unit.industry_name) if part
         ),
         verdict=standing(say, unit.standing),
         sentence=_sentence(rows, say),
@@ -60,6 +64,7 @@ def unit_report(rows: UnitRows, language: Language) -> Report:
         gauge=_gauge(rows, say),
         sections=(
             _months(rows, say),
+            energies_section(rows.energies, rows.deducted, say),
             _days(rows, say),
             _load(rows, say),
             _points(rows, say),
@@ -287,14 +292,15 @@ def _points(rows: UnitRows, say: Say) -> Section:
         (
             Table(
                 "points",
-                (
-                    Column(say("Point", "计量点")),
-                    Column(say("State", "状态")),
-                    Column(say("Quantity", "品种")),
-                    Column(say("Heard until", "数据截至")),
-                    Column(say("Rated maximum per hour", "每小时额定上限")),
-                    Column(say("Missing, at most", "缺失量上限")),
-                    Column(say("Unit of measure", "计量单位")),
+                columns(
+                    say,
+                    ("Point", "计量点"),
+                    ("State", "状态"),
+                    ("Quantity", "品种"),
+                    ("Heard until", "数据截至"),
+                    ("Rated maximum per hour", "每小时额定上限"),
+                    ("Missing, at most", "缺失量上限"),
+                    ("Unit of measure", "计量单位"),
                 ),
                 tuple(
                     (
@@ -332,16 +338,17 @@ def _gaps(rows: UnitRows, say: Say) -> Section:
         (
             Table(
                 "gaps",
-                (
-                    Column(say("Point", "计量点")),
-                    Column(say("What", "类型")),
-                    Column(say("From", "起")),
-                    Column(say("Until", "止")),
-                    Column(say("At least", "至少")),
-                    Column(say("At most", "至多")),
-                    Column(say("Unit of measure", "计量单位")),
-                    Column(say("Register before", "起始表码")),
-                    Column(say("Register after", "终止表码")),
+                columns(
+                    say,
+                    ("Point", "计量点"),
+                    ("What", "类型"),
+                    ("From", "起"),
+                    ("Until", "止"),
+                    ("At least", "至少"),
+                    ("At most", "至多"),
+                    ("Unit of measure", "计量单位"),
+                    ("Register before", "起始表码"),
+                    ("Register after", "终止表码"),
                 ),
                 tuple(
                     (
@@ -421,13 +428,14 @@ def _rejections(rows: UnitRows, say: Say) -> Section:
         (
             Table(
                 "rejections",
-                (
-                    Column(say("Reason", "原因")),
-                    Column(say("Point", "计量点")),
-                    Column(say("Readings", "读数条数")),
-                    Column(say("First", "最早")),
-                    Column(say("Last", "最近")),
-                    Column(say("What to do", "处理办法")),
+                columns(
+                    say,
+                    ("Reason", "原因"),
+                    ("Point", "计量点"),
+                    ("Readings", "读数条数"),
+                    ("First", "最早"),
+                    ("Last", "最近"),
+                    ("What to do", "处理办法"),
                 ),
                 tuple(
                     (
@@ -456,14 +464,13 @@ def _account(rows: UnitRows, say: Say) -> Section:
         (
             Table(
                 "account",
-                (
-                    Column(say("Day", "日期")),
-                    Column(say("Received", "收到")),
-                    Column(say("Accepted", "接受")),
-                    Column(say("Repeated", "重复")),
-                    Column(say("Superseded", "被取代")),
-                    Column(say("Rejected", "拒收")),
-                    Column(say("Unreadable", "不可解析")),
+                columns(say, ("Day", "日期"),
+                    ("Received", "收到"),
+                    ("Accepted", "接受"),
+                    ("Repeated", "重复"),
+                    ("Superseded", "被取代"),
+                    ("Rejected", "拒收"),
+                    ("Unreadable", "不可解析"),
                 ),
                 tuple(
                     (a.day, a.received, a.accepted, a.repeated, a.superseded, a.rejected, a.unreadable)
@@ -490,14 +497,15 @@ def _factors(rows: UnitRows, say: Say) -> Section:
         (
             Table(
                 "factors",
-                (
-                    Column(say("Factor", "系数")),
-                    Column(say("Converts", "品种")),
-                    Column(say("To", "折算为")),
-                    Column(say("Year", "年份")),
-                    Column(say("Value", "数值")),
-                    Column(say("Status", "状态")),
-                    Column(say("Source", "来源")),
+                columns(
+                    say,
+                    ("Factor", "系数"),
+                    ("Converts", "品种"),
+                    ("To", "折算为"),
+                    ("Year", "年份"),
+                    ("Value", "数值"),
+                    ("Status", "状态"),
+                    ("Source", "来源"),
                 ),
                 tuple(
                     (
@@ -526,17 +534,16 @@ def _evidence(rows: UnitRows, say: Say) -> Section:
             _whole_span(rows, say),
             Table(
                 "evidence",
-                (
-                    Column(say("Window", "窗口")),
+                columns(say, ("Window", "窗口"),
                     Column(say("From", "起"), on_page=False),
-                    Column(say("Quantity", "品种")),
+                    ("Quantity", "品种"),
                     Column(say("Amount", "数值"), exact=True),
-                    Column(say("Unit of measure", "计量单位")),
-                    Column(say("As of", "截至")),
-                    Column(say("Configuration", "配置版本")),
-                    Column(say("Log record", "日志位置")),
-                    Column(say("Cause", "起因")),
-                    Column(say("Standing", "数值状态")),
+                    ("Unit of measure", "计量单位"),
+                    ("As of", "截至"),
+                    ("Configuration", "配置版本"),
+                    ("Log record", "日志位置"),
+                    ("Cause", "起因"),
+                    ("Standing", "数值状态"),
                 ),
                 tuple(
                     _evidence_row(told, records.get((told.window_kind, told.starts)), rows, say)
@@ -554,9 +561,8 @@ def _kind_first(told: Told) -> tuple[int, float]:
 
 
 def _evidence_row(told: Told, record: Record | None, rows: UnitRows, say: Say) -> tuple[Cell, ...]:
-    kinds = {"year": ("year", "年"), "month": ("month", "月"), "day": ("day", "日")}
     return (
-        Noted(word(say, kinds, told.window_kind), day(told.starts)),
+        Noted(word(say, WINDOWS, told.window_kind), day(told.starts)),
         day(told.starts),
         word(say, QUANTITIES, told.quantity),
         _interval(told),
@@ -565,7 +571,7 @@ def _evidence_row(told: Told, record: Record | None, rows: UnitRows, say: Say) -
         None if record is None or record.configuration is None else str(record.configuration),
         _place(record, say),
         record.cause if record else None,
-        _held(record, rows, say),
+        _held(told, record, rows, say),
     )
 
 
@@ -578,8 +584,10 @@ def _place(record: Record | None, say: Say) -> str:
     return f"{record.generation}/{record.partition}/{record.offset}/{record.position}"
 
 
-def _held(record: Record | None, rows: UnitRows, say: Say) -> str:
+def _held(told: Told, record: Record | None, rows: UnitRows, say: Say) -> str:
     words = []
+    if told.contested:
+        words.append(say(f"contested ({told.contested})", f"存在争议（{told.contested}）"))
     if rows.papers.pending is not None:
         words.append(say("pending restatement", "待重算"))
     if record is not None and not record.recomputable:
@@ -596,13 +604,12 @@ def _whole_span(rows: UnitRows, say: Say) -> Table:
     )
     return Table(
         "span",
-        (
-            Column(say("Whole span, worked out anew", "整段重新计算")),
-            Column(say("Quantity", "品种")),
+        columns(say, ("Whole span, worked out anew", "整段重新计算"),
+            ("Quantity", "品种"),
             Column(say("Amount", "数值"), exact=True),
-            Column(say("Unit of measure", "计量单位")),
-            Column(say("Measured", "实测比例")),
-            Column(say("Standing", "数值状态")),
+            ("Unit of measure", "计量单位"),
+            ("Measured", "实测比例"),
+            ("Standing", "数值状态"),
         ),
         tuple(
             (

@@ -1,5 +1,7 @@
 """What the words of the tables are called on a page, and what to do about a rejection."""
 
+import re
+
 from processors.report_document import Mark, Say, Tone
 
 QUANTITIES = {
@@ -7,7 +9,40 @@ QUANTITIES = {
     "co2": ("CO2", "二氧化碳排放"),
     "electricity": ("electricity", "电力"),
     "raw_coal": ("raw coal", "原煤"),
+    "heat": ("heat", "热力"),
     "output": ("output", "产品产量"),
+    "material": ("materials", "原料"),
+    "process": ("process emissions of CO2", "工业生产过程排放"),
+    "purchased": ("electricity bought less sold", "净购入电力"),
+}
+ENERGIES = {
+    "gross": ("gross", "综合能耗（未扣减）"),
+    "net of feedstock": ("net of feedstock", "扣除原料用能"),
+    "net of non-fossil": ("net of non-fossil energy", "扣除非化石能源"),
+    "net of feedstock and non-fossil": (
+        "net of feedstock and non-fossil energy",
+        "扣除原料用能和非化石能源",
+    ),
+    "by the product standard": ("by the product standard's own rules", "按产品限额标准口径"),
+}
+PURPOSES = {
+    "gross": ("the unit's annual quota", "单位年度能耗指标"),
+    "net of feedstock": ("a region's total without raw-material use", "地区总量（不计原料用能）"),
+    "net of non-fossil": (
+        "a region's total without renewable and nuclear energy",
+        "地区总量（不计非化石能源）",
+    ),
+    "net of feedstock and non-fossil": (
+        "dual control of energy: total and intensity",
+        "能耗双控：总量和强度",
+    ),
+}
+BASES = {"equivalent value": ("equivalent value", "当量值")}
+FORMS = {
+    "feedstock": ("feedstock", "原料用能"),
+    "self-generation": ("self-generation", "自发自用"),
+    "green power": ("green power", "绿电交易"),
+    "certificate": ("certificates", "绿证"),
 }
 STANDINGS: dict[str, tuple[str, str, Tone]] = {
     "confirmed breach": ("confirmed breach", "确认超标", "breach"),
@@ -28,7 +63,20 @@ REASONS = {
     ),
     "ambiguous data": ("the data allow several amounts", "数据存在多种可能"),
     "remainder unknown": ("the remainder outside key units is unknown", "重点单位以外部分未知"),
+    "interval too wide": ("the interval is too wide", "区间过宽"),
+    "nothing allowed yet": ("nothing is allowed yet", "尚无允许量"),
+    "no level rule of the day": ("no level rule of the day", "当日无等级规则"),
 }
+VERDICTS = {
+    "PASS": ("PASS", "未超标（PASS）"),
+    "FAIL": ("FAIL", "超标（FAIL）"),
+    "UNDECIDABLE": ("UNDECIDABLE", "无法判定（UNDECIDABLE）"),
+}
+COVERS = {
+    "key units": ("key units", "重点用能单位"),
+    "whole society": ("whole society", "全社会"),
+}
+WINDOWS = {"year": ("year", "年"), "month": ("month", "月"), "day": ("day", "日")}
 GAPS = {
     "missing periods": ("missing periods", "时段数据缺失"),
     "register event": ("register event", "表码异常"),
@@ -109,6 +157,17 @@ _OTHERWISE = (
 def word(say: Say, words: dict[str, tuple[str, str]], key: str) -> str:
     """What a word of the tables is called; itself where it has no other name."""
     return say(*words.get(key, (key, key)))
+
+
+def place(say: Say, name: str) -> str:
+    """A region or industry, `510400 Panzhihua (攀枝花)`, in the language; scopes joined by ` + ` each for itself."""
+    return " + ".join(
+        _BOTH.sub(lambda found: say(found[1] + found[2], found[1] + found[3]), one)
+        for one in name.split(" + ")
+    )
+
+
+_BOTH = re.compile(r"^(\S+ |)(.+) \((.+)\)$")
 
 
 def standing(say: Say, key: str) -> Mark:

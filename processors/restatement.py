@@ -77,7 +77,7 @@ def convert_again(state: State, u: int, asked: Rebuild) -> Generator[Needs, Fetc
     """Other factors for the same readings: the open windows are summed anew, and all windows are told again."""
     state.take_entry(u, asked.entry)
     state.configuration[u], state.pending[u] = asked.version, 0
-    state.pack[u] = state.pack_at(asked.version)
+    state.convert_by(u, state.pack_at(asked.version))
     state.law[u] = max(int(state.law[u]), state.law_at(asked.version))
     state.slot_start[u], state.slot_end[u] = FOREVER, FOREVER
     state.told_full[u] = state.told_since[u] = NEVER

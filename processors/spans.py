@@ -13,6 +13,7 @@ from processors.conversion import converted, converted_down
 from processors.gaps import bounded_part, known_gaps
 from processors.judgement import Sums, points_of
 from processors.ports import HOUR_FIELDS, Fetched, Gap, HourSpan, Ints, Needs, Span
+from processors.rates import TARGETS
 from processors.segments import Piece, lift_piece, period_lengths, register_chain, timeline
 from processors.state import (
     FOREVER,
@@ -24,7 +25,6 @@ from processors.state import (
     H_UNKNOWN_BEST,
     H_UNKNOWN_HIGH,
     KEY_BITS,
-    TARGETS,
     State,
 )
 from processors.windows import (
@@ -39,8 +39,6 @@ from processors.windows import (
     open_points,
 )
 from schemas.calendar import HOUR_MS, QUARTER_MS, year_of
-from schemas.quantities import QUANTITIES
-from schemas.registry import CARRIERS
 
 _MONTH_MS = 31 * 24 * HOUR_MS
 _SLACK = 4
@@ -184,20 +182,19 @@ def since(
     """The first quarter-hour end t in (start, until] with low of [start, t) above the limit; None where there is none.
 
     `until` is a quarter-hour end. Everything that the unit has said so far counts, cut at t.
-    Where something is given away, low need not rise with time, and nothing is looked for: `until`.
+    Where something is given away, or fixed by a product, low need not rise with time, and nothing is looked for: `until`.
     """
     start, until = window
-    if (state.c_sign[state.carrier_from[unit] : state.carrier_from[unit + 1]] < 0).any():
+    mine = slice(int(state.carrier_from[unit]), int(state.carrier_from[unit + 1]))
+    if (state.c_sign[mine] < 0).any() or (state.c_signs[mine, target] < 0).any():
         return until
     first, last = start // HOUR_MS, -(-until // HOUR_MS)
     table = yield from hour_table(state, unit, first, last + 1)
     gaps = yield from _gaps(state, unit, start, last * HOUR_MS)
     prefixes = [
         _prefix(state, (c, target), first, table[i])
-        for i, c in enumerate(
-            range(int(state.carrier_from[unit]), int(state.carrier_from[unit + 1]))
-        )
-        if QUANTITIES[int(state.c_quantity[c])] in CARRIERS and state.c_sign[c]
+        for i, c in enumerate(range(mine.start, mine.stop))
+        if state.c_signs[c, target]
     ]
     begins, base = int(state.begins[unit]), _opening(state, unit, window, target)
     lows = _lows_at_hours(state, unit, (start, last - first), prefixes, table, gaps)

@@ -126,8 +126,8 @@ def _deductions(
     found: dict[tuple[str, str], Amount] = {}
     capped = NOTHING
     for telling in told if target.net_of else ():
-        for one in ledger.taken(telling, till):
-            if telling is None or one.part not in target.net_of:
+        for one in ledger.taken(telling, till, target.net_of):
+            if telling is None:
                 continue
             key = telling.unit, f"deduction: {one.form}"
             found[key] = found.get(key, NOTHING) + one.amount

@@ -8,7 +8,6 @@ import json
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from itertools import chain
 from typing import NamedTuple, Self
 
@@ -19,6 +18,7 @@ from processors.boundaries import Boundary, boundaries
 from processors.line_limits import Law
 from processors.ports import HOUR_FIELDS, Gap, Ints, UnitState
 from processors.profiles import Weights, weights_of
+from processors.rates import TARGETS, Rates, Way, way_of
 from schemas.calendar import HOUR_MS, year_of
 from schemas.cells import named_cell
 from schemas.factors import FactorPack
@@ -37,10 +37,8 @@ from schemas.scale import SCALE, scaled
 from schemas.section import NEVER
 
 FOREVER = 2**62
-TARGETS = ("energy", "co2")
-ENERGY, CO2 = range(2)
-"""Places of both: the axis of factors, and of what a unit is held to (quota, budget)."""
-FIRST_YEAR, LAST_YEAR = 1970, 2199
+ENERGY, CO2 = range(len(TARGETS))
+"""Places in TARGETS: the axis of rates, and of what a unit is held to (quota, budget)."""
 LAYOUT = 4
 """Version of the blob; 2 lacked the three last scalars, 3 the last. Another version: rebuild from the records."""
 
@@ -104,11 +102,15 @@ _UNITS = (
     "pending",
     "revised",
     "pack",
+    "mix",
     "law",
     "slot_start",
     "slot_end",
 )
-_CARRIERS = ("c_unit", "c_quantity", "c_cell", "c_sign", "settled", "max_hour", "hot_from", "acc")
+_CARRIERS = (
+    *("c_unit", "c_quantity", "c_cell", "c_sign", "c_rate", "c_signs", "c_feeds"),
+    *("settled", "max_hour", "hot_from", "acc"),
+)
 _POINTS = (
     "p_unit",
     "p_carrier",
@@ -137,72 +139,6 @@ WAITS = 10
 """Added to the code of a unit that begins to wait: told at once, in full, with the cause that it has anyway."""
 NO_VERDICT, PASS, FAIL, OPENING_UNKNOWN, MISSING_DATA, AMBIGUOUS_DATA, OTHER_VIEW = range(7)
 """Codes of verdict and reason together, as told."""
-
-
-@dataclass(frozen=True, slots=True)
-class Factors:
-    """Packs as tables: [pack, quantity, target, year − FIRST_YEAR]. The first is what holds where no configuration says otherwise."""
-
-    packs: tuple[FactorPack, ...]
-    numerator: Ints
-    denominator: Ints
-
-    used: dict[tuple[int, int, int, int], tuple[str, bool]] = field(default_factory=dict)
-
-    def ids(self, pack: int, quantity: int, target: int, year: int) -> tuple[str, bool]:
-        """Id of the factor used, and whether it is unverified."""
-        key = pack, quantity, target, year
-        if key not in self.used:
-            chosen = self.packs[pack]
-            factor = chosen.factor(QUANTITIES[quantity], TARGETS[target], year)  # type: ignore[arg-type]
-            self.used[key] = factor.id, factor.unverified
-        return self.used[key]
-
-    def view(self, pack: int, year: int) -> str:
-        """The view of electricity's CO2 factor that a pack converts a year by."""
-        used, _ = self.ids(pack, QUANTITIES.index("electricity"), CO2, year)
-        return next(entry.view for entry in self.packs[pack].entries if entry.id == used)
-
-    def and_pack(self, pack: FactorPack) -> "Factors":
-        """These, and one more."""
-        more = factor_tables(pack)
-        return Factors(
-            (*self.packs, pack),
-            np.concatenate([self.numerator, more.numerator]),
-            np.concatenate([self.denominator, more.denominator]),
-        )
-
-    def differ(self, quantities: Iterable[int], packs: tuple[int, int]) -> bool:
-        """Whether two packs convert any of these quantities otherwise, in any year, or by another figure."""
-        return any(
-            self.ids(packs[0], quantity, target, year) != self.ids(packs[1], quantity, target, year)
-            or self._ratio(packs[0], quantity, target, year)
-            != self._ratio(packs[1], quantity, target, year)
-            for quantity in quantities
-            if QUANTITIES[quantity] in CARRIERS
-            for target in range(len(TARGETS))
-            for year in range(FIRST_YEAR, LAST_YEAR + 1)
-        )
-
-    def _ratio(self, pack: int, quantity: int, target: int, year: int) -> tuple[int, int]:
-        place = pack, quantity, target, year - FIRST_YEAR
-        return int(self.numerator[place]), int(self.denominator[place])
-
-
-@lru_cache(maxsize=8)
-def factor_tables(pack: FactorPack) -> Factors:
-    """Look every factor up once. Quantities that are no carriers get 0/1."""
-    shape = (1, len(QUANTITIES), len(TARGETS), LAST_YEAR - FIRST_YEAR + 1)
-    numerator, denominator = np.zeros(shape, np.int64), np.ones(shape, np.int64)
-    for q, quantity in enumerate(QUANTITIES):
-        if quantity not in CARRIERS:
-            continue
-        for t, target in enumerate(TARGETS):
-            for year in range(FIRST_YEAR, LAST_YEAR + 1):
-                factor = pack.factor(quantity, target, year)  # type: ignore[arg-type]
-                numerator[0, q, t, year - FIRST_YEAR] = factor.numerator
-                denominator[0, q, t, year - FIRST_YEAR] = factor.denominator
-    return Factors((pack,), numerator, denominator)
 
 
 ClaimColumns = tuple[Ints, ...]
@@ -236,7 +172,7 @@ def _by_target() -> Ints:
 class State:
     """See the module. Every field but the dictionaries is an array over one axis."""
 
-    factors: Factors
+    rates: Rates
     generation: int = 1
     units: list[Unit] = field(default_factory=list)
     index: dict[str, int] = field(default_factory=dict)
@@ -279,6 +215,12 @@ class State:
     """Number of the cell within the quantity (`schemas/cells.py`)."""
     c_sign: Ints = field(default_factory=_empty)
     """How it counts for the unit."""
+    c_rate: Ints = field(default_factory=_empty)
+    """By what it is converted: a row of `rates`."""
+    c_signs: Ints = field(default_factory=lambda: np.empty((0, 2), np.int64))
+    """How it counts for the unit's energy and CO2; 0 where it is none."""
+    c_feeds: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty((0, 3), np.bool_))
+    """Whether it is told among them: by its quantity, or by a process factor; and whether it is electricity of the unit's own."""
     settled: Ints = field(default_factory=_empty)
     """Hours before this are in the `exact_*` sums of the open windows."""
     max_hour: Ints = field(default_factory=_empty)
@@ -324,6 +266,8 @@ class State:
     c_row: Ints = field(default_factory=_empty)
     """Which quantity of its unit a carrier is part of: a row of `row_*`."""
     row_quantity: Ints = field(default_factory=_empty)
+    row_feeds: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty((0, 3), np.bool_))
+    """Whether a quantity of a unit counts for its energy and CO2, and whether some of it is electricity of its own."""
     row_from: Ints = field(default_factory=lambda: np.zeros(1, np.int64))
     has_cells: bool = False
     """Whether any carrier is not a whole quantity that counts once."""
@@ -336,6 +280,12 @@ class State:
     """Between these all points of the carrier are valid."""
     pack: Ints = field(default_factory=_empty)
     """Per unit: by which of the packs it is converted."""
+    mix: Ints = field(default_factory=_empty)
+    """Per unit: which of `mixes` its carriers are converted by."""
+    mixes: list[tuple[int, ...]] = field(default_factory=list)
+    """Rates of all carriers of a unit, in order."""
+    mix_of: dict[tuple[int, ...], int] = field(default_factory=dict)
+    """Their places."""
     pack_from: dict[int, int] = field(default_factory=dict)
     """Configuration that brought factors → their pack."""
     law: Ints = field(default_factory=_empty)
@@ -382,7 +332,10 @@ class State:
         self._extend_units(new, partition, configuration)
         self._extend_points(new, first)
         self._derive()
-        return list(range(first, len(self.units)))
+        new_units = list(range(first, len(self.units)))
+        for u in new_units:
+            self.convert_by(u, int(self.pack[u]))
+        return new_units
 
     def _extend_units(self, new: list[Unit], partition: dict[str, int], configuration: int) -> None:
         n = len(new)
@@ -403,6 +356,7 @@ class State:
             "pending": np.zeros(n, np.int64),
             "revised": np.zeros(n, np.int64),
             "pack": np.full(n, self.pack_at(configuration), np.int64),
+            "mix": np.zeros(n, np.int64),
             "law": np.full(n, self.law_at(configuration), np.int64),
             "slot_start": np.full((n, 4), FOREVER, np.int64),
             "slot_end": np.full((n, 4), FOREVER, np.int64),
@@ -413,6 +367,7 @@ class State:
         points: list[dict[str, int]] = []
         profiles: list[int] = []
         carriers: list[tuple[int, int, int, int, int]] = []
+        feeds: list[tuple[bool, bool, bool]] = []
         series: list[tuple[int, int, int]] = []
         at_point, at_carrier = len(self.p_unit), len(self.c_unit)
         for u, unit in enumerate(new, first):
@@ -426,6 +381,9 @@ class State:
                 if kinds[number] != before:
                     before = kinds[number]
                     carriers.append((u, *before, point.sign, unit.begins // HOUR_MS))
+                    is_energy = point.quantity in CARRIERS
+                    is_own = point.self_generated and point.quantity == "electricity"
+                    feeds.append((is_energy, is_energy or bool(point.process), is_own))
                 carrier = at_carrier + len(carriers) - 1
                 points.append(_point_row(point, u, carrier, number))
                 profiles.append(self._place(point.profiles))
@@ -446,6 +404,9 @@ class State:
             "c_quantity": c[:, 1].copy(),
             "c_cell": c[:, 2].copy(),
             "c_sign": c[:, 3].copy(),
+            "c_rate": np.zeros(len(c), np.int64),
+            "c_signs": np.zeros((len(c), 2), np.int64),
+            "c_feeds": np.array(feeds, np.bool_).reshape(-1, 3),
             "settled": c[:, 4].copy(),
             "max_hour": np.full(len(c), NEVER, np.int64),
             "hot_from": np.full(len(c), NEVER, np.int64),
@@ -503,6 +464,8 @@ class State:
         first = np.concatenate([[True], key[1:] != key[:-1]]) if len(key) else key.astype(np.bool_)
         self.c_row = np.cumsum(first) - 1
         self.row_quantity = self.c_quantity[first]
+        rows = np.flatnonzero(first)
+        self.row_feeds = np.logical_or.reduceat(self.c_feeds, rows) if len(rows) else self.c_feeds
         self.row_from = np.searchsorted(self.c_unit[first], np.arange(count + 1))
         self.has_cells = bool((self.c_cell > 0).any())
         kinds = zip(self.c_quantity.tolist(), self.c_cell.tolist(), strict=True)
@@ -512,8 +475,29 @@ class State:
     def take_factors(self, configuration: int, pack: FactorPack) -> None:
         """Know the factors that a configuration brings; whom they concern is another matter."""
         if configuration not in self.pack_from:
-            self.factors = self.factors.and_pack(pack)
-            self.pack_from[configuration] = len(self.factors.packs) - 1
+            self.rates.packs.append(pack)
+            self.pack_from[configuration] = len(self.rates.packs) - 1
+
+    def ways_of(self, u: int) -> tuple[Way, ...]:
+        """How each carrier of a unit is converted, whatever the packs say."""
+        first, last = int(self.carrier_from[u]), int(self.carrier_from[u + 1])
+        unit = self.units[u]
+        numbers = self.p_number[self.carrier_point_from[first:last]].tolist()
+        return tuple(way_of(unit, unit.points[number]) for number in numbers)
+
+    def convert_by(self, u: int, pack: int) -> None:
+        """Convert a unit by a pack, and by its own entry."""
+        carriers = slice(int(self.carrier_from[u]), int(self.carrier_from[u + 1]))
+        ways = self.ways_of(u)
+        rows = tuple(self.rates.row(pack, way) for way in ways)
+        feeds = np.array([way.feeds for way in ways], np.int64)
+        feeds[:, 1] *= [self.rates.sign(row) for row in rows]
+        self.pack[u], self.c_rate[carriers] = pack, rows
+        self.c_signs[carriers] = self.c_sign[carriers, None] * feeds
+        if rows not in self.mix_of:
+            self.mix_of[rows] = len(self.mixes)
+            self.mixes.append(rows)
+        self.mix[u] = self.mix_of[rows]
 
     def pack_at(self, configuration: int) -> int:
         """The pack that a unit under this configuration is converted by: the last one brought until then."""
@@ -594,11 +578,10 @@ class State:
 
     def limits_of(self, unit: int, year: int) -> tuple[int, int]:
         """The unit's quota and budget of a business year in 10⁻⁶ t, −1 where there is none, or nothing that counts against it."""
-        entry = self.units[unit]
-        if not any(point.quantity in CARRIERS for point in entry.points):
-            return -1, -1
-        budget = self.budget_of(unit, year)
-        quota = next((quota.amount for quota in entry.quotas if quota.year == year), -1)
+        feeds = self.c_feeds[self.carrier_from[unit] : self.carrier_from[unit + 1]]
+        budget = self.budget_of(unit, year) if feeds[:, CO2].any() else None
+        quotas = self.units[unit].quotas if feeds[:, ENERGY].any() else ()
+        quota = next((quota.amount for quota in quotas if quota.year == year), -1)
         return quota, -1 if budget is None else budget.amount
 
     def budget_of(self, unit: int, year: int) -> Budget | None:
@@ -608,7 +591,11 @@ class State:
     def is_other_view(self, unit: int, year: int) -> bool:
         """Whether the year's budget is meant in another view than the unit is converted by."""
         budget = self.budget_of(unit, year)
-        return budget is not None and budget.view != self.factors.view(int(self.pack[unit]), year)
+        return (
+            budget is not None
+            and budget.view
+            != self.rates.packs[int(self.pack[unit])].entry("electricity", "co2", year).view
+        )
 
     def take_limits(self, unit: int, year: int) -> None:
         """Hold the open year window to the limits of a business year."""
@@ -714,7 +701,7 @@ class State:
         self.earlier[u] = {(carrier, hour): mark for carrier, hour, mark in earlier}
         carriers = slice(int(self.carrier_from[u]), int(self.carrier_from[u + 1]))
         self.hot_from[carriers] = self.max_hour[carriers] + 1
-        self.pack[u] = self.pack_at(int(self.configuration[u]))
+        self.convert_by(u, self.pack_at(int(self.configuration[u])))
         if self.slot_start[u, -1] != FOREVER:
             self.take_limits(u, year_of(int(self.slot_start[u, -1])))
 

@@ -4,7 +4,7 @@ Rules: schemas/RULES.md, section 7. What is told depends on the log alone, never
 """
 
 from collections import defaultdict
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from itertools import chain, compress, groupby
 from operator import attrgetter
@@ -20,7 +20,6 @@ from processors.judgement import (
     Sums,
     against_limits,
     by_quantity,
-    feeding,
     figures,
     open_of,
     open_sums,
@@ -29,12 +28,12 @@ from processors.judgement import (
 )
 from processors.line_message import limit_name, limit_told, line_window
 from processors.ports import Fetched, Ints, LineRow, Needs, OutboxRow, WindowRow, side_by_side
+from processors.rates import FIRST_YEAR, TARGETS, Rates
 from processors.state import (
     AMBIGUOUS_DATA,
     CO2,
     ENERGY,
     FAIL,
-    FIRST_YEAR,
     KEY_BITS,
     LIMIT,
     MISSING_DATA,
@@ -42,9 +41,7 @@ from processors.state import (
     OPENING_UNKNOWN,
     OTHER_VIEW,
     PASS,
-    TARGETS,
     WAITS,
-    Factors,
     State,
     ranges,
 )
@@ -68,6 +65,7 @@ from schemas.calendar import (
     year_of,
     year_start,
 )
+from schemas.factor_entry import Target
 from schemas.quantities import QUANTITIES
 from schemas.regions import regions_of
 from schemas.registry import CARRIERS, UNIT_OF_MEASURE
@@ -275,10 +273,8 @@ def _silent_lists(state: State, points: Ints) -> dict[int, list[Json]]:
 
 
 def _ratios(state: State, carriers: Ints, start: Ints) -> tuple[Ints, Ints]:
-    year, quantity = years_of_hours(start // HOUR_MS), state.c_quantity[carriers]
-    pack = state.pack[state.c_unit[carriers]]
-    numerator, denominator = state.factors.numerator, state.factors.denominator
-    return numerator[pack, quantity, :, year], denominator[pack, quantity, :, year]
+    year, rate = years_of_hours(start // HOUR_MS), state.c_rate[carriers]
+    return state.rates.numerator[rate, :, year], state.rates.denominator[rate, :, year]
 
 
 def _tell(state: State, moment: Moment, judged: _Judged, i: int, told: Told) -> Asking:
@@ -454,12 +450,12 @@ def _windows(
     names = [QUANTITIES[quantity] for quantity in state.row_quantity[rows].tolist()]
     native = _figures(found.low, found.best, found.high, found.measured, found.expected)
     energies = _energies(state, found, rows, first)
-    forms = _Forms(state.factors, KINDS[kind])
+    forms = _Forms(state, KINDS[kind])
     years = (years_of_hours(start // HOUR_MS) + FIRST_YEAR).tolist()
     columns = (units, first, last, start, end)
     told = []
     for i, (u, a, b, begin, finish) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
-        form = forms.of(tuple(names[a:b]), (int(state.pack[u]), years[i]))
+        form = forms.of(tuple(names[a:b]), (int(state.mix[u]), years[i]))
         said = native[a:b] + energies[i]
         if is_open[i]:
             named = zip(form.names, said, strict=True)
@@ -479,22 +475,30 @@ def _figures(low: Ints, best: Ints, high: Ints, measured: Ints, expected: Ints) 
 
 
 def _energies(state: State, found: Figures, rows: Ints, first: Ints) -> list[list[Figure]]:
-    """Figures of the targets of each unit, whose quantities begin at `first`; none where nothing feeds them."""
-    feeds = feeding(state, rows)
-    measured, expected = (
-        np.add.reduceat(np.where(feeds, column, 0), first)
-        for column in (found.measured, found.expected)
-    )
-    of_targets = []
-    for target in range(len(TARGETS)):
-        low, best, high = (
-            np.add.reduceat(np.where(feeds, column[:, target], 0), first)
-            for column in (found.target_low, found.target_best, found.target_high)
-        )
-        of_targets.append(_figures(low, best, high, measured, expected))
-    fed = np.logical_or.reduceat(feeds, first).tolist()
-    told = zip(*of_targets, strict=True)
-    return [list(row) if is_fed else [] for is_fed, row in zip(fed, told, strict=True)]
+    """Energy, CO2, process emissions and purchased electricity of each unit, whose quantities begin at `first`; none where nothing feeds them."""
+    is_energy, is_co2, is_own = state.row_feeds[rows].T
+    targets = [
+        tuple(column[:, t] for column in (found.target_low, found.target_best, found.target_high))
+        for t in range(len(TARGETS))
+    ]
+    times = found.co2_measured, found.co2_expected
+    of_figures = [
+        (is_energy, (*targets[0], found.measured, found.expected)),
+        (is_co2, (*targets[1], *times)),
+    ]
+    if (emits := is_co2 & ~is_energy).any():
+        of_figures.append((emits, (*targets[1], *times)))
+    if is_own.any():
+        native = found.purchased_low, found.purchased_best, found.purchased_high
+        of_figures.append((is_own, (*native, *times)))
+    said: list[list[Figure]] = [[] for _ in range(len(first))]
+    for feeds, columns in of_figures:
+        sums = [np.add.reduceat(np.where(feeds, column, 0), first) for column in columns]
+        fed = np.logical_or.reduceat(feeds, first).tolist()
+        for mine, is_fed, figure in zip(said, fed, _figures(*sums), strict=True):
+            if is_fed:
+                mine.append(figure)
+    return said
 
 
 class _Form(NamedTuple):
@@ -505,31 +509,42 @@ class _Form(NamedTuple):
 
 
 class _Forms:
-    """Forms of a kind of window, by quantities, pack and year: tens of thousands differ in their numbers alone."""
+    """Forms of a kind of window, by quantities, rates and year: tens of thousands differ in their numbers alone."""
 
-    def __init__(self, factors: Factors, kind: str) -> None:
-        self._factors, self._kind = factors, kind
+    def __init__(self, state: State, kind: str) -> None:
+        self._rates, self._mixes, self._kind = state.rates, state.mixes, kind
         self._known: dict[tuple[tuple[str, ...], tuple[int, int]], _Form] = {}
 
     def of(self, names: tuple[str, ...], by: tuple[int, int]) -> _Form:
-        """The form of units that have just these quantities, converted by a pack in a year."""
+        """The form of units that have just these quantities, converted by a mix of rates in a year."""
         if (names, by) not in self._known:
             self._known[names, by] = self._made(names, by)
         return self._known[names, by]
 
     def _made(self, names: tuple[str, ...], by: tuple[int, int]) -> _Form:
-        pack, year = by
+        mix, year = by
+        rows = self._mixes[mix]
+        emits = tuple(row for row in rows if self._rates.way(row).process)
         figures: dict[str, Json] = {name: _blank(name) for name in names}
-        feeding = [QUANTITIES.index(name) for name in names if name in CARRIERS]
-        for target, name in enumerate(TARGETS if feeding else ()):
-            used = [self._factors.ids(pack, quantity, target, year) for quantity in feeding]
-            figures[name] = _blank(name) | {
-                "factors": [factor for factor, _ in used],
-                "unverified": any(mark for _, mark in used),
-            }
+        is_energy = any(name in CARRIERS for name in names)
+        if is_energy:
+            figures["energy"] = _blank("energy") | used_by(self._rates, rows, "energy", year)
+        if is_energy or emits:
+            figures["co2"] = _blank("co2") | used_by(self._rates, rows, "co2", year)
+        if emits:
+            figures["process"] = _blank("process") | used_by(self._rates, emits, "co2", year)
+        if any(self._rates.way(row).is_own_power for row in rows):
+            figures["purchased"] = _blank("purchased")
         body = {"window": self._kind, "start": "%s", "end": "%s", "figures": figures}
         text = orjson.dumps(body).decode().replace("%", "%%").replace('"%%s"', "%s")
         return _Form(tuple(figures), text)
+
+
+def used_by(rates: Rates, rows: Iterable[int], target: Target, year: int) -> Json:
+    """What rows are converted by in a year, and whether any of it is unverified."""
+    told = (rates.used(row, TARGETS.index(target), year) for row in rows)
+    used = dict(chain.from_iterable(told))
+    return {"factors": list(used), "unverified": any(used.values())}
 
 
 def _blank(name: str) -> Json:
@@ -607,7 +622,7 @@ def _line_windows(
     quantities = state.c_quantity[carriers].tolist()
     columns = (cells.low, cells.best, cells.high, cells.measured, cells.expected)
     natives = [lines.Native._make(row) for row in zip(*(c.tolist() for c in columns), strict=True)]
-    factors = _LineFactors(state.factors, int(state.pack[u]), year_of(start), quantities)
+    factors = _LineRates(state.rates, year_of(start), state.c_rate[carriers].tolist())
     names = [QUANTITIES[quantity] for quantity in quantities]
     told = {}
     span = start, min(until, end)
@@ -622,9 +637,12 @@ def _line_windows(
             span,
             business_date(span[1] - 1),
             regions_of(state.units[u].region),
+            factors.by_quantity(boundary),
         )
         limits = [] if KINDS[kind] == "day" else _limits(state, u, window, kind, is_open=is_open)
-        said = line_window((KINDS[kind], start, end), found, factors.used(boundary), limits)
+        energies = state.laws[int(state.law[u])].energies(window) if limits else ()
+        used = factors.used(boundary)
+        said = line_window((KINDS[kind], start, end), found, used, limits, energies)
         told[boundary.line.id] = Window(KINDS[kind], start, end, said)
     return told
 
@@ -654,33 +672,43 @@ def _limits(
     return [limit_told(one, law.held.version, since.get(limit_name(one))) for one in held]
 
 
-class _LineFactors(NamedTuple):
-    """The factors of a unit's carriers in a year."""
+class _LineRates(NamedTuple):
+    """The rates of a unit's carriers in a year."""
 
-    factors: Factors
-    pack: int
+    rates: Rates
     year: int
-    quantities: list[int]
+    rows: list[int]
 
     def ratios(self) -> dict[str, dict[int, lines.Ratio]]:
-        """By target, of the carriers that are energy."""
-        return {
-            name: {
-                place: self._ratio(quantity, target)
-                for place, quantity in enumerate(self.quantities)
-                if QUANTITIES[quantity] in CARRIERS
-            }
-            for target, name in enumerate(TARGETS)
-        }
+        """By target, of the carriers that count for it; `process`: of what is no energy."""
+        told: dict[str, dict[int, lines.Ratio]] = {"energy": {}, "co2": {}, "process": {}}
+        for place, row in enumerate(self.rows):
+            way = self.rates.way(row)
+            for target, feeds in enumerate(way.feeds):
+                if feeds:
+                    name = "process" if way.process else TARGETS[target]
+                    told[name][place] = self._ratio(row, target)
+        return told
 
-    def _ratio(self, quantity: int, target: int) -> lines.Ratio:
-        where = self.pack, quantity, target, self.year - FIRST_YEAR
-        return lines.Ratio(int(self.factors.numerator[where]), int(self.factors.denominator[where]))
+    def _ratio(self, row: int, target: int) -> lines.Ratio:
+        where = row, target, self.year - FIRST_YEAR
+        numerator, denominator = self.rates.numerator[where], self.rates.denominator[where]
+        return lines.Ratio(self.rates.sign(row) * int(numerator), int(denominator))
 
-    def used(self, boundary: Boundary) -> dict[str, list[tuple[str, bool]]]:
-        """By target: ids of the factors that a line is converted by, and whether each is unverified."""
-        mine = sorted({self.quantities[place] for place, _ in boundary.takes})
+    def by_quantity(self, boundary: Boundary) -> dict[str, list[tuple[str, bool]]]:
+        """By quantity of what a line takes: by what it is converted to tce, and whether that is unverified."""
+        found: dict[str, list[tuple[str, bool]]] = {}
+        for place in sorted({place for place, _ in boundary.takes}):
+            used = self.rates.used(self.rows[place], 0, self.year)
+            found[self.rates.way(self.rows[place]).quantity] = list(used)
+        return found
+
+    def used(self, boundary: Boundary) -> dict[str, Json]:
+        """Of energy, CO2 and process emissions: by what a line is converted."""
+        takes = [self.rows[place] for place in sorted({place for place, _ in boundary.takes})]
+        emits = [self.rows[place] for place in sorted({place for place, _ in boundary.emits})]
         return {
-            name: [self.factors.ids(self.pack, quantity, target, self.year) for quantity in mine]
-            for target, name in enumerate(TARGETS)
+            "energy": used_by(self.rates, takes, "energy", self.year),
+            "co2": used_by(self.rates, [*takes, *emits], "co2", self.year),
+            "process": used_by(self.rates, emits, "co2", self.year),
         }

@@ -13,6 +13,7 @@ from processors.amounts import bounds_of_part, spread, staircase, weighted_stair
 from processors.conversion import converted
 from processors.gaps import bounded_part, known_gaps
 from processors.ports import HOUR_FIELDS, Fetched, Gap, HourSpan, Ints, Needs
+from processors.rates import FIRST_YEAR
 from processors.revision import limits_of_years
 from processors.state import (
     ALL,
@@ -20,7 +21,6 @@ from processors.state import (
     CUT_LOW,
     EXACT,
     EXACT_NATIVE,
-    FIRST_YEAR,
     FOREVER,
     H_AFTER_LOW,
     H_BEFORE_LOW,
@@ -463,23 +463,16 @@ def years_of_hours(hour: Ints) -> Ints:
 
 def factors_of(state: State, carrier: Ints, hour: Ints, target: int) -> tuple[Ints, Ints]:
     """Numerators and denominators for carriers in hours."""
-    place = (
-        state.pack[state.c_unit[carrier]],
-        state.c_quantity[carrier],
-        target,
-        years_of_hours(hour),
-    )
-    return state.factors.numerator[place], state.factors.denominator[place]
+    place = state.c_rate[carrier], target, years_of_hours(hour)
+    return state.rates.numerator[place], state.rates.denominator[place]
 
 
 def converted_hours(state: State, carrier: Ints, hour: Ints, best: Ints) -> tuple[Ints, Ints]:
     """Hours' best as tce and CO2, each rounded once (10⁻⁶ t)."""
-    pack, quantity = state.pack[state.c_unit[carrier]], state.c_quantity[carrier]
-    year = years_of_hours(hour)
-    numerator, denominator = state.factors.numerator, state.factors.denominator
+    rate, year = state.c_rate[carrier], years_of_hours(hour)
+    numerator, denominator = state.rates.numerator, state.rates.denominator
     energy, co2 = (
-        converted(best, numerator[pack, quantity, t, year], denominator[pack, quantity, t, year])
-        for t in (0, 1)
+        converted(best, numerator[rate, t, year], denominator[rate, t, year]) for t in (0, 1)
     )
     return energy, co2
 

@@ -325,7 +325,7 @@ class Worker:
     @property
     def pack(self) -> FactorPack:
         """The factors where no configuration says otherwise."""
-        return self._engine.factors.packs[0]
+        return self._engine.state.rates.packs[0]
 
     def is_ahead(self) -> bool:
         """Whether a step is prepared while another is being written."""
@@ -355,6 +355,7 @@ class Worker:
         self.metrics.wrote(
             prepared.readings, len(prepared.step.positions), len(prepared.step.outbox)
         )
+        self.metrics.count_received(prepared.step.account.values())
         self._at_point("before acknowledge")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from schemas.quantities import Quantity
+from schemas.quantities import Converted
 
 Status = Literal["sourced", "unverified"]
 Target = Literal["energy", "co2"]
@@ -16,8 +16,13 @@ _TONNES_PER = {
     "kgce/kg": Fraction(1),
     "kgCO2/kWh": Fraction(1, 1000),
     "tCO2/t": Fraction(1),
+    "tCO2e/t": Fraction(1),
+    "tCO2/GJ": Fraction(1),
+    "kgce/MJ": Fraction(1),
+    "kg/t": Fraction(1, 1000),
+    "t/t": Fraction(44, 12),
 }
-"""Tonnes (of standard coal or CO2) per unit of measure of the quantity, for one of the printed unit."""
+"""Tonnes (of standard coal or CO2) per unit of measure of the quantity, for one of the printed unit; `t/t` is carbon."""
 
 
 class Fuel(BaseModel):
@@ -46,10 +51,10 @@ class Entry(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
-    quantity: Quantity
+    quantity: Converted
     target: Target
     view: str
-    """Which of several published figures this is: `equivalent value`, `provincial average, Sichuan`, `set A`."""
+    """Which of several published figures this is: `equivalent value`, `provincial average, Sichuan`, `set A`; of a process factor what it is of."""
     year: Annotated[int, Field(ge=1990, le=2099)]
     """First business year it holds for."""
     unit: str

@@ -1,16 +1,18 @@
 """What the stream multiplies by: coefficients and emission factors chosen from the packs (`packs/stream.toml`)."""
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 
 from pydantic import ValidationError
 
 from schemas.factor_entry import Entry, Fuel, Target
 from schemas.pack import Packs
-from schemas.pack_entries import Coefficient, FuelFactor, Power, StreamFactor
+from schemas.pack_entries import Coefficient, FuelFactor, Heat, Power, Process, StreamFactor
 from schemas.pack_reading import our_packs
-from schemas.quantities import CARRIERS, Quantity
+from schemas.quantities import CARRIERS, Converted
 
 __all__ = [
     "Entry",
@@ -47,23 +49,53 @@ class FactorPack:
     version: str
     entries: tuple[Entry, ...]
 
-    def factor(self, quantity: Quantity, target: Target, year: int) -> Factor:
+    def factor(self, quantity: Converted, target: Target, year: int) -> Factor:
         """The year's factor, else the latest earlier one, else the earliest. Raises FactorError where there is none."""
-        candidates = sorted(
-            (e for e in self.entries if e.quantity == quantity and e.target == target),
-            key=lambda e: e.year,
-        )
-        if not candidates:
+        return _factor(self.entry(quantity, target, year))
+
+    def entry(self, quantity: Converted, target: Target, year: int) -> Entry:
+        """What `factor` goes by. Raises FactorError."""
+        found = [e for e in self.entries if (e.quantity, e.target) == (quantity, target)]
+        if not found and quantity in _LATER:
+            return default_pack().entry(quantity, target, year)
+        if not found:
             message = f"the pack has no {target} factor for {quantity}"
             raise FactorError(message)
-        entry = next((e for e in reversed(candidates) if e.year <= year), candidates[0])
-        ratio = entry.per_unit()
-        if ratio.numerator * ratio.denominator >= 2**62 or ratio.numerator > 2**40:
-            message = f"factor {entry.id} is too fine: {ratio}"
+        return _of_year(found, year)
+
+    def process(self, name: str, year: int) -> Entry:
+        """The year's process factor of what the one named is of, as `entry`. Raises FactorError."""
+        found = [e for e in self.entries if e.quantity == "process"]
+        if not found:  # a pack from before the stream had any
+            found = [e for e in default_pack().entries if e.quantity == "process"]
+        view = next((e.view for e in found if e.id == name), None)
+        if view is None:
+            message = f"the packs have no process factor {name!r} that amounts can be multiplied by"
             raise FactorError(message)
-        return Factor(
-            entry.id, ratio.numerator, ratio.denominator, entry.status == "unverified", entry.year
-        )
+        return _of_year([e for e in found if e.view == view], year)
+
+    def years(self) -> frozenset[int]:
+        """Those from which on any factor is another."""
+        return frozenset(e.year for e in (*self.entries, *default_pack().entries))
+
+
+_LATER: tuple[Converted, ...] = ("heat",)
+"""Quantities that packs stored by earlier versions lack: the shipped pack's factors hold for them."""
+
+
+def _of_year(found: Sequence[Entry], year: int) -> Entry:
+    candidates = sorted(found, key=lambda e: e.year)
+    return next((e for e in reversed(candidates) if e.year <= year), candidates[0])
+
+
+def _factor(entry: Entry) -> Factor:
+    ratio = entry.per_unit()
+    if ratio.numerator * ratio.denominator >= 2**62 or ratio.numerator > 2**40:
+        message = f"factor {entry.id} is too fine: {ratio}"
+        raise FactorError(message)
+    return Factor(
+        entry.id, ratio.numerator, ratio.denominator, entry.status == "unverified", entry.year
+    )
 
 
 def stream_pack(packs: Packs) -> FactorPack:
@@ -73,7 +105,8 @@ def stream_pack(packs: Packs) -> FactorPack:
     """
     ours, *others = packs.packs
     choices = {held.entry.key(): held.entry for held in packs.of(StreamFactor)}
-    entries = tuple(_stream_entry(choice, packs) for choice in choices.values())
+    chosen = tuple(_stream_entry(choice, packs) for choice in choices.values())
+    entries = (*chosen, *_process_entries(packs))
     twice = sorted(name for name, count in Counter(e.id for e in entries).items() if count > 1)
     if twice:
         message = f"the stream converts by {', '.join(twice)} for more than one quantity, target or year: choose it once"
@@ -86,6 +119,7 @@ def stream_pack(packs: Packs) -> FactorPack:
     return pack
 
 
+@cache
 def default_pack() -> FactorPack:
     """The factors of the pack that ships with Weir."""
     return stream_pack(our_packs())
@@ -93,7 +127,7 @@ def default_pack() -> FactorPack:
 
 def _stream_entry(chosen: StreamFactor, packs: Packs) -> Entry:
     told = packs.by_id(chosen.entry).entry
-    if not isinstance(told, Coefficient | FuelFactor | Power):
+    if not isinstance(told, Coefficient | FuelFactor | Power | Heat):
         message = f"{chosen.id}: {chosen.entry} is a {told.KIND}, by which no amount is converted"
         raise FactorError(message)
     try:
@@ -126,7 +160,28 @@ def _fuel(told: FuelFactor) -> Fuel:
     )
 
 
-def _published(told: Coefficient | FuelFactor | Power) -> str | None:
+def _process_entries(packs: Packs) -> Iterator[Entry]:
+    """Process factors of one value, by which amounts can be multiplied; what is deducted is negative."""
+    for told in (held.entry for held in packs.of(Process)):
+        if told.value is None or told.unit not in _OF_PROCESSES:
+            continue
+        yield Entry(
+            id=told.id,
+            quantity="process",
+            target="co2",
+            view=", ".join(filter(None, told.key())),
+            year=2000 if told.valid_from is None else told.valid_from.year,
+            unit=told.unit,
+            value=-told.value if told.effect == "deducted" else told.value,
+            source=told.source,
+            status=told.status,
+        )
+
+
+_OF_PROCESSES = ("tCO2/t", "t/t", "kg/t", "tCO2e/t")
+
+
+def _published(told: Coefficient | FuelFactor | Power | Heat) -> str | None:
     """Day of publication, where it comes after the year that the figure is for."""
     if isinstance(told, Power) and told.published_on is not None:
         return told.published_on.isoformat()

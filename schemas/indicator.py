@@ -151,6 +151,22 @@ class LimitJudged(_Told):
     """Of a limit that is NOT JUDGED since it is not yet in force."""
 
 
+class StandardEnergy(_Told):
+    """What a product line used as the standard of one of its indicators counts energy. Amounts in 10⁻⁶; None is not known."""
+
+    indicator: str
+    unit_of_measure: Literal["tce", "toe", "kWh"]
+    basis: str
+    """How the standard counts electricity."""
+    low: int | None
+    best: int
+    high: int | None
+    factors: tuple[str, ...]
+    """Ids of the standard's own coefficients, and of the unit's factors for other carriers."""
+    unverified: bool
+    """One of them is."""
+
+
 class LineJudged(_Told):
     """One window of one product line."""
 
@@ -161,6 +177,8 @@ class LineJudged(_Told):
     """`energy`, `co2`, the carriers, `output`, and `intensity` in 10⁻⁶ kgce a unit of output."""
     limits: tuple[LimitJudged, ...] = ()
     """Of months and years."""
+    by_standard: tuple[StandardEnergy, ...] = ()
+    """Of the same: its energy by the rules of each standard that it is held to."""
 
 
 class Silent(_Told):

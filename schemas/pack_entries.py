@@ -260,6 +260,8 @@ class Process(Figure):
     parameter: Name
     set: str = ""
     effect: Literal["added", "deducted"] = "added"
+    times: str = ""
+    """What it is multiplied by, which a unit must declare; empty where nothing is."""
 
     def key(self) -> tuple[str, ...]:
         return self.industry, self.parameter, self.set

@@ -26,6 +26,7 @@ from pydantic import (
 
 from schemas import cells
 from schemas.calendar import BUSINESS, DAY_MS, HOUR_MS, OFFSET_MS, instant
+from schemas.co2 import HeatValue, Terms, overlaps
 from schemas.factor_entry import Entry
 from schemas.law import LawInForce
 from schemas.quantities import CARRIERS, UNIT_OF_MEASURE, Quantity
@@ -139,6 +140,10 @@ class Point(_Entity):
     """Name of the point that measures it already: in no boundary do both count with one sign."""
     profiles: tuple[Profile, ...] = ()
     """What `best` is while nothing is known, from a day on; half the rated maximum before the first, and without one."""
+    self_generated: bool = False
+    """Made by the unit itself without fuel of its own, from waste heat, sun, water or wind: energy by its sign, and no CO2."""
+    process: Terms = ()
+    """Of a product or material: the process factors by which a tonne of it emits CO2, `"process.lime.lime"`."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -162,6 +167,19 @@ class Point(_Entity):
             raise ValueError(message)
         if self.valid_to is not None and self.valid_to <= self.valid_from:
             message = f"point {self.name}: valid_to {self.valid_to} is not after valid_from {self.valid_from}"
+            raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _check_co2(self) -> Self:
+        if self.self_generated and (self.quantity not in {"electricity", "heat"} or self.sign < 0):
+            message = f"point {self.name}: self_generated is electricity or heat that the unit makes and uses; what it sells counts as what it buys"
+            raise ValueError(message)
+        if self.process and self.quantity not in {"output", "material"}:
+            message = f"point {self.name}: process {self.process[0].factor} is of a product or material; CO2 of {self.quantity} comes of its own factor"
+            raise ValueError(message)
+        if self.quantity == "material" and not self.process:
+            message = f'point {self.name}: a material counts for nothing but its CO2: name its factor, process = "process.steel.limestone"'
             raise ValueError(message)
         return self
 
@@ -214,9 +232,10 @@ class Point(_Entity):
             yield self.ends, scaled(self.closing)[0]
 
     @property
-    def pattern(self) -> tuple[Sign, Memberships] | None:
-        """How it counts in all boundaries; None where it is once, for the unit alone."""
-        return (self.sign, self.lines) if self.sign != 1 or self.lines else None
+    def pattern(self) -> tuple[Sign, Memberships, bool, Terms] | None:
+        """How it counts in all boundaries; None where it is once, for the unit alone, and by its quantity's factor."""
+        pattern = self.sign, self.lines, self.self_generated, self.process
+        return None if pattern == (1, (), False, ()) else pattern
 
     @property
     def rated(self) -> int:
@@ -305,7 +324,9 @@ class Opening(_Entity):
     """What a unit used in a year before its points begin: declared, with evidence."""
 
     year: Annotated[int, Field(ge=2000, le=2099)]
-    quantity: Literal["electricity", "raw_coal", "output", "energy", "co2"]
+    quantity: Literal[
+        "electricity", "raw_coal", "heat", "output", "material", "energy", "co2", "process"
+    ]
     low: Annotated[Decimal, Field(ge=0)]
     best: Annotated[Decimal, Field(ge=0)]
     high: Annotated[Decimal, Field(ge=0)]
@@ -360,6 +381,8 @@ class Unit(_Entity):
     budgets: tuple[Budget, ...] = ()
     openings: tuple[Opening, ...] = ()
     lines: tuple[Line, ...] = ()
+    heat_values: tuple[HeatValue, ...] = ()
+    """Of its own fuel, as it or its supplier found them."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -383,6 +406,16 @@ class Unit(_Entity):
             if one.name == following.name and (one.ends is None or one.ends > following.begins):
                 message = f"unit {self.code}: point {one.name} is named twice at a time: end the first (valid_to) where the second begins"
                 raise ValueError(message)
+        return self
+
+    @model_validator(mode="after")
+    def _check_heat_values(self) -> Self:
+        metered = {point.quantity for point in self.points}
+        unmetered = sorted({one.carrier for one in self.heat_values} - metered)
+        none = (f"heat value of {carrier}: no point meters it" for carrier in unmetered)
+        for complaint in (*overlaps(self.heat_values), *none):
+            message = f"unit {self.code}: {complaint}"
+            raise ValueError(message)
         return self
 
     @model_validator(mode="after")
@@ -506,6 +539,8 @@ _USUAL_OF_POINT: dict[str, object] = {
     "within": None,
     "profiles": [],
     "bounded_by": None,
+    "self_generated": False,
+    "process": [],
 }
 
 
@@ -537,7 +572,7 @@ class Configuration(BaseModel):
         """SHA-256 over the canonical JSON of the registry, and of the factors and limits if there are any."""
         told = self.registry.model_dump(mode="json")
         for unit in told["units"]:  # hashes from before these stay
-            _without_usual(unit, {"lines": [], "budgets": []})
+            _without_usual(unit, {"lines": [], "budgets": [], "heat_values": []})
             for point in unit["points"]:
                 _without_usual(point, _USUAL_OF_POINT)
         if self.factors is not None:

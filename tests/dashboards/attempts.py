@@ -3,6 +3,7 @@
 _VIEWS = (
     "figure_told", "figure_now", "unit_now", "point_standing", "unit_verdict", "unit_standing", "figure_factors", "unit_account",
     "alert_standing", "alert_log", "unit_landing", "level_changed", "objection_log", "stop_declared", "line_figure_told", "line_limit_told",
+    "unit_energy", "unit_deducted",
 )  # fmt: skip
 _SPAN = "'2025-12-01', '2026-02-01'"
 _CALLS = (
@@ -10,18 +11,20 @@ _CALLS = (
     "figures('{victim}', '2025-12-31T16:00Z', '2026-01-02T16:00Z')", f"energy_by_hour('{{victim}}', {_SPAN})",
     f"gaps('{{victim}}', {_SPAN})", f"rejections('{{victim}}', {_SPAN})", "refusals('{victim}')", "unit_papers('{victim}')",
     "figures('{victim}', 'kiln', '2025-12-31T16:00Z', '2026-01-02T16:00Z')",
-    "unit_factors('{victim}')", f"windows_told('{{victim}}', {_SPAN})",
+    "co2_terms('{victim}', '2025-12-31T16:00Z', '2026-01-02T16:00Z')", "unit_factors('{victim}')", f"windows_told('{{victim}}', {_SPAN})",
 )  # fmt: skip
 _BY_ROW = tuple(call.replace("'{victim}'", "v.code", 1) for call in _CALLS)
 _INNER = (
     f"figures_of_hours('{{victim}}', {_SPAN})", "claims_of(1, NULL, 0, 9e15::bigint)", "winners_of(2, NULL, 0, 9e15::bigint)",
     "native_of(2, 490000, 500000)", "converted_of(2, 490000, 500000)", "opening_of(2, 'energy', 0, 9e15::bigint)",
-    "open_ends_of(2, 0, 9e15::bigint)", "pack_of(2)", "factors_of(2, 490000, 500000)", "is_recomputable(2, 0, 9e15::bigint)",
+    "open_ends_of(2, 0, 9e15::bigint)", "pack_of(2)", "factors_of(2, 490000, 500000)", "rates_of(2, 490000, 500000)", "is_recomputable(2, 0, 9e15::bigint)",
     "is_followed(2, 'E1', 0)", "seen.bind()", "seen.units()", "seen.granted()", "seen.everything()", "public.is_gone('hours', 0, 1)",
 )  # fmt: skip
 _TABLES = (
-    "unit", "point", "quota", "opening", "line", "line_point", "line_window", "unit_window", "unit_state", "hour", "gap", "account", "reading_record", "rejection_record",
+    "unit", "point", "quota", "opening", "cell_factor",
+    "line", "line_point", "line_window", "unit_window", "unit_state", "hour", "gap", "account", "reading_record", "rejection_record",
     "refused", "outbox", "alert_state", "alert_transition", "alert_delivery", "landing", "region_hour", "region_telling", "target_hour",
+    "unit_deduction", "scope_deduction",
     "level_change", "objection", "objection_decision", "stop_entry", "stop_refused", "proposal", "approval", "deduction_version", "configuration",
     "act", "export", "audit_log", "login_scope", "alert_now", "seen.unit", "seen.condition",
 )  # fmt: skip
@@ -39,6 +42,7 @@ ATTEMPTS: dict[str, tuple[str, ...]] = {
         *(f"SELECT * FROM {view} WHERE unit = '{{victim}}'" for view in _VIEWS),
         *(f"SELECT count(*), min(unit), max(unit) FROM {view} WHERE unit LIKE '%{{victim}}%'" for view in _VIEWS),
         "SELECT * FROM region_told WHERE scope IN ('province:510000', 'city:510300', 'industry:26', 'city:510400')",
+        "SELECT * FROM region_energy WHERE scope IN ('province:510000', 'city:510300', 'industry:26', 'city:510400')",
         "SELECT * FROM target_told WHERE scope IN ('province:510000', 'industry:26')",
         "SELECT s.* FROM unit_standing s RIGHT JOIN (VALUES ('{victim}')) AS v (code) ON v.code = s.unit",
         "SELECT * FROM unit_standing a FULL JOIN unit_now b USING (unit) WHERE coalesce(a.unit, b.unit) = '{victim}'",

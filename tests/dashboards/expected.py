@@ -5,22 +5,36 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from fractions import Fraction
+from math import inf
 from typing import Any
 from unittest.mock import ANY
 
 from oracle import quarter_hours, window_figures
 from oracle_claims import allowed, winner
-from oracle_figures import Figure, Judged, limit_of
+from oracle_energies import Case, Range, net_of
+from oracle_figures import Figure, Judged, Window, limit_of
 from oracle_pieces import Course, Piece
 from schemas.alert import Alert
-from schemas.calendar import BUSINESS, DAY_MS, HOUR_MS, moment, window_start, year_of
+from schemas.calendar import (
+    BUSINESS,
+    DAY_MS,
+    HOUR_MS,
+    WindowKind,
+    moment,
+    window_start,
+    year_of,
+)
+from schemas.deductions import our_deduction_rules
 from schemas.factors import default_pack
 from schemas.registry import CARRIERS, UNIT_OF_MEASURE, Point, Unit
 from schemas.section import Unreadable
 from tests.dashboards.shown import ALERTS, PROVINCE, QUALITY, REGIONAL, UNIT
 from tests.dashboards.world import (
+    BY_STANDARD,
     CASES,
     END,
+    EVIDENCE,
     KILN,
     LANDINGS,
     LATER,
@@ -1004,6 +1018,65 @@ OF_ALERTS: dict[str, Callable[[list[Standing], Expected], Rows]] = {
 }
 OF_CHOSEN = {PROVINCE: OF_PROVINCE, QUALITY: OF_QUALITY, ALERTS: OF_ALERTS}
 """Of dashboards that cities and industries are chosen in."""
+PURPOSES = {
+    "gross": "the unit's annual quota",
+    "net of feedstock": "a region's total without raw-material use",
+    "net of non-fossil": "a region's total without renewable and nuclear energy",
+    "net of feedstock and non-fossil": "dual control of energy: total and intensity",
+}
+
+
+def energies(unit: Standing, _: Expected) -> Rows:
+    """Of the year and the month, four each; a line's by its standard behind those of the year."""
+    if unit.judged is None or unit.code == NO_QUOTA:  # that one was told behind the last hour's cut
+        return []
+    return [row for kind in ("year", "month") for row in _energies(unit, kind)]
+
+
+def _energies(unit: Standing, kind: WindowKind) -> Iterator[Row]:
+    assert unit.judged is not None
+    window = unit.judged.windows[kind]
+    share = amount(window.figures["energy"].share_measured)
+    used, is_unverified = factors(unit.unit, "energy", window.start)
+    admitted = [one for one in EVIDENCE.evidence if one.unit == unit.code]
+    for name, purpose in PURPOSES.items():
+        parts = [part for part in ("feedstock", "non-fossil") if part in name]
+        net = net_of(_case(window), admitted, parts, our_deduction_rules())
+        proven = admitted if "non-fossil" in name else []
+        rules = ["deduction.green-power.2024"] if proven else []
+        yield (
+            *(kind, at(window.start), name, None, purpose),
+            *(amount(None if end == inf else int(end)) for end in net),
+            *("tce", "equivalent value", ", ".join(one.id for one in proven)),
+            ", ".join([str(used), *rules]),
+            *(is_unverified, None, share, at(END)),
+            unit.watermark,
+        )
+    if (kind, unit.code) == ("year", code(1)):
+        yield (
+            *("year", at(START), "by the product standard", "kiln", BY_STANDARD.indicator),
+            *(amount(BY_STANDARD.low), amount(BY_STANDARD.best), None, "tce", "equivalent value"),
+            *("", "electricity.energy.equivalent", False, None, amount(KILN.share_measured)),
+            *(at(END), unit.watermark),
+        )
+
+
+def _case(window: Window) -> Case:
+    used = {name: default_pack().factor(name, "energy", 2026) for name in CARRIERS}
+    nothing = Figure(0, 0, 0, 0)
+    return Case(
+        energy=_range(window.figures["energy"]),
+        natives={name: _range(window.figures.get(name, nothing)) for name in CARRIERS},
+        factors={name: Fraction(one.numerator, one.denominator) for name, one in used.items()},
+        start=window.start,
+        till=END,
+    )
+
+
+def _range(figure: Figure) -> Range:
+    return Range(figure.low, figure.best, inf if figure.high is None else figure.high)
+
+
 OF_UNIT: dict[str, Callable[[Standing, Expected], Rows]] = {
     "panel 1": verdict,
     "panel 2": against_quota,
@@ -1019,6 +1092,7 @@ OF_UNIT: dict[str, Callable[[Standing, Expected], Rows]] = {
     "panel 12": landed,
     "panel 13": landings,
     "panel 14": line_limits,
+    "panel 15": energies,
     "annotation Watermark (数据截至)": watermark,
     "annotation Contested (存在争议)": lambda _, __: [],
     "annotation Alerts (告警)": transitions,

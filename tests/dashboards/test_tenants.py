@@ -327,6 +327,7 @@ RIGHTS = {
         "alert_transition": "SELECT INSERT",
         "alert_refused": "SELECT INSERT",
         "alert_case_queue": "SELECT INSERT DELETE",
+        "migration": "SELECT",
         **dict.fromkeys(
             ["alert_case", "alert_case_member", "alert_ack", "alert_silence", "alert_word"],
             "SELECT INSERT UPDATE",

@@ -24,6 +24,7 @@ from ingest.world import Plant, default_world
 from oracle import Outcome, World, judge_log
 from oracle_figures import Judged
 from processors import entries
+from processors.deductions import KIND as DEDUCTED
 from processors.metrics import WorkerMetrics
 from processors.region_rows import HourRows
 from processors.region_store import RegionStore
@@ -32,8 +33,9 @@ from processors.targets import KIND
 from processors.worker import Worker
 from schemas.alert import Alert, Notice
 from schemas.calendar import DAY_MS, HOUR_MS, moment, year_start
+from schemas.deductions import Deductions
 from schemas.factors import default_pack
-from schemas.indicator import LimitJudged, LineFigure, LineJudged
+from schemas.indicator import LimitJudged, LineFigure, LineJudged, StandardEnergy
 from schemas.landing import Ends, Exhausted, Landed, Projected
 from schemas.registry import Configuration
 from schemas.rule import DEFAULT_RULES
@@ -69,6 +71,20 @@ TARGETS = Targets.model_validate(
 def code(number: int) -> str:
     """Credit code of a simulated unit."""
     return f"91510100SYN{number:07d}"
+
+
+EVIDENCE = Deductions.model_validate(
+    {
+        "evidence": [
+            {
+                "id": "wind", "unit": code(1), "region": "510100", "form": "green power", "quantity": "electricity", "amount": "90000",
+                "unit_of_measure": "kWh", "first": "2026-01-01", "until": "2026-01-02", "origin": "contract", "issuer": "exchange",
+                "document": "1", "sha256": "0" * 64, "generated_by": "wind",
+            },
+        ]
+    }
+)  # fmt: skip
+"""One unit's green power of the first day."""
 
 
 WELL, NO_QUOTA, UNTOLD = code(4), code(7), code(8)
@@ -217,6 +233,7 @@ def write_regions(url: str) -> Iterator[tuple[int, HourRows]]:
     """Sum the regions hour by hour, with targets from the first hour on."""
     with psycopg.connect(url, autocommit=True) as link:
         assert entries.load(link, KIND, TARGETS, author="test", reason="test", from_hour=START)
+        assert entries.load(link, DEDUCTED, EVIDENCE, author="test", reason="test", from_hour=START)
     with closing(RegionStore(url, partitions=PARTITIONS)) as store:
         assert store.lead()
         while (told := store.tell_next()) is not None:
@@ -276,13 +293,22 @@ LIMITED = LimitJudged(
     since=None, suspected=False, entries=(), notes=(), law="test",
 )  # fmt: skip
 """Of the line `kiln` of one unit, by hand: the province has no lines."""
+BY_STANDARD = StandardEnergy(
+    indicator="cement.clinker", unit_of_measure="tce", basis="equivalent value", low=1, best=2, high=None, factors=("electricity.energy.equivalent",),
+    unverified=False,
+)  # fmt: skip
 KILN = LineFigure(unit_of_measure="tce", low=1, best=2, high=3, share_measured=912_000)
 
 
 def write_line(url: str) -> None:
     """As the worker writes a year that it was told."""
     judged = LineJudged(
-        window="year", start=START, end=LATER, figures={"energy": KILN}, limits=(LIMITED,)
+        window="year",
+        start=START,
+        end=LATER,
+        figures={"energy": KILN},
+        limits=(LIMITED,),
+        by_standard=(BY_STANDARD,),
     )
     with psycopg.connect(url) as link:
         link.execute(

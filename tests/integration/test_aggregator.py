@@ -496,8 +496,8 @@ form = "green power"
 quantity = "electricity"
 amount = "1000000000"
 unit_of_measure = "kWh"
-first = 2026-01-01
-until = 2027-01-01
+first = {year}-01-01
+until = {next}-01-01
 origin = "contract 1"
 issuer = "exchange"
 document = "{id}"
@@ -546,6 +546,7 @@ def test_a_target_net_of_evidence(
         ("targets", "net", NET, START),
         ("deductions", "b", evidence("b", world.members[0]), since),
         ("deductions", "a", evidence("a", world.members[1]), since),
+        ("deductions", "d", evidence("d", world.members[2], 2025), since),
     ):
         (tmp_path / name).write_text(text)
         words = [str(tmp_path / name), "--reason", "test", "--from", rfc3339(hour)]
@@ -556,6 +557,11 @@ def test_a_target_net_of_evidence(
     assert processors.main(["deductions", "load", str(tmp_path / "c"), "--reason", "test"]) == 1
     assert "lies in" in capsys.readouterr().err
     assert list(digest(database, world))
+    with closing(RegionStore(database, partitions=PARTITIONS)) as store:
+        assert store.lead()
+        while (told := store.tell_next()) is not None and told[0] < END - HOUR_MS:
+            pass
+    forget_deductions(database)
     tell_all(database)
     standings = rows(database, STANDINGS)
     assert len(standings) == (END - TURN) // HOUR_MS
@@ -577,7 +583,56 @@ def test_a_target_net_of_evidence(
     shown = capsys.readouterr().out
     assert "net of non-fossil (gross [" in shown
     assert "co2 per value added 2026, key units, prices of 2025 (preliminary), gross: [" in shown
+    assert "energy net of feedstock and non-fossil" in shown
     check_foretold(database)
+    check_energies(database, world.members[0].unit, capsys)
+
+
+ENERGIES = """
+SELECT energy, window_kind, low, best, high, evidence FROM unit_energy
+WHERE unit = %s AND ends > to_timestamp(%s) AND place < 5 ORDER BY window_kind, place"""
+SUMS = """
+SELECT count(*), sum(u.best), r.best, sum(u.low), r.low FROM region_energy r
+JOIN unit_energy u ON (u.window_kind, u.starts, u.energy) = (r.window_kind, r.starts, r.energy)
+WHERE r.is_newest AND r.scope = 'province:510000' GROUP BY r.window_kind, r.starts, r.energy, r.best, r.low"""
+DEDUCTED = "SELECT DISTINCT kind, starts, evidence FROM unit_deduction ORDER BY starts, kind"
+
+
+def forget_deductions(url: str) -> None:
+    """As after a release that kept none: nothing is said to be net until the next hour is told."""
+    with psycopg.connect(url) as link:
+        assert len(link.execute(DEDUCTED).fetchall()) == 4
+        link.execute("DELETE FROM unit_deduction")
+        link.execute("UPDATE aggregation SET deductions_from = NULL")
+        names = link.execute("SELECT DISTINCT energy FROM unit_energy WHERE place < 5")
+        assert names.fetchall() == [("gross",)]
+
+
+def check_energies(url: str, unit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Year and month side by side; what is deducted of units is what regions deduct; the years before, too, are told again."""
+    with psycopg.connect(url) as link:
+        found = link.execute(ENERGIES, (unit, TURN // 1000)).fetchall()
+        deducted = link.execute(DEDUCTED).fetchall()
+        sums = link.execute(SUMS).fetchall()
+    assert [row[:2] for row in found] == [(n, kind) for kind in ("month", "year") for n in NAMES]
+    for gross, feedstock, non_fossil, both in (found[:4], found[4:]):
+        assert feedstock[2:6] == gross[2:6]
+        assert non_fossil[2:6] == both[2:6]
+        assert (non_fossil[3] < gross[3], gross[5], non_fossil[5]) == (True, [], ["b"])
+    assert [(kind, its) for kind, _, its in deducted] == [
+        ("year", ["d"]), ("month", ["d"]), ("month", ["b"]), ("year", ["b"]),
+    ]  # fmt: skip
+    assert len(sums) == 4 * len(NAMES), "the last hour told the year before and its December anew"
+    assert all(count == LIVE + HISTORY for count, *_ in sums)
+    assert all(best == of_region and low == its for _, best, of_region, low, its in sums)
+    assert processors.main(["show", unit, "--energies", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["energies"]
+    assert [one["energy"] for one in told[0]["energies"]] == [*NAMES]
+    assert told[0]["energies"][2]["deducted"][0]["evidence"] == ["b"]
+    assert processors.main(["show", unit, "--energies"]) == 0
+    shown = capsys.readouterr().out
+    assert "deducted, to be added: green power (electricity) -" in shown
+    assert "by evidence b (deduction.green-power.2024, electricity.energy.equivalent)" in shown
 
 
 def check_foretold(url: str) -> None:
@@ -594,5 +649,9 @@ def check_foretold(url: str) -> None:
         assert used.best - before.stand.used.best == (LIVE + HISTORY) * SCALE
 
 
-def evidence(name: str, member: Member) -> str:
-    return EVIDENCE.format(id=name, unit=member.unit, region=member.region, digest=name * 64)
+NAMES = ("gross", "net of feedstock", "net of non-fossil", "net of feedstock and non-fossil")
+
+
+def evidence(name: str, member: Member, year: int = 2026) -> str:
+    it = {"id": name, "unit": member.unit, "region": member.region, "digest": name * 64}
+    return EVIDENCE.format(**it, year=year, next=year + 1)

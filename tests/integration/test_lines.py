@@ -93,6 +93,11 @@ def test_a_line_is_told_judged_stored_and_shown(
         by_name = dict(figures)
         assert by_name["output"] == 995 * HOURS
         assert 120 < by_name["intensity"] < 121
+        (by_standard,) = link.execute(
+            "SELECT line, indicator, unit_of_measure, best, rests_on FROM unit_energy WHERE window_kind = 'year'"
+        ).fetchall()
+        assert by_standard[:4] == ("kiln", KILN["indicators"][0], "tce", by_name["energy"])
+        assert by_standard[4] == ["electricity.energy.equivalent", "raw_coal.energy"]
         unit_power = link.execute(
             "SELECT best FROM figures(%s, %s, %s) WHERE quantity = 'electricity'",
             (CODES[0], moment(BEGIN), moment(BEGIN + HOURS * HOUR_MS)),

@@ -16,19 +16,22 @@ import yaml
 from alerts import case_store
 from alerts.cases import Grouping
 from alerts.channels import Alertmanager
+from alerts.deadman import Switch, serve
 from alerts.delivery import Delivery
+from alerts.doctor import Asked, examine
 from alerts.keeper import Duties, Keeper
 from alerts.metrics import Metrics
 from alerts.people import RefusedError, acknowledge, connected, rows, silence, unsilence
 from alerts.receivers import receivers_of
 from alerts.roster import read_roster
+from alerts.settings import AlertSettings
 from alerts.silences import matcher_of
 from alerts.store import Outlet, Store
 from deploy.local.parts import LocalParts
 from deploy.local.state import CHECKOUT, chosen_folder, chosen_programs
 from schemas.calendar import HOUR_MS, instant
 from schemas.working_days import read_working_days
-from tests.alerts.real import get, wait_until
+from tests.alerts.real import get, topic_of, wait_until
 from tests.alerts.receiver import Receiver, receiving
 from tests.integration import storm
 from tests.integration.test_alerts_store import Writer
@@ -358,3 +361,55 @@ def test_without_a_keeper_alertmanager_hears_of_each_by_itself(on_call: OnCall) 
     on_call.delivery.deliver(on_call.alertmanager)
     _, text = get(on_call.alertmanager.url, "/api/v2/alerts")
     assert len(json.loads(text)) == len(weather.begins(0))
+
+
+def test_the_doctor_says_what_is_there_and_what_to_do(
+    on_call: OnCall, receiver: Receiver, tmp_path: Path
+) -> None:
+    """On the real parts, each line ok; and each not ok where its part is not there."""
+    (tmp_path / "on-call.toml").write_text(ROSTER)
+    (tmp_path / "rules.toml").write_text("[[rules]]\nname = 1\n")
+    signed = receiver.address.replace("http://", "sign+http://")
+    switch = Switch(patience_s=60, receivers={}, language="en", clock=time.monotonic)
+    heard = serve(switch, "127.0.0.1", 0)
+    kafka = LocalParts().endpoints().kafka
+
+    def found(asked: Asked, **settings: str) -> dict[str, bool]:
+        told = {
+            "kafka": kafka,
+            "partitions": "1",
+            "database_url": on_call.database,
+            "alerts_topic": topic,
+            "alerts_webhook": receiver.address,
+            "alerts_roster": str(tmp_path / "on-call.toml"),
+            "alerts_receivers": f'room = "{signed}/room#s"\nhead = "{signed}/head#s"',
+        }
+        known = AlertSettings.model_validate(told | settings)
+        return {line.check: line.ok for line in examine(known, asked)}
+
+    with topic_of(kafka, 1) as topic:
+        asked = Asked(
+            alertmanager=on_call.alertmanager.url,
+            deadman=f"http://127.0.0.1:{heard.server_port}",
+        )
+        on_call.link.execute("UPDATE alert_partition SET heard_at = %s", (now_ms(),))
+        lines = found(asked)
+        assert lines == dict.fromkeys(lines, True)
+        assert set(lines) == {
+            "rules", "database", "clock", "tables", "rights", "heard", "Kafka", "indicators", "Alertmanager",
+            "Alertmanager's clock", "watchdog's route", "webhook", "channels", "roster", "calendar", "dead man's switch",
+        }  # fmt: skip
+        on_call.link.execute("UPDATE alert_partition SET heard_at = 0")
+        assert not found(asked)["heard"]
+        wrong = found(
+            Asked(tmp_path / "rules.toml", "http://127.0.0.1:9", "http://127.0.0.1:9"),
+            alerts_topic="test.nothing",
+            alerts_webhook="http://127.0.0.1:9/x",
+            alerts_receivers=f'room = "{signed}/room#s"',
+            database_url="postgresql://127.0.0.1:9/x",
+        )
+    heard.shutdown()
+    heard.server_close()
+    assert {check for check, ok in wrong.items() if not ok} == {
+        "rules", "database", "indicators", "Alertmanager", "webhook", "roster", "dead man's switch",
+    }  # fmt: skip

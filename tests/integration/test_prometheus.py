@@ -152,3 +152,14 @@ def _look(kafka: str, broker: Endpoints, prefix: str, tmp_path: Path) -> None:
     assert value("weir_credential_expiry_timestamp_seconds") == math.inf
     assert (value("weir_broker_queue_bytes") or -1) >= 0
     assert value("weir_watch_failures_total", {"what": "certificates"}) == 1
+
+
+def test_what_is_received_is_counted_by_its_class() -> None:
+    """As the accounts of a step say, units and days together; a step without any changes nothing."""
+    metrics = WorkerMetrics()
+    metrics.count_received([(5, 1, 0, 2, 0), (3, 0, 0, 1, 1)])
+    metrics.count_received([])
+    series = metrics.registry.get_sample_value
+    assert series("weir_received_total", {"class": "accepted"}) == 8
+    assert series("weir_received_total", {"class": "rejected"}) == 3
+    assert series("weir_received_total", {"class": "superseded"}) == 0

@@ -24,6 +24,7 @@ from oracle_claims import (
     refusal,
     winner,
 )
+from oracle_co2 import cell_of, converted_by
 from oracle_figures import (
     Figure,
     Judged,
@@ -39,7 +40,7 @@ from oracle_pieces import Amount, course
 from schemas.calendar import business_day
 from schemas.factors import FactorPack, Target
 from schemas.law import LawInForce
-from schemas.registry import CARRIERS, Configuration, Point, Unit
+from schemas.registry import Configuration, Point, Unit
 from schemas.section import (
     NEVER,
     ApplyConfiguration,
@@ -377,12 +378,14 @@ def _apply(
 def _convert(history: History, pack: FactorPack, version: int) -> bool:
     """Let a unit wait that other factors convert otherwise, in any year."""
     waits = 0 if history.waiting is None else history.waiting[0]
-    quantities = {point.quantity for point in history.unit.points} & set(CARRIERS)
+    cells = {cell_of(point) for point in history.unit.points}
     differs = any(
-        history.now.pack.factor(quantity, target, year) != pack.factor(quantity, target, year)
-        for quantity in quantities
+        converted_by(history.unit, history.now.pack, cell, target, year)
+        != converted_by(history.unit, pack, cell, target, year)
+        for cell in cells
         for target in TARGETS
-        for year in range(1970, 2200)
+        if cell.counts(target)
+        for year in range(1999, 2031)
     )
     if version <= max(history.now.version, waits) or not (waits or differs):
         return False
@@ -395,7 +398,8 @@ def _change(history: History, unit: Unit, version: int) -> bool:
     waits = 0 if history.waiting is None else history.waiting[0]
     if version <= max(history.now.version, waits):
         return False
-    if waits or counts_otherwise(history.unit, unit):
+    is_burnt_otherwise = history.unit.heat_values != unit.heat_values
+    if waits or is_burnt_otherwise or counts_otherwise(history.unit, unit):
         history.waiting = version, unit
         return True
     if unit == history.unit:

@@ -4,10 +4,12 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cache, cached_property
 from itertools import accumulate
 from typing import NamedTuple
 
+from oracle_co2 import Cell, as_factor, cell_of, tonnes
 from oracle_pieces import FOR_EVER, Amount, Course, Piece, total
 from schemas.calendar import (
     HOUR_MS,
@@ -228,14 +230,6 @@ def exact_within(piece: Piece, start: int, end: int) -> bool:
     return piece.exact and start <= piece.start and piece.end <= end
 
 
-class Cell(NamedTuple):
-    """Points of one quantity that count alike: with one sign for the unit, and alike for its lines."""
-
-    quantity: str
-    sign: int
-    lines: tuple[tuple[str, int], ...]
-
-
 @dataclass(frozen=True)
 class World:
     """One unit as a prefix of the log says it is."""
@@ -245,7 +239,7 @@ class World:
     courses: dict[str, Course]
     """By the point's name."""
     _hours: dict[Cell, Hours] = field(default_factory=dict)
-    _factors: dict[tuple[str, str, int], Factor] = field(default_factory=dict)
+    _tonnes: dict[tuple[Cell, str, int], Fraction] = field(default_factory=dict)
 
     def of(self, *quantities: str) -> tuple[Course, ...]:
         """The courses of some quantities that count for the unit."""
@@ -260,13 +254,25 @@ class World:
         """The courses by how they count."""
         found: dict[Cell, list[Course]] = defaultdict(list)
         for course in self.courses.values():
-            point = course.point
-            found[Cell(point.quantity, point.sign, point.lines)].append(course)
+            found[cell_of(course.point)].append(course)
         return {cell: tuple(courses) for cell, courses in found.items()}
 
     def counting(self, *quantities: str) -> list[Cell]:
         """The cells of some quantities that count for the unit."""
         return [cell for cell in self.cells if cell.quantity in quantities and cell.sign]
+
+    def feeding(self, target: str) -> list[Cell]:
+        """The cells that count for the unit's energy, its CO2 or its process emissions."""
+        return [cell for cell in self.cells if cell.counts(target) and cell.sign]
+
+    @cached_property
+    def told_targets(self) -> list[str]:
+        """What is told of the unit beside its quantities."""
+        emits = any(cell.process for cell in self.cells)
+        burns = bool(self.carriers)
+        generates = any(c.self_generated and c.quantity == "electricity" for c in self.cells)
+        told = {"energy": burns, "co2": burns or emits, "process": emits, "purchased": generates}
+        return [target for target, is_told in told.items() if is_told]
 
     @cached_property
     def quantities(self) -> list[str]:
@@ -284,12 +290,16 @@ class World:
             self._hours[cell] = Hours(self.cells[cell])
         return self._hours[cell]
 
-    def factor(self, carrier: str, target: str, at: int) -> Factor:
-        """The factor of the business year of an instant."""
-        key = carrier, target, year_of(at)
-        if key not in self._factors:
-            self._factors[key] = self.pack.factor(*key)  # type: ignore[arg-type]
-        return self._factors[key]
+    def ratio(self, cell: Cell, target: str, at: int) -> Fraction:
+        """What one unit of measure comes to in the business year of an instant."""
+        key = cell, target, year_of(at)
+        if key not in self._tonnes:
+            self._tonnes[key] = tonnes(self.unit, self.pack, *key)
+        return self._tonnes[key]
+
+    def factor(self, cell: Cell, target: str, at: int) -> Factor:
+        """The same without its sign."""
+        return as_factor(self.ratio(cell, target, at))
 
 
 def window_figures(world: World, start: int, end: int, at: int = FOR_EVER) -> dict[str, Figure]:
@@ -299,9 +309,9 @@ def window_figures(world: World, start: int, end: int, at: int = FOR_EVER) -> di
     """
     span = Span(start, end, at)
     figures = {quantity: native_figure(world, quantity, span) for quantity in world.quantities}
-    if world.carriers:
-        figures |= {target: converted_figure(world, target, span) for target in TARGETS}
-    return figures
+    return figures | {
+        target: converted_figure(world, target, span) for target in world.told_targets
+    }
 
 
 def native_figure(world: World, quantity: str, span: Span) -> Figure:
@@ -327,12 +337,23 @@ def signed(parts: Iterable[tuple[int, Amount]]) -> Amount:
 
 
 def converted_figure(world: World, target: str, span: Span) -> Figure:
-    """Energy or CO2: the sum over the carriers, and the opening declared for it."""
-    amount = signed(
-        (cell.sign, converted(world, cell, target, span))
-        for cell in world.counting(*world.carriers)
+    """Energy, CO2 or what of it a process emits: the sum over its cells, and the opening declared for it."""
+    amount = target_amount(world, target, span)
+    courses = [course for cell in world.feeding(target) for course in world.cells[cell]]
+    return with_opening(world.unit, target, span, amount, share(courses, span))
+
+
+def target_amount(world: World, target: str, span: Span) -> Amount:
+    """The same without opening: what a product fixes is taken off."""
+    return signed(
+        (
+            effect(world, cell, target, span.start),
+            cell_native(world, cell, span)
+            if target == "purchased"
+            else converted(world, cell, target, span),
+        )
+        for cell in world.feeding(target)
     )
-    return with_opening(world.unit, target, span, amount, share(world.of(*world.carriers), span))
 
 
 def share(courses: Sequence[Course], span: Span) -> int:
@@ -375,7 +396,7 @@ def converted(world: World, cell: Cell, target: str, span: Span) -> Amount:
     if span.start % HOUR_MS:
         message = f"{span.start} is not on a full hour"
         raise ValueError(message)
-    hours, factor = world.hours(cell), world.factor(cell.quantity, target, span.start)
+    hours, factor = world.hours(cell), world.factor(cell, target, span.start)
     low, high = bounds(hours, factor, span)
     return held(Amount(low, best(hours, factor, span), high))
 
@@ -447,8 +468,7 @@ def limit_of(unit: Unit, year: int, target: str = "energy") -> int | None:
 
 def in_its_view(world: World, year: int) -> bool:
     """Whether the year's budget is meant in the view of the factor that electricity is converted by."""
-    used = world.factor("electricity", "co2", year_start(year)).id
-    view = next(entry.view for entry in world.pack.entries if entry.id == used)
+    view = world.pack.entry("electricity", "co2", year).view
     return all(budget.view == view for budget in world.unit.budgets if budget.year == year)
 
 
@@ -466,27 +486,32 @@ def against(
         return "FAIL", None, since(failed[0], limit, window.start, failed[1], target), False
     if used.high is not None and used.high <= limit:
         return "PASS", None, None, False
-    return "UNDECIDABLE", undecided(world, used, window, at), None, used.best > limit
+    return "UNDECIDABLE", undecided(world, used, window, at, target), None, used.best > limit
 
 
-def undecided(world: World, used: Figure, window: Window, at: int) -> Reason:
+def undecided(world: World, used: Figure, window: Window, at: int, target: str) -> Reason:
     """Why a verdict is UNDECIDABLE."""
     if used.high is None:
         return "opening unknown"
-    missing = any(
-        course.misses(window.start, window.end, at) for course in world.of(*world.carriers)
-    )
+    emit = {cell.quantity for cell in world.cells if cell.process} if target == "co2" else set()
+    fed = world.of(*{*world.carriers, *emit})
+    missing = any(course.misses(window.start, window.end, at) for course in fed)
     return "missing data" if missing else "ambiguous data"
 
 
 def low_of(world: World, span: Span, target: str = "energy") -> int:
     """`low` of energy or CO2, as `window_figures` has it."""
     low = opening(world.unit, target, span)[0]
-    for cell in world.counting(*world.carriers):
-        factor = world.factor(cell.quantity, target, span.start)
+    for cell in world.feeding(target):
+        factor = world.factor(cell, target, span.start)
         cell_low, cell_high = bounds(world.hours(cell), factor, span)
-        low += cell_low if cell.sign > 0 else -cell_high
+        low += cell_low if effect(world, cell, target, span.start) > 0 else -cell_high
     return low
+
+
+def effect(world: World, cell: Cell, target: str, at: int) -> int:
+    """1 where it adds to the unit's energy or CO2, −1 where it takes off: given away, or fixed by a product."""
+    return cell.sign if world.ratio(cell, target, at) >= 0 else -cell.sign
 
 
 def low_at_most(world: World, span: Span, target: str) -> int:
@@ -496,11 +521,11 @@ def low_at_most(world: World, span: Span, target: str) -> int:
     exact hour.
     """
     low = opening(world.unit, target, span)[0]
-    for cell in world.counting(*world.carriers):
+    for cell in world.feeding(target):
         hours = world.hours(cell)
         native = sum(course.told(span.start, span.cut).low for course in hours.courses)
         exact = hours.exact_count(span.start // HOUR_MS, span.cut // HOUR_MS) + 1
-        low += ceil(native, world.factor(cell.quantity, target, span.start)) + (exact + 1) // 2
+        low += ceil(native, world.factor(cell, target, span.start)) + (exact + 1) // 2
     return low
 
 
@@ -509,7 +534,9 @@ def fails(world: World, at: int, target: str = "energy") -> bool:
     span = Span(*window_around("year", at - 1), at)
     year = year_of(span.start)
     limit = limit_of(world.unit, year, target)
-    if not world.carriers or limit is None or (target == "co2" and not in_its_view(world, year)):
+    if target not in world.told_targets or limit is None:
+        return False
+    if target == "co2" and not in_its_view(world, year):
         return False
     return low_of(world, span, target) > limit
 
@@ -521,7 +548,8 @@ def since(world: World, limit: int, start: int, at: int, target: str = "energy")
     next, so what is searched by halves is a bound that does not; from there each end is tried.
     Where something is given away `low` may fall by any amount: the last end.
     """
-    if any(cell.sign < 0 for cell in world.cells):
+    taken_off = (effect(world, cell, target, start) < 0 for cell in world.feeding(target))
+    if any(cell.sign < 0 for cell in world.cells) or any(taken_off):
         return -(-at // QUARTER_MS) * QUARTER_MS
     ends = range(start + QUARTER_MS, -(-at // QUARTER_MS) * QUARTER_MS + 1, QUARTER_MS)
 

@@ -1,12 +1,13 @@
 """The oracle, RULES section 12: a line held to limits without conditions, with one correction per point at most."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from math import ceil, floor, inf
 from typing import NamedTuple
 
-from oracle_figures import Cell, Span, World, cell_native
+from oracle_co2 import Cell
+from oracle_figures import Span, World, cell_native
 from oracle_lines import Number, Range, lacks_beginning, over
 from schemas.law import OIL, LawInForce
 from schemas.pack_limits import Limit, PerPoint
@@ -24,6 +25,8 @@ class LimitFigure(NamedTuple):
     suspected: bool
     used: tuple[int | None, int | None, int | None]
     bounds: tuple[int | None, int | None]
+    energy: tuple[int | None, ...] = ()
+    """What the line used as the standard counts energy."""
     coming: tuple[str, str, bool] | None = None
     """From which day it is in force, and what would be judged."""
 
@@ -31,22 +34,38 @@ class LimitFigure(NamedTuple):
 def limits_of(law: LawInForce, world: World, line: Line, span: Span) -> Iterator[LimitFigure]:
     """Every level of every limit that the line names, since not known."""
     on = (datetime.fromtimestamp((span.cut - 1) / 1000, UTC) + timedelta(hours=8)).date()
-    code = world.unit.region
-    regions = {None, code, code[:4] + "00", code[:2] + "0000"}
     for indicator in line.indicators:
         mine = [one for one in law.limits if one.indicator == indicator]
         if not mine:
             continue
-        used = used_by(law, mine[0], world, line, span)
-        for region in dict.fromkeys(one.region for one in mine if one.region in regions):
-            rows = [one for one in mine if one.region == region]
-            for limit in (one for one in rows if one.holds(on)):
-                yield from (judged(limit, level, line, law, used) for level in (1, 2, 3))
-            for limit in rows:
-                begins = limit.valid_from
-                if begins and begins > on and not (limit.published_on and limit.published_on > on):
-                    for level in (1, 2, 3):
-                        yield not_before(judged(limit, level, line, law, used), begins.isoformat())
+        energy = energy_by(law, mine[0], world, line, span)
+        used = used_by(law, mine[0], world, line, span, energy)
+        whole = rounded(energy)
+        for one in levels_of(law, mine, line, used, on, world.unit.region):
+            yield one._replace(energy=whole)
+
+
+def levels_of(
+    law: LawInForce, mine: list[Limit], line: Line, used: Range, on: date, code: str
+) -> Iterator[LimitFigure]:
+    """The levels of one indicator's limits."""
+    regions = {None, code, code[:4] + "00", code[:2] + "0000"}
+    for region in dict.fromkeys(one.region for one in mine if one.region in regions):
+        rows = [one for one in mine if one.region == region]
+        for limit in (one for one in rows if one.holds(on)):
+            yield from (judged(limit, level, line, law, used) for level in (1, 2, 3))
+        for limit in rows:
+            begins = limit.valid_from
+            if begins and begins > on and not (limit.published_on and limit.published_on > on):
+                for level in (1, 2, 3):
+                    yield not_before(judged(limit, level, line, law, used), begins.isoformat())
+
+
+def rounded(energy: Range) -> tuple[int | None, int | None, int | None]:
+    """Once, outward; an infinity is not told."""
+    low = None if energy.low == -inf else floor(energy.low)
+    high = None if energy.high == inf else ceil(energy.high)
+    return low, round(energy.best), high
 
 
 def not_before(one: LimitFigure, begins: str) -> LimitFigure:
@@ -104,19 +123,12 @@ def told(used: Range) -> tuple[int | None, int | None, int | None]:
     return low, best, high
 
 
-def used_by(law: LawInForce, limit: Limit, world: World, line: Line, span: Span) -> Range:
+def used_by(
+    law: LawInForce, limit: Limit, world: World, line: Line, span: Span, energy: Range
+) -> Range:
     """Energy a unit of output by the limit's rules, in 10⁻⁶, rounded outward; infinite where there is no output."""
     mine = {cell: dict(cell.lines)[line.id] for cell in world.cells if line.id in dict(cell.lines)}
-    takes = {cell: sign for cell, sign in mine.items() if cell.quantity in CARRIERS}
-    makes = {cell: sign for cell, sign in mine.items() if cell.quantity not in CARRIERS}
-    counted = {
-        cell: sign
-        for cell, sign in takes.items()
-        if limit.unit != "kWh/t" or cell.quantity == "electricity"
-    }
-    energy = exact_sum(
-        law, limit, world, counted, span, lacks=lacks_beginning(world, line, takes, span)
-    )
+    makes = {cell: sign for cell, sign in mine.items() if cell.quantity == "output"}
     made = exact_sum(law, None, world, makes, span, lacks=lacks_beginning(world, line, makes, span))
     if made.high <= 0:
         return Range(inf, inf, inf) if energy.low > 0 else Range(-inf, -inf, inf)
@@ -133,6 +145,19 @@ def used_by(law: LawInForce, limit: Limit, world: World, line: Line, span: Span)
     if made.best > 0:
         best = max(low, min(round(over(energy.best, made.best) * per), high))
     return Range(low, best, high)
+
+
+def energy_by(law: LawInForce, limit: Limit, world: World, line: Line, span: Span) -> Range:
+    """A line's energy as a limit's standard counts it, unrounded."""
+    mine = {cell: dict(cell.lines)[line.id] for cell in world.cells if line.id in dict(cell.lines)}
+    takes = {cell: sign for cell, sign in mine.items() if cell.quantity in CARRIERS}
+    counted = {
+        cell: sign
+        for cell, sign in takes.items()
+        if limit.unit != "kWh/t" or cell.quantity == "electricity"
+    }
+    lacks = lacks_beginning(world, line, takes, span)
+    return exact_sum(law, limit, world, counted, span, lacks=lacks)
 
 
 def exact_sum(
@@ -164,6 +189,6 @@ def ratio_of(
         return Fraction(1)
     if cell.quantity == "electricity":
         return Fraction(next(c.value for c in law.coefficients if c.id == limit.electricity)) / 1000  # type: ignore[arg-type]
-    factor = world.factor(cell.quantity, "energy", span.start)
+    factor = world.factor(cell, "energy", span.start)
     oil = Fraction(next(c.value for c in law.constants if c.id == OIL) or 1)
     return Fraction(factor.numerator, factor.denominator) / (oil if limit.unit == "kgoe/t" else 1)

@@ -5,7 +5,8 @@ from fractions import Fraction
 from math import ceil, floor, inf
 from typing import NamedTuple
 
-from oracle_figures import TARGETS, Cell, Span, World, cell_native, share
+from oracle_co2 import Cell
+from oracle_figures import TARGETS, Span, World, cell_native, share
 from oracle_pieces import Course
 from schemas.registry import CARRIERS, Line
 
@@ -38,7 +39,8 @@ def line_figures(world: World, line: Line, span: Span) -> LineTold:
     """Everything that is said of a line in a window."""
     mine = {cell: dict(cell.lines)[line.id] for cell in world.cells if line.id in dict(cell.lines)}
     takes = {cell: sign for cell, sign in mine.items() if cell.quantity in CARRIERS}
-    makes = {cell: sign for cell, sign in mine.items() if cell.quantity not in CARRIERS}
+    makes = {cell: sign for cell, sign in mine.items() if cell.quantity == "output"}
+    emits = {cell: sign for cell, sign in mine.items() if cell.process}
     lacks = lacks_beginning(world, line, takes, span)
     made = summed(world, makes, span, None, lacks=lacks_beginning(world, line, makes, span))
     measured = share(courses(world, takes), span)
@@ -47,9 +49,21 @@ def line_figures(world: World, line: Line, span: Span) -> LineTold:
         part = {cell: sign for cell, sign in takes.items() if cell.quantity == quantity}
         told[quantity] = figure(summed(world, part, span, None, lacks=lacks), measured)
     for target in TARGETS:
-        amount = summed(world, takes, span, target, lacks=lacks)
-        told[target] = figure(amount, measured)
+        part = {cell: sign for cell, sign in takes.items() if cell.counts(target)}
+        amount = summed(world, part, span, target, lacks=lacks)
+        if target == "co2" and emits:
+            lacks_emitted = lacks_beginning(world, line, emits, span)
+            emitted = summed(world, emits, span, "co2", lacks=lacks_emitted)
+            told["process"] = figure(emitted, share(courses(world, emits), span))
+            amount = Range(*(a + b for a, b in zip(amount, emitted, strict=True)))
+        told[target] = figure(amount, share(courses(world, [*part, *emits]), span))
+        own = [cell for cell in takes if cell.quantity == "electricity" and cell.self_generated]
+        if target == "co2" and own:
+            bought = {cell: sign for cell, sign in part.items() if cell.quantity == "electricity"}
+            amount = summed(world, bought, span, None, lacks=lacks)
+            told["purchased"] = figure(amount, share(courses(world, bought), span))
         if target == "energy":
+            told[target] = figure(amount, measured)
             told["intensity"] = intensity(amount, made)
     return told
 
@@ -71,18 +85,18 @@ def summed(
 ) -> Range:
     """The signed sum over cells, each converted once and rounded outward."""
     low, best, high = Fraction(0), Fraction(0), Fraction(0)
-    for cell, sign in cells.items():
+    turned = False
+    for cell, sign_of_amount in cells.items():
         native = cell_native(world, cell, span)
-        ratio = Fraction(1)
-        if target is not None:
-            factor = world.factor(cell.quantity, target, span.start)
-            ratio = Fraction(factor.numerator, factor.denominator)
+        told = Fraction(1) if target is None else world.ratio(cell, target, span.start)
+        sign, ratio = (sign_of_amount, told) if told >= 0 else (-sign_of_amount, -told)
         bounds = (floor(native.low * ratio), round(native.best * ratio), ceil(native.high * ratio))
+        turned = turned or sign < 0
         ends = sorted((sign * bounds[0], sign * bounds[2]))
         low, best, high = low + ends[0], best + sign * bounds[1], high + ends[1]
     if not lacks:
         return Range(low, best, high)
-    return Range(-inf if -1 in cells.values() else low, best, inf)
+    return Range(-inf if turned else low, best, inf)
 
 
 def figure(amount: Range, measured: int) -> LineFigure:

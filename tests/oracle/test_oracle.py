@@ -873,7 +873,8 @@ def test_conversion_by_the_letter(case: Case, tick: int, target: str) -> None:
 def converted_by_the_letter(world: World, carrier: str, target: str, span: Span) -> Amount:
     """Section 5 as it is written."""
     courses = world.of(carrier)
-    factor = world.factor(carrier, target, span.start)
+    (cell,) = world.counting(carrier)
+    factor = world.factor(cell, target, span.start)
     f = Fraction(factor.numerator, factor.denominator)
     exact, inexact, best, rounded = 0, 0, 0, 0
     for begin in range(span.start, span.cut, HOUR_MS):

@@ -6,15 +6,15 @@ from typing import NamedTuple
 import numpy as np
 
 from oracle import World
-from oracle_figures import TARGETS, Span, cell_native, converted, signed
+from oracle_figures import Span, cell_native, signed, target_amount
 from oracle_pieces import FOR_EVER, Amount
 from processors.judgement import Figures, Sums, by_quantity, figures
+from processors.ports import Ints
+from processors.rates import FIRST_YEAR
 from processors.spans import span_sums
-from processors.state import FIRST_YEAR
 from processors.windows import carriers_of, rows_of
 from schemas.calendar import year_of
 from schemas.quantities import QUANTITIES
-from schemas.registry import CARRIERS
 from tests.processors.laws_shell import Shell
 
 
@@ -36,23 +36,30 @@ def engine_span(shell: Shell, unit: str, start: int, end: int) -> Shown:
     u = state.index[unit]
     carriers = carriers_of(state, np.array([u]))
     sums = engine_sums(shell, unit, start, end)
-    quantities, year = state.c_quantity[carriers], year_of(start) - FIRST_YEAR
-    tables = (shell.engine.factors.numerator, shell.engine.factors.denominator)
-    cells = figures(sums, *(table[state.pack[u], quantities, :, year] for table in tables))
+    rows, year = state.c_rate[carriers], year_of(start) - FIRST_YEAR
+    tables = (state.rates.numerator, state.rates.denominator)
+    cells = figures(sums, *(table[rows, :, year] for table in tables))
     found = by_quantity(state, carriers, cells)
     names = [QUANTITIES[quantity] for quantity in state.row_quantity[rows_of(state, np.array([u]))]]
     native = zip(found.low.tolist(), found.best.tolist(), found.high.tolist(), strict=True)
     amounts = dict(zip(names, map(Amount._make, native), strict=True))
     times = zip(found.measured.tolist(), found.expected.tolist(), strict=True)
-    return Shown(amounts | dict(engine_targets(found, names)), dict(zip(names, times, strict=True)))
+    feeds = state.row_feeds[rows_of(state, np.array([u]))]
+    targets = dict(engine_targets(found, feeds))
+    return Shown(amounts | targets, dict(zip(names, times, strict=True)))
 
 
-def engine_targets(found: Figures, names: list[str]) -> Iterator[tuple[str, Amount]]:
-    """Energy and CO2: sums over the carriers."""
-    feeding = [row for row, name in enumerate(names) if name in CARRIERS]
-    for t, target in enumerate(TARGETS if feeding else ()):
-        columns = (found.target_low, found.target_best, found.target_high)
-        yield target, Amount(*(int(column[feeding, t].sum()) for column in columns))
+def engine_targets(found: Figures, feeds: Ints) -> Iterator[tuple[str, Amount]]:
+    """Energy, CO2 and process emissions: sums over the quantities that feed them."""
+    is_energy, is_co2, is_own = feeds.T
+    told = {"energy": (0, is_energy), "co2": (1, is_co2), "process": (1, is_co2 & ~is_energy)}
+    for name, (t, feeding) in told.items():
+        if feeding.any():
+            columns = (found.target_low, found.target_best, found.target_high)
+            yield name, Amount(*(int(column[feeding, t].sum()) for column in columns))
+    if is_own.any():
+        native = found.purchased_low, found.purchased_best, found.purchased_high
+        yield "purchased", Amount(*(int(column[is_own].sum()) for column in native))
 
 
 def oracle_span(world: World, start: int, end: int) -> Shown:
@@ -68,8 +75,5 @@ def oracle_span(world: World, start: int, end: int) -> Shown:
             sum(course.measured(start, end) for course in courses),
             sum(course.expected(start, end) for course in courses),
         )
-    for target in TARGETS if world.carriers else ():
-        amounts[target] = signed(
-            (c.sign, converted(world, c, target, span)) for c in world.counting(*world.carriers)
-        )
+    amounts |= {target: target_amount(world, target, span) for target in world.told_targets}
     return Shown(amounts, times)

@@ -95,7 +95,8 @@ class Listener:
     def change(self, epoch: Epoch, at: int) -> None:
         """Another entry: what it changes of earlier windows is told, all of them once restated."""
         before, self.epoch = self.epoch or epoch, epoch
-        if epoch.kept is not before.kept or epoch.pack is not before.pack:
+        is_burnt_otherwise = epoch.unit.heat_values != before.unit.heat_values
+        if epoch.kept is not before.kept or epoch.pack is not before.pack or is_burnt_otherwise:
             self.full = None
             return
         old, entry = before.unit, epoch.unit
@@ -262,7 +263,9 @@ def limited(
 ) -> tuple[tuple[int | None, ...], Standings, str | None]:
     """Quota and budget of a year that begins then, what it stands against them, and the budget's view; nothing without a carrier."""
     year = year_of(start)
-    limits = tuple(limit_of(world.unit, year, one) if world.carriers else None for one in TARGETS)
+    limits = tuple(
+        limit_of(world.unit, year, one) if one in world.told_targets else None for one in TARGETS
+    )
     held = {t: standings[t] for t, limit in zip(TARGETS, limits, strict=True) if limit is not None}
     view = next((budget.view for budget in world.unit.budgets if budget.year == year), None)
     return limits, held, view if "co2" in held else None
@@ -353,6 +356,11 @@ def line_as_told(windows: tuple[LineJudged, ...]) -> dict[tuple[WindowKind, int]
     }
 
 
+def _energy(window: LineJudged, indicator: str) -> tuple[int | None, ...]:
+    found = next(one for one in window.by_standard if one.indicator == indicator)
+    return found.low, found.best, found.high
+
+
 def limits_as_told(told: LineMessage) -> Limits:
     """The engine's limits in the same form."""
     return {
@@ -364,6 +372,7 @@ def limits_as_told(told: LineMessage) -> Limits:
                 one.suspected,
                 (one.low, one.best, one.high),
                 (one.limit_low, one.limit_high),
+                _energy(window, one.indicator),
                 None
                 if one.coming is None
                 else (one.coming.from_day, one.coming.verdict, one.coming.suspected),

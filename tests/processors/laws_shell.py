@@ -10,7 +10,8 @@ from processors import rebuild
 from processors.engine import Engine, Placed, runs
 from processors.memory import MemoryStore, drive, restore
 from processors.ports import Fetched, Needs, Step
-from processors.state import State, factor_tables
+from processors.rates import Rates
+from processors.state import State
 from processors.unwritten import Unwritten
 from schemas.factors import default_pack
 from schemas.registry import Unit
@@ -155,6 +156,6 @@ def units_of(step: Step) -> set[str]:
 
 def state_of(*units: Unit) -> State:
     """What the engine remembers of units that have said nothing yet."""
-    state = State(factor_tables(PACK))
+    state = State(Rates(PACK))
     state.register(units, {unit.code: 0 for unit in units}, 1)
     return state

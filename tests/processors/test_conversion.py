@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from processors.conversion import converted, converted_down, converted_up
-from processors.state import FIRST_YEAR, TARGETS
+from processors.rates import FIRST_YEAR, TARGETS
 from schemas.quantities import QUANTITIES
 from schemas.registry import CARRIERS
 from tests.processors.laws_shell import PACK
@@ -46,4 +46,4 @@ def test_what_does_not_fit_is_an_error() -> None:
 
 def test_every_carrier_has_its_factors() -> None:
     """What counts as energy can be converted, and nothing else is."""
-    assert set(CARRIERS) == set(QUANTITIES) - {"output"}
+    assert set(CARRIERS) == set(QUANTITIES) - {"output", "material"}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from processors import entries
-from processors.aggregation import Member, Span, Telling, Told, scopes_of
+from processors.aggregation import Member, Span, Telling, Told, scopes_of, span_of
 from processors.ledger import (
     Decision,
     Entry,
@@ -20,8 +20,8 @@ from processors.ledger import (
     decisions_of,
     ledger_of,
     netted,
+    spans_moved,
     total,
-    years_moved,
 )
 from processors.standings import Stand, stand_of
 from schemas.calendar import DAY_MS, day_start, year_start
@@ -150,15 +150,15 @@ def test_the_examples_second_claim_on_a_contract_is_refused() -> None:
     assert sorted(one.state for one in found) == ["admitted", "admitted", "refused"]
 
 
-def test_years_of_other_evidence_are_looked_at_again() -> None:
+def test_months_and_years_of_other_evidence_are_looked_at_again() -> None:
     """Evidence of a year that is over is entered in the next."""
-    admitted = [
-        ledger_of(decide(*some).values(), factor)
-        for some in ((), (evidence(),), (evidence(), other()))
-    ]
-    assert years_moved(admitted[0], admitted[1]) == {2025}
-    assert years_moved(admitted[2], admitted[1]) == {2025}
-    assert years_moved(admitted[1], admitted[1]) == set()
+    one, two = evidence(), other(first="2025-03-15", until="2025-05-01")
+    admitted = [ledger_of(decide(*some).values(), factor) for some in ((), (one,), (one, two))]
+    january = span_of("month", YEAR.start)
+    spring = {span_of("month", day_start(date(2025, month, 1))) for month in (3, 4)}
+    assert spans_moved(admitted[0], admitted[1]) == {YEAR, january}
+    assert spans_moved(admitted[2], admitted[1]) == {YEAR, *spring}
+    assert spans_moved(admitted[1], admitted[1]) == set()
 
 
 # ---- Laws

@@ -41,6 +41,7 @@ def held(
         span=(BEGIN, BEGIN + HOUR_MS),
         on=on,
         regions=regions_of("510402"),
+        factors={"electricity": [("power", False)], "raw_coal": [("coal", True)]},
     )
     return {one.judged.level: one for one in LAW.of(window)}
 

@@ -20,6 +20,8 @@ from processors.report_rows import (
     Account,
     AlertNow,
     Asked,
+    Deduction,
+    Energy,
     Factor,
     Figure,
     Gap,
@@ -96,8 +98,38 @@ def unit(**changed: object) -> UnitRows:
                  Factor("coal", "raw_coal", "co2", 2000, "set A", "1.9", "t/t", "set A", "unverified")),
         used=frozenset({"power"}),
         account=(Account(date(2026, 1, 2), 10, 6, 1, 1, 1, 1),),
+        energies=(energy("gross"), energy("net of non-fossil"), energy("by the product standard", line="kiln", indicator="cement.clinker", low=None)),
+        deducted=(Deduction("year", START, "net of non-fossil", "green power", "electricity", False, Decimal(-3), Decimal(-2), Decimal(0),  # noqa: FBT003 - as in its fields
+                            ["paper 7"], ["deduction.green-power.2024"], True),),  # noqa: FBT003
     )  # fmt: skip
     return replace(rows, **changed)  # type: ignore[arg-type]
+
+
+def energy(name: str, **changed: object) -> Energy:
+    """One of the energies of the year."""
+    one = Energy(
+        "year", START, START + timedelta(days=365), NOW, name, "", None, None, "tce", "equivalent value", Decimal("10.000001"),
+        Decimal(20), None, ["power"], True, None,  # noqa: FBT003 - as in its fields
+    )  # fmt: skip
+    return replace(one, **changed)  # type: ignore[arg-type]
+
+
+def test_energies_stand_side_by_side_with_what_they_rest_on() -> None:
+    """Low to the last digit; what is not known is said; the evidence is named."""
+    report = unit_report(unit(), "en")
+    gross, net, line = table(report, "energies").rows
+    assert gross[1:6] == (
+        "gross",
+        "the unit's annual quota",
+        Decimal("10.000001"),
+        Decimal(20),
+        "unknown",
+    )
+    assert net[1] == "net of non-fossil energy"
+    assert line[1:4] == ("by the product standard's own rules: kiln", "cement.clinker", "unknown")
+    assert (gross[0], gross[-1]) == ("year 2026", "unverified")
+    assert "paper 7" in text_of(report)
+    assert table(report, "deducted").rows[0][2] == "green power, electricity"
 
 
 def region(**changed: object) -> RegionRows:
@@ -144,7 +176,7 @@ def test_a_unit_in_breach_is_told_from_verdict_to_evidence() -> None:
     """Golden: what stands on the page, in this order."""
     text = text_of(unit_report(unit(), "en"))
     golden = [
-        "Example works 91510100SYN0000001 · Chengdu (成都) · 31 Ferrous metals",
+        "Example works 91510100SYN0000001 · Chengdu · 31 Ferrous metals",
         "✖ confirmed breach Even the lower bound has been above the annual quota since 2026-01-02 06:00.",
         "At least one conversion factor rests on a figure that nobody has verified",
         "Energy 2026 1'240.000 tce [1'234.567, 1'250.124]",
@@ -178,7 +210,7 @@ def test_a_region_is_told_worst_first() -> None:
     """Golden, with a unit whose name is markup."""
     text = text_of(region_report(region(), "en"))
     golden = [
-        "510100 Chengdu city:510100 · 2 key energy-using units ✖ 1 × confirmed breach",
+        "510100 Chengdu city · 2 key energy-using units ✖ 1 × confirmed breach",
         "1 confirmed breach, 1 within quota so far.",
         "Energy 2026 1'300.000 tce [1'234.567, unknown]",
         "Example works 91510100SYN0000001 ✖ confirmed breach 1'240.000 [1'234.567, 1'250.124] 1'200.000 103.33'%",

@@ -5,7 +5,8 @@ import random
 import pytest
 from hypothesis import given, settings
 
-from processors.state import _SCALARS_OF, LAYOUT, State, factor_tables
+from processors.rates import Rates
+from processors.state import _SCALARS_OF, LAYOUT, State
 from tests.processors.laws_shell import PACK, Shell, state_of
 from tests.processors.worlds import CODES, PARTITIONS, World, plans, point, unit, worlds
 
@@ -26,7 +27,7 @@ def test_there_and_back(world: World, plan: random.Random) -> None:
     state = Shell(world, plan).run().engine.state
     units, codes = {unit.code: unit for unit in state.units}, sorted(state.index)
     out = blobs(state, codes)
-    fresh = State(factor_tables(PACK))
+    fresh = State(Rates(PACK))
     fresh.restore([(units[code], 0, out[code]) for code in reversed(codes)])
     assert blobs(fresh, codes) == out
 

@@ -159,7 +159,10 @@ def draw(seed: int, size: int) -> World:
     first = rng.choice([1, 1, 2])
     count = first + (rng.random() < 0.35)
     codes = [*rng.sample(CODES[:2], first), CODES[2 + rng.randrange(2)]]
-    units = [draw_unit(rng, code, start, size) for code in codes[:count]]
+    units = [
+        with_co2(random.Random(f"{seed} {code}"), draw_unit(rng, code, start, size))
+        for code in codes[:count]
+    ]
     law = draw_law(rng, "drawn", start) if rng.random() < 0.8 else None
     configurations = {1: configuration(1, units[:first]).model_copy(update={"law": law})}
     if count > first:
@@ -257,6 +260,52 @@ def draw_budget(rng: random.Random, year: int) -> dict[str, object]:
     view = "provincial average, Sichuan" if rng.random() < 0.9 else "national average"
     amount = rng.choice(["0", "0.000001", "0.01", "0.03", "0.1", "0.3", "1"])
     return {"year": year, "co2_t": amount, "view": view, "source": "drawn"}
+
+
+PROCESSES: tuple[dict[str, object], ...] = (
+    {"factor": "process.lime.lime"},
+    {"factor": "process.steel.crude_steel"},
+    {"factor": "process.cement.cao", "times": "0.6512", "evidence": "drawn"},
+    {"factor": "process.aluminium.cf4", "gwp": "process.aluminium.gwp_cf4.ar5"},
+)
+"""Of one value, deducted, a share of one, and a product of two."""
+
+
+def with_co2(rng: random.Random, entry: Unit) -> Unit:
+    """The unit with heat, materials, own generation, process emissions and heat values here and there."""
+    points = [dict(point.model_dump()) for point in entry.points]
+    for told in points:
+        other = {"raw_coal": "heat", "output": "material"}.get(str(told["quantity"]))
+        if other is not None and not told["lines"] and rng.random() < 0.3:
+            told |= {"quantity": other, "unit_of_measure": UNIT_OF_MEASURE[other]}
+        if told["quantity"] in {"electricity", "heat"}:
+            told["self_generated"] = told["sign"] != -1 and rng.random() < 0.2
+        if told["quantity"] == "material" or (told["quantity"] == "output" and rng.random() < 0.4):
+            told["process"] = rng.sample(PROCESSES, rng.choice([1, 1, 2]))
+    return with_heat_values(rng, revised(entry, points=points))
+
+
+def with_heat_values(rng: random.Random, entry: Unit) -> Unit:
+    """The unit with other heat values of its coal, where it burns any."""
+    years = {"valid_from": date(rng.choice([2024, 2026]), 1, 1)}
+    drawn = [
+        {"by": by, "gj_per_t": heat, "valid_to": rng.choice([None, date(2027, 1, 1)])} | years
+        for by, heat in (("measured", rng.choice(["20.934", "17.0571"])), ("supplier", "25.2"))
+        if rng.random() < 0.4
+    ]
+    common = {
+        "carrier": "raw_coal",
+        "source": "drawn",
+        "status": rng.choice(["sourced", "unverified"]),
+    }
+    burns = any(point.quantity == "raw_coal" for point in entry.points)
+    return revised(entry, heat_values=[common | one for one in drawn] if burns else [])
+
+
+def other_heat_values(rng: random.Random, entry: Unit, start: int) -> Unit:
+    """Another heat value, for the past as well."""
+    del start
+    return with_heat_values(rng, entry)
 
 
 BOUNDED = {
@@ -418,7 +467,9 @@ def draw_revisions(
     entry = next(u for u in configurations[1].registry.units if u.code == code)
     shorter = entry.points[:-1]
     if any(point.sign for point in shorter) and not entry.lines and rng.random() < 0.4:
-        whole, entry = entry, revised(entry, points=shorter)
+        burns = any(point.quantity == "raw_coal" for point in shorter)
+        heats = entry.heat_values if burns else ()
+        whole, entry = entry, revised(entry, points=shorter, heat_values=heats)
         for version, one in configurations.items():
             units = [entry if u.code == code else u for u in one.registry.units]
             changed = configuration(version, units).model_copy(update={"law": one.law})
@@ -427,7 +478,7 @@ def draw_revisions(
         entry = whole
     kinds = (
         *(other_limits, corrected_meter, exchanged_meter, exchanged_meter, other_validity),
-        other_boundary,
+        *(other_boundary, other_heat_values),
     )
     for version in range(4, 4 + rng.choice([1, 1, 2, 3])):
         if rng.random() < 0.25:
@@ -443,8 +494,9 @@ def draw_revisions(
 
 
 def other_factors(rng: random.Random, version: int, units: Sequence[Unit]) -> Configuration:
-    """Electricity by another figure, of all years that are drawn."""
+    """Electricity or a process by another figure, of all years that are drawn."""
     target = rng.choice(["energy", "co2"])
+    lime = {"quantity": "process", "target": "co2", "unit": "tCO2/t", "view": "lime, lime"}
     told = {
         "id": f"drawn.{version}",
         "quantity": "electricity",
@@ -456,11 +508,14 @@ def other_factors(rng: random.Random, version: int, units: Sequence[Unit]) -> Co
         "source": "drawn",
         "status": "unverified",
     }
+    if rng.random() < 0.3:
+        told |= lime | {"id": "process.lime.lime", "year": 2011}
     entry = Factor.model_validate(told)
     kept = [
         e
         for e in default_pack().entries
         if (e.quantity, e.target, e.year) != (entry.quantity, entry.target, entry.year)
+        or (e.quantity == "process" and e.view != entry.view)
     ]
     factors = FactorsInForce(version=f"drawn {version}", entries=(*kept, entry))
     return configuration(version, units).model_copy(update={"factors": factors})
@@ -538,7 +593,8 @@ def other_boundary(rng: random.Random, entry: Unit, start: int) -> Unit:
         return with_point(entry, number, lines=turned)
     others = [p.sign for i, p in enumerate(entry.points) if i != number]
     sign = rng.choice([1, -1, 0] if any(others) else [1, -1])
-    return with_point(entry, number, sign=sign)
+    is_own = point.self_generated and sign >= 0
+    return with_point(entry, number, sign=sign, self_generated=is_own)
 
 
 def other_validity(rng: random.Random, entry: Unit, start: int) -> Unit:
