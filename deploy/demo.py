@@ -24,9 +24,9 @@ from kafka.errors import KafkaError
 
 from deploy import province
 from deploy.local.parts import LocalParts
-from deploy.local.state import CHECKOUT
+from deploy.local.state import CHECKOUT, write_private
 from deploy.province import Example
-from deploy.service_figures import metric
+from deploy.service_figures import metric, summed
 from deploy.services import Services, answer
 from ingest.coalesce import Numbering, ends_of_history
 from ingest.publisher import create_producer, publish_lines
@@ -35,6 +35,7 @@ from ingest.simulator import Faults, section_of, stream
 from ingest.topics_admin import create_topics
 from ingest.world import Plant, plant_of
 from processors import entries, migrate, targets
+from processors.account_seal import Seal
 from processors.registry import publish, read_registry, store_news
 from processors.report import report_of, write
 from processors.report_rows import Span
@@ -56,6 +57,7 @@ FALLS_SILENT = "9151010000EXAMPLE4"
 WANTED = {"confirmed breach", "suspected breach", "cannot be judged", "silent points"}
 LIVE_SECONDS = 5
 WORKER_PORT, ALERTS_PORT, CLOCK_PORT, AGGREGATOR_PORT = 9465, 9466, 9467, 9468
+FEEDBACK_PORT, PASSER_PORT = 9470, 9471
 PATIENCE = 150.0
 NEARLY_NOTHING = 20
 REPORTS = CHECKOUT / "build" / "demo"
@@ -72,7 +74,9 @@ T = TypeVar("T")
 def main() -> int:
     """Exit codes: 0 it ended as it should; 1 it did not, and why was said."""
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__.partition("\n")[0])
-    parser.add_argument("--units", type=int, default=48, help="plants of the province (48)")
+    parser.add_argument(
+        "--units", type=province.some, default=48, help="plants of the province (48)"
+    )
     parser.add_argument(
         "--days", type=int, default=24, help="days they go through, of this year (24)"
     )
@@ -121,7 +125,8 @@ def _run(say: Say, units: int, days: int) -> None:
     )
     receiver = Receiver(settings.get("WEIR_ALERTMANAGER_WEBHOOK", ""))
     _start_services(services, settings, receiver)
-    say("worker, alerts and aggregator run")
+    _start_feedback(services, settings)
+    say("worker, alerts, aggregator and feedback run")
     _beside(_stream_province, plants, settings["WEIR_KAFKA"])
     say(f"{len(plants)} plants went through {days} days, to the present hour")
     _start_clock(services, settings)
@@ -133,6 +138,7 @@ def _run(say: Say, units: int, days: int) -> None:
     _end_histories([unit.code for unit in own if unit.history], settings["WEIR_KAFKA"])
     _wait_digested(say)
     _wait_summed(say)
+    _wait_fed_back(say)
     live.stop()
     _report(say, settings, registry)
 
@@ -149,7 +155,7 @@ def _fresh_topics(bootstrap: str) -> None:
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
     names = {
         *(topics.READINGS, topics.CONFIG, topics.INDICATORS),
-        *(topics.REGIONS, topics.FEEDBACK),
+        *(topics.REGIONS, topics.FEEDBACK, topics.TRIES, topics.STOPS),
     }
     there = names & set(admin.list_topics())
     if there:
@@ -233,6 +239,39 @@ def _start_services(services: Services, settings: dict[str, str], receiver: "Rec
     )
     services.wait_ready("worker", f"{_page(WORKER_PORT)}/readyz", seconds=60)
     services.wait_ready("alerts", f"{_page(ALERTS_PORT)}/healthz", seconds=60)
+
+
+def _start_feedback(services: Services, settings: dict[str, str]) -> None:
+    """From the database to Kafka, with a key that signs accounts, and on to the units' MQTT topics."""
+    REPORTS.mkdir(parents=True, exist_ok=True)
+    key = REPORTS / "feedback.pem"
+    if not key.exists():
+        write_private(key, Seal.new().private_pem().decode())
+    for name, words, port in (
+        ("feedback", ["processors", "feedback", "--accounts-every", "2"], FEEDBACK_PORT),
+        ("passer", ["ingest", "feedback"], PASSER_PORT),
+    ):
+        services.start(
+            name,
+            [*words, "--metrics-port", str(port)],
+            settings | {"WEIR_FEEDBACK_KEY_FILE": str(key)},
+            page=_page(port),
+        )
+
+
+def _wait_fed_back(say: Say) -> None:
+    """Until all that waits for the units is with the broker."""
+    deadline = time.monotonic() + PATIENCE
+    while not 0 < (sent := _fed(FEEDBACK_PORT, "sent")) <= _fed(PASSER_PORT, "mqtt_passed"):
+        if time.monotonic() > deadline:
+            message = "feedback did not reach the broker"
+            raise RuntimeError(message)
+        time.sleep(0.5)
+    say(f"{sent:,.0f} messages of feedback (refusals, signed accounts) are with the MQTT broker")
+
+
+def _fed(port: int, what: str) -> float:
+    return summed(answer(f"{_page(port)}/metrics") or "", f"weir_feedback_{what}_total") or 0.0
 
 
 def _start_clock(services: Services, settings: dict[str, str]) -> None:
@@ -482,6 +521,10 @@ def _report(say: Say, settings: dict[str, str], registry: Registry) -> None:
         ("alerts", settings["WEIR_ALERTMANAGER"] + "/#/alerts"),
         ("worker", f"{_page(WORKER_PORT)}/readyz and /metrics"),
         ("alerts worker", f"{_page(ALERTS_PORT)}/readyz and /metrics"),
+        (
+            "feedback",
+            f"{_page(FEEDBACK_PORT)}/metrics, {_page(PASSER_PORT)}/metrics; accounts are signed",
+        ),
         (
             "figures",
             f"python -m processors show UNIT, with WEIR_DATABASE_URL of `python3 -m deploy.local env` and database {DATABASE}",

@@ -384,16 +384,35 @@ def _rounded(amount: float) -> Decimal:
     return Decimal(str(round(amount)))
 
 
+def some(text: str) -> int:
+    """A number of plants, as told on a command line. Raises ArgumentTypeError."""
+    units = int(text)
+    if units < 1:
+        message = f"{units} plants are no province: name 1 or more"
+        raise argparse.ArgumentTypeError(message)
+    return units
+
+
+def _day(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=BUSINESS)
+    except ValueError as error:
+        message = f"{text!r} is no day such as 2026-01-01"
+        raise argparse.ArgumentTypeError(message) from error
+
+
 def main(words: Sequence[str]) -> int:
     """Exit codes: 0 printed; 2 the command itself was wrong."""
     parser = argparse.ArgumentParser(
         prog="python -m deploy.province", description=__doc__.partition("\n")[0]
     )
     parser.add_argument("what", choices=("registry", "targets"))
-    parser.add_argument("--units", type=int, default=200, help="how many plants (200)")
-    parser.add_argument("--start", default="2026-01-01", help="first day of their points, Beijing")
+    parser.add_argument("--units", type=some, default=200, help="how many plants (200)")
+    parser.add_argument(
+        "--start", type=_day, default="2026-01-01", help="first day of their points, Beijing"
+    )
     told = parser.parse_args(words)
-    start = instant(datetime.fromisoformat(told.start).replace(tzinfo=BUSINESS))
+    start = instant(told.start)
     shown = examples(told.units, start=start)
     value = registry(shown) if told.what == "registry" else targets(shown, year_of(start))
     print(json.dumps(value.model_dump(mode="json"), ensure_ascii=False, indent=1))

@@ -48,6 +48,14 @@ FIGURES: dict[str, tuple[Figure, ...]] = {
         Figure("weir_aggregator_leads", "leads", "(1: tells; 0: stands by)"),
         Figure("weir_aggregator_level_changes_total", "changed", "levels since its start"),
     ),
+    "feedback": (
+        Figure("weir_feedback_sent_total", "sent", "messages to Kafka since its start"),
+        Figure("weir_feedback_leads", "leads", "(1: sends; 0: stands by)"),
+    ),
+    "passer": (
+        Figure("weir_feedback_mqtt_passed_total", "passed", "messages to MQTT since its start"),
+        Figure("weir_feedback_mqtt_refused_total", "refused by the broker", "of them"),
+    ),
     "clock": (
         Figure("weir_clock_last_tick_timestamp_seconds", "last tick", "", "instant"),
         Figure("weir_clock_ticks_skipped_total", "skipped", "ticks since its start"),
@@ -65,7 +73,7 @@ def figures(service: str, page: str) -> dict[str, float]:
     return {
         figure.key: value
         for figure in FIGURES.get(service, ())
-        if (value := _sum(page, figure.series)) is not None
+        if (value := summed(page, figure.series)) is not None
     }
 
 
@@ -87,7 +95,7 @@ def _words(figure: Figure, value: float, now: float) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} +08:00, {now - value:,.0f} s ago{remark}"
 
 
-def _sum(page: str, name: str) -> float | None:
+def summed(page: str, name: str) -> float | None:
     """A series, summed over its labels; None where there is none."""
     found = [value for series, value in _series(page) if series.partition("{")[0] == name]
     return sum(found) if found else None

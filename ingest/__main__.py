@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -332,7 +332,7 @@ def _import_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         verbs,
         "import",
         "read a CSV, Excel or JSON lines file by a mapping, and write lines of the pipe",
-        "python -m ingest import 2018.csv --mapping steel.toml --ticks PT15M --dry-run\n"
+        "python -m ingest import 2018.csv --mapping steel.toml --dry-run --registry registry.toml\n"
         "  python -m ingest import 2018.csv --mapping steel.toml --ticks PT15M"
         " | python -m ingest publish\n"
         "  python -m ingest import 2018.xlsx --mapping steel.toml --mqtt --progress 2018.progress\n\n"
@@ -350,7 +350,14 @@ def _import_verb(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument(
         "--dry-run",
         action="store_true",
-        help="show the first readings as understood and what the file comes to; write nothing",
+        help="show the first readings as understood and what the file comes to; write nothing."
+        " 1: something of it would not be taken",
+    )
+    parser.add_argument(
+        "--registry",
+        metavar="FILE",
+        help="with --dry-run: what the engine would reject by this registry file, row by row;"
+        " `database`: by the one in force (WEIR_DATABASE_URL)",
     )
     parser.add_argument(
         "--mqtt",
@@ -374,20 +381,34 @@ def _mapping_help() -> str:
 def _import(told: argparse.Namespace) -> int:
     from ingest.clock import wall_ms
     from ingest.importer import Imported, as_understood, import_file, load_mapping
+    from ingest.judge import judging
     from schemas.wire import to_line
 
     mapping = load_mapping(told.mapping)
     unit = _unit(told.unit, mapping.unit)
-    if told.dry_run:
-        for line in as_understood(told.file, mapping, unit=unit, say=_say):
-            print(line)
-        return 0
     done = Imported()
+    received_at = told.received_at if told.received_at is not None else wall_ms()
+    if told.dry_run:
+        with judging(told.registry) if told.registry else nullcontext() as judge:
+            for line in as_understood(
+                told.file,
+                mapping,
+                unit=unit,
+                say=_say,
+                done=done,
+                received_at=received_at,
+                fates=judge.fates if judge else None,
+            ):
+                print(line)
+        return 1 if done.refused or done.rejected else 0
+    if told.registry:
+        message = "--registry goes with --dry-run: nothing is asked of it else"
+        raise ComplaintError(message)
     records = import_file(
         told.file,
         mapping,
         unit=unit,
-        received_at=told.received_at if told.received_at is not None else wall_ms(),
+        received_at=received_at,
         partitions=told.partitions or Settings.read().partitions,
         tick_ms=LENGTH_MS[told.ticks] if told.ticks else None,
         say=_say,

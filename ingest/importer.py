@@ -6,7 +6,7 @@ The same file twice changes nothing: its readings carry no sent_at, so that each
 import csv
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from ingest.mapping import FileMapping, Taken, Ticker, ends_of, read_mapping, ta
 from ingest.payload import decode
 from ingest.table_files import numbered_rows
 from schemas.calendar import rfc3339
-from schemas.feedback import DO
+from schemas.feedback import DO, TAKEN
 from schemas.registry import STATEMENTS
 from schemas.scale import as_text
 from schemas.section import WITHDRAWN, Record, Section
@@ -40,6 +40,8 @@ class Imported:
     """By reason; an unreadable line counts as one."""
     first_at: int | None = None
     last_end: int | None = None
+    rejected: Counter[str] = field(default_factory=Counter)
+    """What the registry would not take, by reason."""
     backwards: int = 0
     """Readings that begin before the one of their point and statement above them."""
     newest: dict[tuple[str, str], int] = field(default_factory=dict)
@@ -58,6 +60,8 @@ class Imported:
             lines.append(f"{self.backwards:,} readings go back in time: is `midnight` right?")
         for reason, count in self.refused.most_common():
             lines += [f"refused, {reason}: {count:,}", f"    {DO[reason]}"]
+        for reason, count in self.rejected.most_common():
+            lines += [f"rejected by the registry, {reason}: {count:,}", f"    {DO[reason]}"]
         return "\n".join(lines)
 
 
@@ -190,11 +194,25 @@ def entries(section: Section) -> Iterator[tuple[str, str, str, int, int, int]]:
         )
 
 
-def as_understood(path: Path, mapping: FileMapping, *, unit: str, say: Say) -> Iterator[str]:
-    """The first readings as they would be taken, the first refused with their rows, then what the whole file comes to."""
-    done = Imported()
-    taken_lines, refused_lines = _SHOWN, _SHOWN
-    for taken_part in counted(taken(path, mapping, unit=unit, received_at=0), done=done, say=say):
+Fates = Callable[[Section], Sequence[str]]
+"""Of each reading in the order of what was told: `taken`, or why the registry would not take it."""
+
+
+def as_understood(
+    path: Path,
+    mapping: FileMapping,
+    *,
+    unit: str,
+    say: Say,
+    done: Imported | None = None,
+    received_at: int = 0,
+    fates: Fates | None = None,
+) -> Iterator[str]:
+    """The first readings as they would be taken, the first refused and rejected with their rows, then what the whole file comes to."""
+    done = Imported() if done is None else done
+    taken_lines, refused_lines, rejected_lines = _SHOWN, _SHOWN, _SHOWN
+    parts = taken(path, mapping, unit=unit, received_at=received_at)
+    for taken_part in counted(parts, done=done, say=say):
         part = taken_part.part
         if not isinstance(part, Section):
             continue
@@ -203,10 +221,25 @@ def as_understood(path: Path, mapping: FileMapping, *, unit: str, say: Say) -> I
             yield line
         for item in part.refused[:refused_lines]:
             refused_lines -= 1
-            row = taken_part.places[item.position] if taken_part.places else None
-            where = f"row {row}: " if row else ""
-            yield f"{where}refused, {item.reason}: {item.original[:200]}"
+            yield f"{_row(taken_part, item.position)}refused, {item.reason}: {item.original[:200]}"
+        rejected = [] if fates is None else _rejected(part, fates(part))
+        done.rejected.update(reason for _, reason, _ in rejected)
+        for place, reason, line in rejected[:rejected_lines]:
+            rejected_lines -= 1
+            yield f"{_row(taken_part, place)}rejected by the registry, {reason}: {line}"
     yield str(done)
+
+
+def _row(taken_part: Taken, place: int) -> str:
+    return f"row {taken_part.places[place]}: " if taken_part.places else ""
+
+
+def _rejected(part: Section, fates: Sequence[str]) -> list[tuple[int, str, str]]:
+    """(place, reason, reading) of what the door took and the registry would not."""
+    refused = {item.position for item in part.refused}
+    places = (place for place in range(len(fates)) if place not in refused)
+    shown = zip(places, _readings_as_understood(part), strict=True)
+    return [(place, fates[place], line) for place, line in shown if fates[place] != TAKEN]
 
 
 def _readings_as_understood(part: Section) -> Iterator[str]:

@@ -9,6 +9,7 @@ import gc
 import logging
 import os
 import ssl
+import sys
 import tempfile
 import threading
 import time
@@ -37,6 +38,8 @@ logger = logging.getLogger(__name__)
 Result = TypeVar("Result")
 BATCH_RECORDS = 400
 BATCH_SECONDS = 0.25
+_TURN_SECONDS = 0.0005
+"""How long a thread may compute while another waits; Python's 0.005 held the preparing thread up."""
 STALLED_SECONDS = 600.0
 """A worker that has records to take and makes no progress for this long ends, so that another takes over."""
 STALE_SECONDS = 120.0
@@ -266,7 +269,7 @@ class Frame:
     ) -> None:
         try:
             await self._in(self._writing, lambda: self.worker.write(prepared))
-            self.publisher.wake()
+            self.publisher.written(prepared.step.outbox)
             await _acknowledge(stream, events)
         except LostError as error:
             logger.warning(
@@ -322,6 +325,8 @@ class Frame:
         worker.spinner = None
         # A step makes some hundred thousand objects and no cycles.
         gc.set_threshold(50_000, 20, 50)
+        # numpy lets others in; the thread that prepares must have its turn back soon.
+        sys.setswitchinterval(_TURN_SECONDS)
         worker.execute_from_commandline()
 
     def watch(self) -> None:

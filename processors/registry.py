@@ -34,6 +34,7 @@ from schemas.registry import (
     Configuration,
     FactorsInForce,
     Industry,
+    Opening,
     Point,
     Profile,
     Region,
@@ -284,9 +285,7 @@ def _save_units(link: Link, units: Sequence[Unit], version: int) -> None:
         link,
         _OPENINGS,
         [
-            {"code": unit.code, "version": version}
-            | opening.model_dump(mode="json", include={"year", "quantity", "evidence"})
-            | {name: scaled(getattr(opening, name))[0] for name in ("low", "best", "high")}
+            {"code": unit.code, "version": version} | _opening_row(opening)
             for unit in units
             for opening in unit.openings
         ],
@@ -309,6 +308,20 @@ def _save_lines(link: Link, units: Sequence[Unit], version: int) -> None:
         for line, sign in point.lines
     ]
     _insert(link, _MEMBERS, members)
+    openings = [
+        {"code": unit.code, "line": line.id} | _opening_row(opening)
+        for unit in units
+        for line in unit.lines
+        for opening in line.openings
+    ]
+    _insert(link, _LINE_OPENINGS, openings)
+
+
+def _opening_row(opening: Opening) -> dict[str, object]:
+    return {
+        **opening.model_dump(mode="json", include={"year", "quantity", "evidence"}),
+        **{name: scaled(getattr(opening, name))[0] for name in ("low", "best", "high")},
+    }
 
 
 def _save_rates(link: Link, units: Sequence[Unit], version: int) -> None:
@@ -418,6 +431,11 @@ _MEMBERS = """
 INSERT INTO line_point (unit, line, point, sign)
 SELECT u.id, r.line, r.point, r.sign
 FROM json_to_recordset(%s::json) AS r (code text, line text, point smallint, sign smallint) JOIN unit u USING (code)"""
+_LINE_OPENINGS = """
+INSERT INTO line_opening (unit, line, year, quantity, low, best, high, evidence)
+SELECT u.id, r.line, r.year, r.quantity, r.low, r.best, r.high, r.evidence
+FROM json_to_recordset(%s::json) AS r (code text, line text, year smallint, quantity quantity, low bigint,
+  best bigint, high bigint, evidence text) JOIN unit u USING (code)"""
 _RATES = """
 INSERT INTO cell_factor (unit, cell, target, year, numerator, denominator, effect, used, unverified, version)
 SELECT u.id, r.cell, r.target, r.year, r.numerator, r.denominator, r.effect, r.used, r.unverified, r.version

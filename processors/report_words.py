@@ -44,6 +44,14 @@ FORMS = {
     "green power": ("green power", "绿电交易"),
     "certificate": ("certificates", "绿证"),
 }
+TERMS = {
+    "fuel": ("fuel", "燃料燃烧"),
+    "electricity": ("electricity, bought less sold", "净购入电力"),
+    "heat": ("heat, bought less sold", "净购入热力"),
+    "process": ("process", "工业生产过程"),
+    "opening": ("declared for the time before the points", "期初申报值"),
+}
+"""What CO2 is the sum of."""
 STANDINGS: dict[str, tuple[str, str, Tone]] = {
     "confirmed breach": ("confirmed breach", "确认超标", "breach"),
     "suspected breach": ("suspected breach", "疑似超标", "suspected"),

@@ -329,21 +329,24 @@ class State:
             self.touched.append(set())
             self.earlier.append({})
             self.broken_since.append({})
-        self._extend_units(new, partition, configuration)
-        self._extend_points(new, first)
+        starts = [[point.begins for point in unit.points] for unit in new]
+        self._extend_units(new, [min(mine) for mine in starts], partition, configuration)
+        self._extend_points(new, starts, first)
         self._derive()
         new_units = list(range(first, len(self.units)))
         for u in new_units:
             self.convert_by(u, int(self.pack[u]))
         return new_units
 
-    def _extend_units(self, new: list[Unit], partition: dict[str, int], configuration: int) -> None:
+    def _extend_units(
+        self, new: list[Unit], begins: list[int], partition: dict[str, int], configuration: int
+    ) -> None:
         n = len(new)
         columns: dict[str, npt.NDArray[np.generic]] = {
             "partition": np.array([partition[unit.code] for unit in new], np.int64),
             "live": np.array([not unit.history for unit in new], np.bool_),
             "last_tick": np.full(n, NEVER, np.int64),
-            "begins": np.array([unit.begins for unit in new], np.int64),
+            "begins": np.array(begins, np.int64),
             "horizon": np.array([unit.horizon_days * 24 * HOUR_MS for unit in new], np.int64),
             "configuration": np.full(n, configuration, np.int64),
             "limit": np.full((n, len(TARGETS)), -1, np.int64),
@@ -363,14 +366,15 @@ class State:
         }
         self._append(columns)
 
-    def _extend_points(self, new: list[Unit], first: int) -> None:
-        points: list[dict[str, int]] = []
+    def _extend_points(self, new: list[Unit], starts: list[list[int]], first: int) -> None:
+        points: list[tuple[int, ...]] = []
         profiles: list[int] = []
         carriers: list[tuple[int, int, int, int, int]] = []
         feeds: list[tuple[bool, bool, bool]] = []
         series: list[tuple[int, int, int]] = []
         at_point, at_carrier = len(self.p_unit), len(self.c_unit)
-        for u, unit in enumerate(new, first):
+        for u, (unit, begins) in enumerate(zip(new, starts, strict=True), first):
+            begins_hour = min(begins) // HOUR_MS
             kinds = [
                 (QUANTITIES.index(point.quantity), cell)
                 for point, cell in zip(unit.points, unit.cells, strict=True)
@@ -380,18 +384,18 @@ class State:
                 point = unit.points[number]
                 if kinds[number] != before:
                     before = kinds[number]
-                    carriers.append((u, *before, point.sign, unit.begins // HOUR_MS))
+                    carriers.append((u, *before, point.sign, begins_hour))
                     is_energy = point.quantity in CARRIERS
                     is_own = point.self_generated and point.quantity == "electricity"
                     feeds.append((is_energy, is_energy or bool(point.process), is_own))
                 carrier = at_carrier + len(carriers) - 1
-                points.append(_point_row(point, u, carrier, number))
+                points.append((u, carrier, number, begins[number], *_of_point(point)))
                 profiles.append(self._place(point.profiles))
                 series.extend(
                     (at_point + len(points) - 1, STATEMENTS.index(name), point.anchor_of(name))
                     for name in (point.statement, *point.others)
                 )
-        table = {name: np.array([row[name] for row in points], np.int64) for name in points[0]}
+        table = dict(zip(_POINT_COLUMNS, np.array(points, np.int64).T.copy(), strict=True))
         columns: dict[str, npt.NDArray[np.generic]] = {**table}
         columns["p_profile"] = np.array(profiles, np.int64)
         columns["is_register"] = table["statement"] == 0
@@ -454,7 +458,7 @@ class State:
             numbers = np.empty(len(mine), np.int64)
             numbers[self.p_number[mine.start : mine.stop]] = mine
             self.point_of_number.append(numbers)
-            names, eras = _by_name(self.units[u], numbers)
+            names, eras = _by_name(self.units[u], numbers, self.p_begins[numbers])
             self.names.append(names)
             self.eras.append(eras)
 
@@ -796,36 +800,51 @@ def configuration_of(blob: bytes) -> int:
     return int.from_bytes(blob[place : place + 8], "little")
 
 
-def _by_name(unit: Unit, points: Ints) -> tuple[dict[str, int], dict[str, tuple[Ints, Ints]]]:
+def _by_name(
+    unit: Unit, points: Ints, begins: Ints
+) -> tuple[dict[str, int], dict[str, tuple[Ints, Ints]]]:
     """A unit's points by name: the first of each, and of names that several have all of them, in order of time."""
     found: dict[str, list[tuple[int, int]]] = {}
-    for number, point in enumerate(unit.points):
-        found.setdefault(point.name, []).append((point.begins, int(points[number])))
-    names, eras = {}, {}
-    for name, entries in found.items():
-        table = np.array(sorted(entries), np.int64)
-        names[name] = int(table[0, 1])
-        if len(entries) > 1:
-            eras[name] = table[:, 0].copy(), table[:, 1].copy()
+    for point, begin, index in zip(unit.points, begins.tolist(), points.tolist(), strict=True):
+        found.setdefault(point.name, []).append((begin, index))
+    names = {name: min(entries)[1] for name, entries in found.items()}
+    several = {name: sorted(entries) for name, entries in found.items() if len(entries) > 1}
+    tables = {name: np.array(entries, np.int64).T.copy() for name, entries in several.items()}
+    eras = {name: (table[0], table[1]) for name, table in tables.items()}
     return names, eras
 
 
-def _point_row(point: Point, unit: int, carrier: int, number: int) -> dict[str, int]:
-    return {
-        "p_unit": unit,
-        "p_carrier": carrier,
-        "p_number": number,
-        "rated": point.rated,
-        "multiplier": point.multiplier,
-        "dial": 10 ** (point.digits or 0) * SCALE,
-        "length": LENGTH_MS.get(point.statement, 0),
-        "p_begins": point.begins,
-        "p_ends": FOREVER if point.ends is None else point.ends,
-        "cadence": point.cadence_ms,
-        "patience": point.cadence_ms + point.tolerance,
-        "statement": STATEMENTS.index(point.statement),
-        "bounded_by": -1 if point.bounded_by is None else STATEMENTS.index(point.bounded_by),
-    }
+_POINT_COLUMNS = (
+    "p_unit",
+    "p_carrier",
+    "p_number",
+    "p_begins",
+    "rated",
+    "multiplier",
+    "dial",
+    "length",
+    "p_ends",
+    "cadence",
+    "patience",
+    "statement",
+    "bounded_by",
+)
+
+
+def _of_point(point: Point) -> tuple[int, ...]:
+    """What an entry says of a point, in the order of the columns from `rated` on."""
+    cadence, ends = point.cadence_ms, point.ends
+    return (
+        point.rated,
+        point.multiplier,
+        10 ** (point.digits or 0) * SCALE,
+        LENGTH_MS.get(point.statement, 0),
+        FOREVER if ends is None else ends,
+        cadence,
+        cadence + point.tolerance,
+        STATEMENTS.index(point.statement),
+        -1 if point.bounded_by is None else STATEMENTS.index(point.bounded_by),
+    )
 
 
 def unit_of_measure(quantity: str) -> str:

@@ -139,6 +139,10 @@ ORDER BY generation DESC, "offset" DESC LIMIT 1"""
 LAST_TICK_OF = "SELECT s.last_tick FROM unit_state s JOIN unit u ON u.id = s.unit WHERE u.code = %s"
 FIGURES = """
 SELECT quantity, unit_of_measure, low, best, high, share_measured FROM figures(%s, %s, %s)"""
+CO2_TERMS = """
+SELECT term, low, best, high, factors, unverified FROM co2_terms(%s, %s, %s)"""
+CO2_TERMS_OF_LINE = """
+SELECT term, low, best, high, factors, unverified FROM co2_terms(%s, %s, %s, %s)"""
 TOUCHED_LAST = """
 SELECT u.code FROM unit_window w JOIN unit u ON u.id = w.unit JOIN unit_state s ON s.unit = w.unit
 WHERE s.partition = ANY(%s) AND w.kind = 'day' AND w.as_of > w.ends
@@ -174,17 +178,24 @@ POINTS = "SELECT unit, number FROM point WHERE unit = ANY(%s)"
 # ---- The outbox
 
 UNPUBLISHED = """
-SELECT o."offset", o.position, o.number, o.key, o.payload
-FROM partition p JOIN outbox o USING (generation, partition)
-WHERE p.generation = %s AND p.partition = %s
-  AND (o."offset", o.position, o.number) > (p.outbox_offset, p.outbox_position, p.outbox_number)
-ORDER BY o."offset", o.position, o.number LIMIT %s"""
-ADVANCE_CURSOR = """
+SELECT p.partition, o."offset", o.position, o.number, o.key, o.payload
+FROM partition p CROSS JOIN LATERAL (
+  SELECT * FROM outbox o WHERE o.generation = p.generation AND o.partition = p.partition
+    AND (o."offset", o.position, o.number) > (p.outbox_offset, p.outbox_position, p.outbox_number)
+  ORDER BY o."offset", o.position, o.number LIMIT %s) o
+WHERE p.generation = %s AND p.partition = ANY(%s)
+ORDER BY p.partition, o."offset", o.position, o.number"""
+ADVANCE_CURSORS = """
+WITH mine AS (
+  SELECT p.generation, p.partition, v.o, v.p, v.n
+  FROM partition p JOIN unnest(%s::integer[], %s::bigint[], %s::bigint[], %s::integer[], %s::integer[])
+    AS v (partition, epoch, o, p, n) ON v.partition = p.partition AND v.epoch = p.epoch
+  WHERE p.generation = %s ORDER BY p.partition FOR NO KEY UPDATE OF p)
 UPDATE partition SET (outbox_offset, outbox_position, outbox_number) = (
-  SELECT * FROM (VALUES (outbox_offset, outbox_position, outbox_number),
-                        (%s::bigint, %s::integer, %s::integer)) AS v (o, p, n)
+  SELECT * FROM (VALUES (outbox_offset, outbox_position, outbox_number), (mine.o, mine.p, mine.n)) AS v (o, p, n)
   ORDER BY o DESC, p DESC, n DESC LIMIT 1)
-WHERE generation = %s AND partition = %s AND epoch = %s"""
+FROM mine WHERE partition.generation = mine.generation AND partition.partition = mine.partition
+RETURNING partition.partition"""
 
 # ---- A step
 

@@ -360,6 +360,19 @@ class Store:
             self._reader, lambda link: link.execute(statements.FIGURES, key).fetchall()
         )
 
+    def co2_terms(self, unit: str, line: str | None, from_ms: int, to_ms: int) -> list[TupleRow]:
+        """(term, low, best, high, factors, whether any is unverified) of a unit or of one of its lines, over whole hours; nothing where the hours are gone."""
+        span = moment(from_ms), moment(to_ms)
+        query, key = (
+            (statements.CO2_TERMS, (unit, *span))
+            if line is None
+            else (statements.CO2_TERMS_OF_LINE, (unit, line, *span))
+        )
+        try:
+            return self._surely(self._reader, lambda link: link.execute(query, key).fetchall())
+        except psycopg.errors.NoDataFound:
+            return []
+
     def is_recomputable(self, unit: str) -> bool:
         """Whether all that a unit ever said is still there."""
         query = "SELECT is_recomputable(id, 0, 4102444800000) FROM unit WHERE code = %s"
@@ -625,25 +638,26 @@ class Store:
 
     # ---- The outbox
 
-    def unpublished(self, partition: int, limit: int) -> list[OutboxRow]:
-        """The partition's first rows beyond its cursor, in order."""
-        key = (self._generation, partition, limit)
+    def unpublished(self, partitions: Iterable[int], limit: int) -> list[OutboxRow]:
+        """The first rows of each partition beyond its cursor, in order."""
+        key = (limit, self._generation, list(partitions))
         rows = self._surely(
             self._publisher,
             lambda link: link.cursor(binary=True).execute(statements.UNPUBLISHED, key).fetchall(),
         )
-        return [OutboxRow(partition, *row) for row in rows]
+        return [OutboxRow(*row) for row in rows]
 
-    def advance_cursor(self, partition: int, published: tuple[int, int, int]) -> None:
-        """Remember the last row that was published; never backwards. Raises LostError."""
-        epoch = self._epochs.get(partition)
-        key = (*published, self._generation, partition, epoch)
+    def advance_cursors(self, published: Mapping[int, tuple[int, int, int]]) -> None:
+        """Remember the last row of each partition that was published; never backwards. Raises LostError."""
+        epochs = [self._epochs.get(partition, -1) for partition in published]
+        key = (list(published), epochs, *map(list, zip(*published.values(), strict=True)))
 
-        def advance(link: Link) -> bool:
-            return link.execute(statements.ADVANCE_CURSOR, key).rowcount == 1
+        def advance(link: Link) -> set[int]:
+            found = link.execute(statements.ADVANCE_CURSORS, (*key, self._generation))
+            return {partition for (partition,) in found}
 
-        if not self._surely(self._publisher, advance):
-            raise LostError([partition])
+        if lost := published.keys() - self._surely(self._publisher, advance):
+            raise LostError(lost)
 
     # ---- Waiting
 

@@ -27,8 +27,9 @@ from processors.judgement import (
     silent_points,
 )
 from processors.line_message import limit_name, limit_told, line_window
+from processors.line_openings import opened, way_of_opening
 from processors.ports import Fetched, Ints, LineRow, Needs, OutboxRow, WindowRow, side_by_side
-from processors.rates import FIRST_YEAR, TARGETS, Rates
+from processors.rates import FIRST_YEAR, TARGETS, Rates, Way
 from processors.state import (
     AMBIGUOUS_DATA,
     CO2,
@@ -626,22 +627,25 @@ def _line_windows(
     names = [QUANTITIES[quantity] for quantity in quantities]
     told = {}
     span = start, min(until, end)
-    ratios = factors.ratios()
-    for boundary in state.boundaries[u]:
-        found = lines.figures(boundary, names, natives, ratios, span)
+    for own in state.boundaries[u]:
+        boundary, declared = opened(own, len(names), span)
+        ways = [way_of_opening(state.units[u], name) for name, _ in declared]
+        by = factors.and_of(int(state.pack[u]), ways)
+        ratios = by.ratios()
         window = line_limits.Window(
             boundary,
-            names,
-            natives,
+            [*names, *(name for name, _ in declared)],
+            [*natives, *(native for _, native in declared)],
             ratios["energy"],
             span,
             business_date(span[1] - 1),
             regions_of(state.units[u].region),
-            factors.by_quantity(boundary),
+            by.by_quantity(boundary),
         )
+        found = lines.figures(boundary, window.names, window.natives, ratios, span)
         limits = [] if KINDS[kind] == "day" else _limits(state, u, window, kind, is_open=is_open)
         energies = state.laws[int(state.law[u])].energies(window) if limits else ()
-        used = factors.used(boundary)
+        used = by.used(boundary)
         said = line_window((KINDS[kind], start, end), found, used, limits, energies)
         told[boundary.line.id] = Window(KINDS[kind], start, end, said)
     return told
@@ -678,6 +682,10 @@ class _LineRates(NamedTuple):
     rates: Rates
     year: int
     rows: list[int]
+
+    def and_of(self, pack: int, ways: Iterable[Way]) -> "_LineRates":
+        """With further carriers, by their ways."""
+        return self._replace(rows=[*self.rows, *(self.rates.row(pack, way) for way in ways)])
 
     def ratios(self) -> dict[str, dict[int, lines.Ratio]]:
         """By target, of the carriers that count for it; `process`: of what is no energy."""

@@ -345,6 +345,15 @@ class Opening(_Entity):
         return self
 
 
+class LineOpening(Opening):
+    """What a line took in, or made, in a year before the points of that side begin: declared, with evidence.
+
+    By carrier, as bought: each product standard counts them by rules of its own.
+    """
+
+    quantity: Literal["electricity", "raw_coal", "heat", "output"]
+
+
 class Line(_Entity):
     """A product line of a unit: what its points with `lines` take in, and what they make of it."""
 
@@ -358,6 +367,8 @@ class Line(_Entity):
     """What proves the parameters."""
     valid_from: AwareDatetime | None = None
     """When it began to work: windows that begin before its points do lack nothing that lies before this."""
+    openings: tuple[LineOpening, ...] = ()
+    """Of a year, either all quantities of a side (what it takes in; what it makes) or none."""
 
     @property
     def begins(self) -> int | None:
@@ -452,10 +463,26 @@ def complaints_of_boundaries(unit: Unit) -> Iterator[str]:
             yield f"line {line.id}: no point says its energy: give one `lines = {{ {line.id} = 1 }}`"
         if not any(point.quantity == "output" for point in mine):
             yield f"line {line.id}: no point says its output: give one of quantity output `lines = {{ {line.id} = 1 }}`"
+        yield from _wrong_openings(line, {point.quantity for point in mine})
     if not any(point.sign for point in unit.points):
         yield "no point counts for the unit: every one has sign 0"
     yield from _counted_twice(unit)
     yield from _too_many_cells(unit)
+
+
+def _wrong_openings(line: Line, quantities: set[Quantity]) -> Iterator[str]:
+    """Openings of a side are those of all its quantities, each once a year."""
+    for year in sorted({opening.year for opening in line.openings}):
+        declared = Counter(one.quantity for one in line.openings if one.year == year)
+        for name, count in sorted(declared.items()):
+            if count > 1:
+                yield f"line {line.id}: opening {year} {name} is named twice"
+            if name not in quantities:
+                yield f"line {line.id}: opening {year} {name}: no point of the line is of {name}"
+        for side in ({"output"}, quantities & {*CARRIERS}):
+            missing = sorted(side - declared.keys())
+            if side & declared.keys() and missing:
+                yield f"line {line.id}: openings {year}: give that of {', '.join(missing)}, too, be it 0: without it what was used is not known"
 
 
 def _too_many_cells(unit: Unit) -> Iterator[str]:
@@ -572,7 +599,13 @@ class Configuration(BaseModel):
         """SHA-256 over the canonical JSON of the registry, and of the factors and limits if there are any."""
         told = self.registry.model_dump(mode="json")
         for unit in told["units"]:  # hashes from before these stay
+<<<<<<< HEAD
             _without_usual(unit, {"lines": [], "budgets": [], "heat_values": []})
+=======
+            for line in unit["lines"]:
+                _without_usual(line, {"openings": []})
+            _without_usual(unit, {"lines": [], "heat_values": []})
+>>>>>>> main
             for point in unit["points"]:
                 _without_usual(point, _USUAL_OF_POINT)
         if self.factors is not None:

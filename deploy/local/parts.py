@@ -102,7 +102,7 @@ class PartStatus:
 
     part: str
     state: str
-    """`up`, `silent` (it runs and does not answer) or `down`."""
+    """`up`, `silent` (it runs, and does not answer on its port) or `down`."""
     pid: int | None
     address: str
     log: str
@@ -273,9 +273,14 @@ class LocalParts:
 
     def _status(self, name: str) -> PartStatus:
         part, running = self._part(name), self._process(name)
-        state = "down" if running is None else "up" if part.answers() else "silent"
+        serves = running is not None and self._serves(part, running)
+        state = "down" if running is None else "up" if serves else "silent"
         log = self.state.folder / name / "log"
         return PartStatus(name, state, running.pid if running else None, part.address, str(log))
+
+    def _serves(self, part: Part, server: ServerProcess) -> bool:
+        """Whether a part answers, and it is ours that does: another may have taken its port meanwhile."""
+        return part.answers() and process.listens(server, self._port(part.name))
 
     def _choose_ports(self, starting: Sequence[str], asked: Mapping[str, int]) -> None:
         """Choose ports for the parts that start, and the first time for all."""
@@ -351,7 +356,7 @@ class LocalParts:
 
     def _wait(self, part: Part, server: ServerProcess, log: Path) -> None:
         deadline = time.monotonic() + _START_PATIENCE
-        while not part.answers():
+        while not self._serves(part, server):
             if server.is_running() and time.monotonic() < deadline:
                 time.sleep(0.05)
                 continue

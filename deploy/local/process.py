@@ -5,13 +5,16 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 _LAUNCH = 'log=$1; shift; "$@" >>"$log" 2>&1 </dev/null & echo $!'
 """The shell between us and the server ends at once, so the server is nobody's child:
 it outlives this command, and a test that kills it leaves no zombie behind."""
+_LISTEN = "0A"
+"""State of a socket that listens, in /proc/net/tcp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,36 @@ def _kill_all(family: Sequence[ServerProcess]) -> None:
     for member in family:
         member.signal(signal.SIGKILL)
     _all_ended(family, 10)
+
+
+def listens(process: ServerProcess, port: int) -> bool:
+    """Whether the process or a child of it listens on a port; where the machine does not let us see, it is taken to."""
+    sockets = {f"socket:[{inode}]" for inode in _listening(port)}
+    family = [process, *_descendants(process.pid)]
+    try:
+        return any(not sockets.isdisjoint(_held(member.pid)) for member in family)
+    except PermissionError:
+        return True
+
+
+def _listening(port: int) -> Iterator[str]:
+    """Inodes of the sockets that listen on a port, on any address."""
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        lines = table.read_text().splitlines()[1:] if table.exists() else []
+        for fields in (line.split() for line in lines):
+            if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                yield fields[9]
+
+
+def _held(pid: int) -> Iterator[str]:
+    """What the handles of a process are of; of one that has ended none."""
+    try:
+        handles = list(Path(f"/proc/{pid}/fd").iterdir())
+    except (FileNotFoundError, ProcessLookupError):
+        return
+    for handle in handles:
+        with suppress(FileNotFoundError):  # closed meanwhile
+            yield str(handle.readlink())
 
 
 def whose_folder_is(folder: Path) -> list[int]:

@@ -90,3 +90,18 @@ def test_lines_work_at_the_intensity_that_they_are_designed_for() -> None:
 def test_a_factor_that_comes_out_late_is_a_pack_of_its_own() -> None:
     packs = with_ours([Path("deploy/example/late-factor.toml")])
     assert packs.by_id("electricity.co2.sichuan.2024").pack.name == "late-factor"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["registry", "--units", "0"], ["targets", "--units", "-3"], ["registry", "--start", "x"]],
+)
+def test_what_is_no_province_is_refused(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In words, with the value at fault."""
+    with pytest.raises(SystemExit) as ended:
+        province.main(words)
+    assert ended.value.code == 2
+    said = capsys.readouterr().err
+    assert "no province: name 1 or more" in said or "'x' is no day" in said

@@ -10,6 +10,7 @@ import xlsxwriter
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ingest.__main__ import main
 from ingest.complaint import ComplaintError
 from ingest.import_progress import Progress
 from ingest.importer import Imported, as_understood, import_file, load_mapping, taken
@@ -443,3 +444,75 @@ def test_how_far_it_was_sent_is_of_one_file_mapping_and_unit(tmp_path: Path) -> 
     kept.write_text("?")
     with pytest.raises(ComplaintError, match="how far it was sent"):
         progress()
+
+
+def test_a_dry_run_asks_the_registry_row_by_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the engine itself; what the door refuses keeps its own word. Exit code 1: not all would be taken."""
+    (tmp_path / "registry.toml").write_text(REGISTRY)
+    (tmp_path / "mapping.toml").write_text(JUDGED)
+    good = "2026-01-02T00:00:00+08:00,10,"
+    bad = [
+        "2026-01-02T00:15:00+08:00,101,",
+        "soon,1,",
+        "2025-12-31T00:00:00+08:00,1,",
+        good[:-1] + ",7",
+    ]
+    words = ["import", str(tmp_path / "a.csv"), "--mapping", str(tmp_path / "mapping.toml")]
+    words += ["--dry-run", "--registry"]
+
+    def asked(rows: list[str]) -> tuple[int, list[str]]:
+        (tmp_path / "a.csv").write_text("\n".join(["at,kWh,other", *rows]) + "\n")
+        code = main([*words, str(tmp_path / "registry.toml")])
+        return code, capsys.readouterr().out.splitlines()
+
+    assert asked([good]) == (
+        0,
+        [
+            "E1 PT15M 2026-01-02T00:00:00+08:00 to 2026-01-02T00:15:00+08:00: 10 kWh",
+            "1 rows: 1 readings, 1 empty cells",
+            "from 2026-01-02T00:00:00+08:00 to 2026-01-02T00:15:00+08:00",
+            "E1 PT15M: 10 kWh in all",
+        ],
+    )
+    code, lines = asked([good, *bad])
+    assert code == 1
+    told = [line for line in lines if line.startswith("row ")]
+    assert [(line.partition(": ")[0], line.split(": ")[1]) for line in told] == [
+        ("row 4", "refused, bad time"),
+        ("row 3", "rejected by the registry, faster than rated"),
+        ("row 5", "rejected by the registry, outside validity"),
+        ("row 6", "rejected by the registry, unknown point"),
+    ]
+    assert "rejected by the registry, unknown point: 1" in lines
+
+
+REGISTRY = """
+regions = [{ code = "510100", name = "-" }]
+industries = [{ code = "31", name = "-" }]
+
+[[units]]
+code = "91510100SYN0000001"
+name = "-"
+region = "510100"
+industry = "31"
+history = true
+points = [{ name = "E1", quantity = "electricity", unit_of_measure = "kWh", statement = "PT15M", rated_per_hour = 400, valid_from = 2026-01-01T00:00:00+08:00 }]
+"""
+JUDGED = """
+unit = "91510100SYN0000001"
+time = "at"
+
+[[readings]]
+point = "E1"
+value = "kWh"
+statement = "PT15M"
+unit = "kWh"
+
+[[readings]]
+point = "E9"
+value = "other"
+statement = "PT15M"
+unit = "kWh"
+"""

@@ -7,6 +7,7 @@ default one, which is made if it is not there: half a minute, once.
 import json
 import os
 import queue
+import signal
 import socket
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from kafka.errors import KafkaTimeoutError
 from deploy.local.complaint import ComplaintError
 from deploy.local.parts import PARTS, LocalParts
 from deploy.local.ports import is_free
-from deploy.local.process import ServerProcess
+from deploy.local.process import ServerProcess, launch, listens
 from deploy.local.state import CHECKOUT, chosen_folder, chosen_programs
 from deploy.local.wire import mqtt_reason
 
@@ -315,3 +316,31 @@ def test_a_complaint_is_a_sentence(
     assert done.returncode != 0
     assert said in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_another_who_answers_on_a_parts_port_is_not_the_part(tmp_path: Path) -> None:
+    """A server of ours that hangs, and somebody else who took its port: silent, not up."""
+
+    class Stranger(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"OK")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    parts = parts_in(tmp_path)
+    with HTTPServer(("127.0.0.1", 0), Stranger) as stranger:
+        threading.Thread(target=stranger.serve_forever, daemon=True).start()
+        hanging = launch(["sleep", "60"], log=tmp_path / "log")
+        try:
+            parts.state.remember(alertmanager=str(stranger.server_port))
+            hanging.write(parts.state.part_folder("alertmanager") / "pid.json")
+            found = {one.part: one.state for one in parts.status()}
+            ours = ServerProcess(os.getpid(), "")
+            assert listens(ours, stranger.server_port)
+        finally:
+            hanging.signal(signal.SIGKILL)
+            stranger.shutdown()
+    assert found == dict.fromkeys(PARTS, "down") | {"alertmanager": "silent"}

@@ -56,7 +56,7 @@ def test_a_step_is_read_back_as_it_was_written(store: Store, database: str) -> N
     store.write(written)
     assert sorted(store.load(0), key=lambda state: state.unit) == list(written.states)
     assert store.memory(0) == Memory(NOON, ((1, "apply configuration 1"),), {"mqtt": (2, 17)})
-    assert store.unpublished(0, 10) == list(written.outbox)
+    assert store.unpublished([0], 10) == list(written.outbox)
     assert store.positions([0]) == {0: 3}
     assert rows(
         database, "SELECT partitions, firsts, nexts, readings, rejections, holes, engine FROM step"
@@ -215,19 +215,19 @@ def test_the_outbox_is_published_in_order_and_never_goes_back(store: Store, data
     """At least once, from the cursor; only by the owner."""
     store.write(full_step())
     store.write(full_step(3, 5))
-    first, *rest = store.unpublished(0, 10)
+    first, *rest = store.unpublished([0], 10)
     assert [row.offset for row in (first, *rest)] == [0, 0, 3, 3]
-    assert store.unpublished(0, 1) == [first]
-    store.advance_cursor(0, (first.offset, first.position, first.number))
-    assert store.unpublished(0, 10) == rest
-    store.advance_cursor(0, (0, 0, 0))
-    store.advance_cursor(0, (-1, 9, 9))
-    assert store.unpublished(0, 10) == rest
+    assert store.unpublished([0], 1) == [first]
+    store.advance_cursors({0: (first.offset, first.position, first.number)})
+    assert store.unpublished([0], 10) == rest
+    store.advance_cursors({0: (0, 0, 0)})
+    store.advance_cursors({0: (-1, 9, 9)})
+    assert store.unpublished([0], 10) == rest
     successor = Store(database)
     successor.take({0: 0})
     with pytest.raises(LostError):
-        store.advance_cursor(0, (3, 0, 1))
-    assert successor.unpublished(0, 10) == rest
+        store.advance_cursors({0: (3, 0, 1)})
+    assert successor.unpublished([0], 10) == rest
     successor.close()
 
 
@@ -237,7 +237,7 @@ def test_many_rows_a_unit_of_many_points_and_texts_of_any_length(store: Store) -
     outbox = tuple(OutboxRow(0, 0, 0, number, UNIT, b"x" * number) for number in range(5000))
     store.write(replace(step(), states=(state,), outbox=outbox))
     assert store.load(0) == [state]
-    assert store.unpublished(0, 6000) == list(outbox)
+    assert store.unpublished([0], 6000) == list(outbox)
 
 
 def test_factors_are_stored_once_and_come_back(store: Store) -> None:

@@ -288,7 +288,7 @@ def test_what_is_no_passing_trouble_is_raised(database: str) -> None:
     with pytest.raises(TablesError, match="does not exist"):
         store.write_surely(full_step())
     with pytest.raises(TablesError, match="does not exist"):
-        store.unpublished(0, 1)
+        store.unpublished([0], 1)
     with psycopg.connect(database, autocommit=True) as link:
         link.execute("ALTER TABLE gone RENAME TO outbox")
     store.write_surely(full_step())

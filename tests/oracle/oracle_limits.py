@@ -7,8 +7,8 @@ from math import ceil, floor, inf
 from typing import NamedTuple
 
 from oracle_co2 import Cell
-from oracle_figures import Span, World, cell_native
-from oracle_lines import Number, Range, lacks_beginning, over
+from oracle_figures import Span, World
+from oracle_lines import Beginning, Number, Range, amounts, beginning, over
 from schemas.law import OIL, LawInForce
 from schemas.pack_limits import Limit, PerPoint
 from schemas.registry import CARRIERS, Line
@@ -129,7 +129,8 @@ def used_by(
     """Energy a unit of output by the limit's rules, in 10⁻⁶, rounded outward; infinite where there is no output."""
     mine = {cell: dict(cell.lines)[line.id] for cell in world.cells if line.id in dict(cell.lines)}
     makes = {cell: sign for cell, sign in mine.items() if cell.quantity == "output"}
-    made = exact_sum(law, None, world, makes, span, lacks=lacks_beginning(world, line, makes, span))
+    begun = beginning(world, line, makes, span)
+    made = exact_sum(law, None, world, makes | begun.cells, span, begun)
     if made.high <= 0:
         return Range(inf, inf, inf) if energy.low > 0 else Range(-inf, -inf, inf)
     per = Fraction(TONNES[limit.unit], 1000)
@@ -151,13 +152,13 @@ def energy_by(law: LawInForce, limit: Limit, world: World, line: Line, span: Spa
     """A line's energy as a limit's standard counts it, unrounded."""
     mine = {cell: dict(cell.lines)[line.id] for cell in world.cells if line.id in dict(cell.lines)}
     takes = {cell: sign for cell, sign in mine.items() if cell.quantity in CARRIERS}
+    begun = beginning(world, line, takes, span)
     counted = {
         cell: sign
-        for cell, sign in takes.items()
+        for cell, sign in (takes | begun.cells).items()
         if limit.unit != "kWh/t" or cell.quantity == "electricity"
     }
-    lacks = lacks_beginning(world, line, takes, span)
-    return exact_sum(law, limit, world, counted, span, lacks=lacks)
+    return exact_sum(law, limit, world, counted, span, begun)
 
 
 def exact_sum(
@@ -166,17 +167,17 @@ def exact_sum(
     world: World,
     cells: dict[Cell, int],
     span: Span,
-    *,
-    lacks: bool,
+    begun: Beginning,
 ) -> Range:
-    """The signed sum over cells, unrounded: of energy by the limit, of output (no limit) as it is."""
-    low, best, high = Fraction(0), Fraction(0), Fraction(0)
-    for cell, sign in cells.items():
-        native = cell_native(world, cell, span)
+    """The signed sum over cells and openings, unrounded: of energy by the limit, of output (no limit) as it is."""
+    low: Number = Fraction(0)
+    best: Number = Fraction(0)
+    high: Number = Fraction(0)
+    for cell, sign, native in amounts(world, cells, span, begun):
         ratio = ratio_of(law, limit, world, cell, span)
         ends = sorted((sign * native.low * ratio, sign * native.high * ratio))
         low, best, high = low + ends[0], best + sign * native.best * ratio, high + ends[1]
-    if not lacks:
+    if not begun.lacks:
         return Range(low, best, high)
     return Range(-inf if -1 in cells.values() else low, best, inf)
 

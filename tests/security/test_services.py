@@ -47,6 +47,23 @@ class Services:
                 stderr=output,
             )
 
+    def pass_feedback_on(self) -> None:
+        """Kafka's user `feedback`, who is the gateway to the MQTT broker."""
+        broker = self._doors.parts.endpoints()
+        with self.log("passer").open("wb") as output:
+            self.running["passer"] = subprocess.Popen(
+                [sys.executable, "-m", "ingest", "feedback", "--metrics-port", "0"],
+                cwd=CHECKOUT,
+                env=self._doors.environment(
+                    "feedback",
+                    WEIR_MQTT_USER="gateway",
+                    WEIR_MQTT_PASSWORD_FILE=str(self._doors.folder.path / "secrets" / "gateway"),
+                    WEIR_MQTT=f"127.0.0.1:{broker.mqtt_port}",
+                ),
+                stdout=output,
+                stderr=output,
+            )
+
     def run(self, user: str, *words: str) -> None:
         done = subprocess.run(
             [sys.executable, "-m", *words],
@@ -94,6 +111,9 @@ def test_each_service_does_its_work_under_its_own_user(
     services.start("clock", "ingest", "clock", "--interval", "1")
     services.start("alerts", "alerts", "run", "--no-alertmanager")
     services.start("watch", "ingest", "watch", "--no-broker", "--every", "1", "--metrics-port", "0")
+    services.start("aggregator", "processors", "aggregator", "--metrics-port", "0")
+    services.start("feedback", "processors", "feedback", "--metrics-port", "0")
+    services.pass_feedback_on()
 
     def rows(statement: str) -> list[tuple[object, ...]]:
         assert services.alive()
@@ -109,19 +129,51 @@ def test_each_service_does_its_work_under_its_own_user(
         "the alerts heard it",
         seconds=60,
     )
+    rows(_WAITING.format(unit=ALL[0]))
+    wait_until(
+        lambda: _told(doors, topics.REGIONS, 1) == 1, "a region's message is sent", seconds=30
+    )
+    wait_until(
+        lambda: _told(doors, topics.FEEDBACK, PARTITIONS) == 1, "feedback is sent", seconds=30
+    )
+    wait_until(
+        lambda: rows("SELECT count(*) FROM stop_entry WHERE told <> ''") == [(1,)],
+        "the alerts' topic has the stop",
+        seconds=30,
+    )
+    wait_until(
+        lambda: _committed(doors, topics.FEEDBACK_GROUP) == 1, "it is passed on to MQTT", seconds=30
+    )
     assert "uthoriz" not in services.said()
     assert "kafka:" not in services.log("watch").read_text()
 
 
-def _told(doors: Doors) -> int:
-    """Messages of the worker's."""
-    with_all = {"bootstrap_servers": doors.parts.endpoints().kafka}
-    consumer = KafkaConsumer(**with_all)
-    places = [TopicPartition(topics.INDICATORS, p) for p in range(PARTITIONS)]
+_WAITING = """
+SELECT declare_stop('{unit}', 's', 'stop', 1, 2, '{{}}', 'notice', 'Li', '', false);
+INSERT INTO aggregation (hour) VALUES (4102444800000) ON CONFLICT DO NOTHING;
+INSERT INTO region_outbox VALUES (4102444800000, 0, NULL, 'city:510100', 'x');
+INSERT INTO feedback SELECT generation, min(partition), 0, 0, '{unit}', 'x' FROM partition GROUP BY 1"""
+"""What the aggregator and the service of feedback are to send."""
+
+
+def _told(doors: Doors, topic: str = topics.INDICATORS, partitions: int = PARTITIONS) -> int:
+    """Messages on a topic."""
+    consumer = KafkaConsumer(bootstrap_servers=doors.parts.endpoints().kafka)
+    places = [TopicPartition(topic, p) for p in range(partitions)]
     try:
         return sum(consumer.end_offsets(places).values())
     finally:
         consumer.close()
+
+
+def _committed(doors: Doors, group: str) -> int:
+    """How far a group is on the topic of feedback."""
+    consumer = KafkaConsumer(bootstrap_servers=doors.parts.endpoints().kafka, group_id=group)
+    places = [TopicPartition(topics.FEEDBACK, p) for p in range(PARTITIONS)]
+    try:
+        return sum(consumer.committed(place) or 0 for place in places)
+    finally:
+        consumer.close(autocommit=False)
 
 
 def test_the_registry_is_read_as_it_was_published(doors: Doors, services: Services) -> None:
