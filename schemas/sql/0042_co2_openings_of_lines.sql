@@ -1,4 +1,4 @@
--- 0041: what a product line declares for the time before its points is in the terms of its CO2, as it is in figures().
+-- 0042: what a product line declares for the time before its points is in the terms of its CO2, as it is in figures().
 
 CREATE OR REPLACE FUNCTION co2_terms(unit text, line text, from_at timestamptz, till timestamptz)
 RETURNS TABLE (term text, low numeric, best numeric, high numeric, factors text[], unverified boolean)
