@@ -481,6 +481,7 @@ def list_what(options: argparse.Namespace) -> int:
 
 
 def _print_rows(question: str, *values: object, as_json: bool) -> int:
+    from alerts.listing import LINES
     from alerts.people import RefusedError, connected, rows
 
     try:
@@ -492,7 +493,7 @@ def _print_rows(question: str, *values: object, as_json: bool) -> int:
         if as_json:
             print(json.dumps(row, default=str, ensure_ascii=False))
         else:
-            print("  ".join(f"{name}={value}" for name, value in row.items() if value is not None))
+            print(LINES[question](row))
     print(f"alerts: {len(found)} rows", file=sys.stderr)
     return OK
 
@@ -531,15 +532,15 @@ def _lasting(text: str) -> timedelta:
 
 def watch_for_watchdog(options: argparse.Namespace) -> int:
     """Hear the watchdog until stopped by SIGTERM or SIGINT."""
-    import logging
     import signal
     import threading
     import time
 
+    from alerts import logs
     from alerts.deadman import LOOK_S, Switch, serve
     from alerts.receivers import receivers_of
 
-    logging.basicConfig(level=logging.INFO)
+    logs.set_up()
     settings = _settings()
     addresses = settings.alerts_receivers
     receivers = receivers_of(addresses.get_secret_value() if addresses else "")

@@ -23,6 +23,7 @@ from faust.types import TP, EventT, StreamT, TransportT
 from mode import CrashingSupervisor
 from prometheus_client import disable_created_metrics
 
+from alerts import logs
 from alerts.batch import Batch, Record, batch_of
 from alerts.channels import Channel
 from alerts.delivery import Delivery
@@ -401,7 +402,7 @@ def run(
     at_point: Callable[[str], None] = lambda _: None,
 ) -> None:
     """Work until told to stop by SIGTERM or SIGINT. Raises SettingsError. `at_point` is for tests."""
-    _log_to_stderr()
+    logs.set_up()
     disable_created_metrics()  # type: ignore[no-untyped-call]
     if settings.database_url is None:
         message = "no database named: set WEIR_DATABASE_URL or WEIR_DATABASE_URL_FILE"
@@ -465,27 +466,6 @@ def _outlet(channel: Channel, duties: Duties) -> Outlet:
         return Outlet(channel.name, channel.repeats)
     hold = duties.grouping.gather_ms / 1_000 + HELD_LONGER_S
     return Outlet(channel.name, channel.repeats, hold)
-
-
-class Fields(logging.Formatter):
-    """A line with the fields of its record behind the sentence: ` reason=... partition=3`."""
-
-    KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "data"}
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line."""
-        fields = {name: value for name, value in vars(record).items() if name not in self.KNOWN}
-        shown = "".join(f" {name}={value!r}" for name, value in fields.items())
-        first, *rest = super().format(record).split("\n")
-        return "\n".join([first + shown, *rest])
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(Fields("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
-    # Without a broker it complains fifty times a second; that it is away is said above, once.
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def _deliver(delivery: Delivery) -> None:

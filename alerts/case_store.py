@@ -86,10 +86,13 @@ def is_keeper(link: Link) -> bool:
 def arrivals(link: Link) -> list[Arrival]:
     """Transitions that no case has taken up, in the order they were stored."""
     rows = link.execute(
-        """
-        SELECT t.body, coalesce(u.region, ''), t.committed_at
+        r"""
+        SELECT t.body, coalesce(u.region, target.region, ''), t.committed_at
         FROM alert_case_queue q JOIN alert_transition t ON t.id = q.transition
         LEFT JOIN unit u ON u.code = t.unit
+        LEFT JOIN LATERAL (
+            SELECT substring(h.scope FROM '(?:province|city|county):(\d+)') AS region FROM target_hour h
+            WHERE 'target:' || h.target = t.unit ORDER BY h.hour DESC LIMIT 1) target ON t.unit LIKE 'target:%%'
         ORDER BY t.seq LIMIT %s
         """,
         (AT_ONCE,),

@@ -54,7 +54,7 @@ def text_of(
 ) -> Text:
     """Return what people read. `notice` is the newest of an alert alone, None of many; `contested`: numbers of open objections by unit."""
     words = WORDS[setting.language]
-    what = _many(said, case, setting) if notice is None else _alone(notice, setting)
+    what = _many(said, case, setting) if notice is None else _alone(case, notice, setting)
     kind = case.kind if notice is None else notice.kind
     action = ACTIONS[setting.language].get(kind)
     lines = [
@@ -69,12 +69,13 @@ def text_of(
     return Text(f"{mark} {what.title}", "\n".join(line for line in lines if line))
 
 
-def _alone(notice: Notice, setting: Setting) -> Text:
+def _alone(case: Case, notice: Notice, setting: Setting) -> Text:
     if setting.language == "zh":
         title, body = alone_in_chinese(notice)
     else:
         title, body = notice.annotations["summary"], notice.annotations["description"]
-    name = setting.names.get(notice.unit)
+    is_target = notice.evidence.standing is not None
+    name = setting.names.get(case.region if is_target else notice.unit)
     return Text(f"{title} ({name})" if name else title, body)
 
 

@@ -40,7 +40,9 @@ def acknowledge(link: Link, case: str, *, owner: str, reason: str, lasting: time
             "SELECT closed_at IS NOT NULL FROM alert_case WHERE id = %s FOR UPDATE", (case,)
         ).fetchone()
         if row is None:
-            message = f"there is no case {case}: python -m alerts list names those that are open"
+            message = (
+                f"there is no case {case}: python -m alerts list --cases names those that are open"
+            )
             raise RefusedError(message)
         if row[0]:
             message = f"case {case} is closed"

@@ -355,7 +355,7 @@ def write_cases(url: str) -> None:
 
 def write_alerts(store: Store, url: str, partition: int) -> Batch:
     """Let the alerts hear what one partition was told."""
-    rows = store.unpublished(partition, 100_000)
+    rows = store.unpublished([partition], 100_000)
     told = [Told(offset, row.payload) for offset, row in enumerate(rows)]
     batch = batch_of(partition, told, Partition(), DEFAULT_RULES)
     assert not batch.refused

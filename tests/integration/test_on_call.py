@@ -20,19 +20,24 @@ from alerts.deadman import Switch, serve
 from alerts.delivery import Delivery
 from alerts.doctor import Asked, examine
 from alerts.keeper import Duties, Keeper
+from alerts.listing import LINES
 from alerts.metrics import Metrics
 from alerts.people import RefusedError, acknowledge, connected, rows, silence, unsilence
 from alerts.receivers import receivers_of
+from alerts.replay import replay
 from alerts.roster import read_roster
 from alerts.settings import AlertSettings
 from alerts.silences import matcher_of
 from alerts.store import Outlet, Store
 from deploy.local.parts import LocalParts
 from deploy.local.state import CHECKOUT, chosen_folder, chosen_programs
+from schemas.alert import Notice
 from schemas.calendar import HOUR_MS, instant
+from schemas.rule import DEFAULT_RULES
 from schemas.working_days import read_working_days
 from tests.alerts.real import get, topic_of, wait_until
 from tests.alerts.receiver import Receiver, receiving
+from tests.alerts.test_levels import course
 from tests.integration import storm
 from tests.integration.test_alerts_store import Writer
 
@@ -413,3 +418,44 @@ def test_the_doctor_says_what_is_there_and_what_to_do(
     assert {check for check, ok in wrong.items() if not ok} == {
         "rules", "database", "indicators", "Alertmanager", "webhook", "roster", "dead man's switch",
     }  # fmt: skip
+
+
+def test_a_change_of_level_is_told_where_its_region_is(on_call: OnCall, receiver: Receiver) -> None:
+    """A target is of a region, so those on duty there hear of it, by its name; `list` reads as lines."""
+    link = on_call.link
+    (told,) = [
+        one
+        for one in replay(
+            [each.model_dump_json().encode() for each in course("331")], DEFAULT_RULES
+        )
+        if isinstance(one, Notice) and one.state == "firing"
+    ]
+    link.execute("SET session_replication_role = replica")  # no version of targets is needed here
+    link.execute(
+        "INSERT INTO target_hour (target, hour, version, scope, year, quantity, covers, target_amount, allowed, basis, low, best, verdict, reason,"
+        " level_reason, rule) VALUES ('energy.2026', 0, 1, 'city:510400', 2026, 'energy', 'key units', 1, 1, 'calendar', 1, 1, 'FAIL', '', '', 'r')"
+    )
+    link.execute(
+        "INSERT INTO region (code, name, name_zh) VALUES ('510400', 'Panzhihua', '攀枝花') ON CONFLICT DO NOTHING"
+    )
+    link.execute(
+        "INSERT INTO alert_transition (id, generation, partition, body) VALUES (%s, 1, 0, %s)",
+        (told.id, told.model_dump_json()),
+    )
+    link.execute("INSERT INTO alert_case_queue (transition) VALUES (%s)", (told.id,))
+    (arrival,) = case_store.arrivals(link)
+    assert arrival.region == "510400"
+    on_call.keep(now_ms())
+    (post,) = posts_to(receiver, "/room")
+    assert post["title"] == "[严重] 目标energy.2026：2026年能耗预警等级一级（十分严峻） (攀枝花)"
+    silence(
+        link, [matcher_of("city=510100")], owner="Li", reason="works", lasting=timedelta(hours=1)
+    )
+    lines = {
+        name: [LINES[name](row) for row in rows(link, name)]
+        for name in ("cases", "log", "silences")
+    }
+    assert all(len(some) == 1 and "\n" not in some[0] for some in lines.values()), lines
+    assert "to room (duty room) at 20" in lines["log"][0]
+    assert "  city=510100  Li: works  (not at Alertmanager)" in lines["silences"][0]
+    assert "firing on 1 of 1" in lines["cases"][0]
