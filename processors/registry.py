@@ -34,6 +34,7 @@ from schemas.registry import (
     Configuration,
     FactorsInForce,
     Industry,
+    Opening,
     Point,
     Profile,
     Region,
@@ -211,7 +212,7 @@ def save_entries(link: Link, entries: Sequence[EntryRow]) -> None:
                 "UPDATE unit SET pending = %s WHERE code = %s", (entry.version, entry.unit.code)
             )
             continue
-        for table in ("quota", "opening", "line", "cell_factor"):
+        for table in ("quota", "budget", "opening", "line", "cell_factor"):
             link.execute(
                 f"DELETE FROM {table} USING unit u WHERE u.id = {table}.unit AND u.code = %s".encode(),  # noqa: S608 - two constants
                 (entry.unit.code,),
@@ -272,11 +273,19 @@ def _save_units(link: Link, units: Sequence[Unit], version: int) -> None:
     )
     _insert(
         link,
+        _BUDGETS,
+        [
+            {"code": unit.code, "version": version, "amount": budget.amount}
+            | budget.model_dump(mode="json", include={"year", "view", "source", "status"})
+            for unit in units
+            for budget in unit.budgets
+        ],
+    )
+    _insert(
+        link,
         _OPENINGS,
         [
-            {"code": unit.code, "version": version}
-            | opening.model_dump(mode="json", include={"year", "quantity", "evidence"})
-            | {name: scaled(getattr(opening, name))[0] for name in ("low", "best", "high")}
+            {"code": unit.code, "version": version} | _opening_row(opening)
             for unit in units
             for opening in unit.openings
         ],
@@ -299,6 +308,20 @@ def _save_lines(link: Link, units: Sequence[Unit], version: int) -> None:
         for line, sign in point.lines
     ]
     _insert(link, _MEMBERS, members)
+    openings = [
+        {"code": unit.code, "line": line.id} | _opening_row(opening)
+        for unit in units
+        for line in unit.lines
+        for opening in line.openings
+    ]
+    _insert(link, _LINE_OPENINGS, openings)
+
+
+def _opening_row(opening: Opening) -> dict[str, object]:
+    return {
+        **opening.model_dump(mode="json", include={"year", "quantity", "evidence"}),
+        **{name: scaled(getattr(opening, name))[0] for name in ("low", "best", "high")},
+    }
 
 
 def _save_rates(link: Link, units: Sequence[Unit], version: int) -> None:
@@ -408,6 +431,11 @@ _MEMBERS = """
 INSERT INTO line_point (unit, line, point, sign)
 SELECT u.id, r.line, r.point, r.sign
 FROM json_to_recordset(%s::json) AS r (code text, line text, point smallint, sign smallint) JOIN unit u USING (code)"""
+_LINE_OPENINGS = """
+INSERT INTO line_opening (unit, line, year, quantity, low, best, high, evidence)
+SELECT u.id, r.line, r.year, r.quantity, r.low, r.best, r.high, r.evidence
+FROM json_to_recordset(%s::json) AS r (code text, line text, year smallint, quantity quantity, low bigint,
+  best bigint, high bigint, evidence text) JOIN unit u USING (code)"""
 _RATES = """
 INSERT INTO cell_factor (unit, cell, target, year, numerator, denominator, effect, used, unverified, version)
 SELECT u.id, r.cell, r.target, r.year, r.numerator, r.denominator, r.effect, r.used, r.unverified, r.version
@@ -419,6 +447,13 @@ SELECT u.id, r.year, r.amount, r.source, r.status, r.version
 FROM json_to_recordset(%s::json) AS r (code text, year integer, amount bigint, source text,
   status text, version integer) JOIN unit u USING (code)
 ON CONFLICT (unit, year) DO UPDATE SET amount = excluded.amount, source = excluded.source,
+  status = excluded.status, version = excluded.version"""
+_BUDGETS = """
+INSERT INTO budget (unit, year, amount, view, source, status, version)
+SELECT u.id, r.year, r.amount, r.view, r.source, r.status, r.version
+FROM json_to_recordset(%s::json) AS r (code text, year integer, amount bigint, view text, source text,
+  status text, version integer) JOIN unit u USING (code)
+ON CONFLICT (unit, year) DO UPDATE SET amount = excluded.amount, view = excluded.view, source = excluded.source,
   status = excluded.status, version = excluded.version"""
 _OPENINGS = """
 INSERT INTO opening (unit, year, quantity, low, best, high, evidence, version)

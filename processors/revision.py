@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from schemas.registry import Configuration, Point, Unit
+from schemas.registry import Configuration, Opening, Point, Unit
 from schemas.section import DECLARED, RANKS, WITHDRAWN
 
 FIXED = ("name", "quantity", "unit_of_measure", "statement", "others", "anchor_ms")
@@ -57,11 +57,25 @@ def counts_otherwise(stored: Unit, asked: Unit) -> bool:
 
 
 def limits_of_years(stored: Unit, asked: Unit) -> frozenset[int]:
-    """Years whose quota or opening balances differ."""
+<<<<<<< HEAD
+    """Years whose quota, budget or opening balances differ."""
     return frozenset(
         {quota.year for quota in {*stored.quotas} ^ {*asked.quotas}}
+        | {budget.year for budget in {*stored.budgets} ^ {*asked.budgets}}
         | {opening.year for opening in {*stored.openings} ^ {*asked.openings}}
+=======
+    """Years whose quota or opening balances, also of lines, differ."""
+    before, after = ({*_openings(entry)} for entry in (stored, asked))
+    return frozenset(
+        {quota.year for quota in {*stored.quotas} ^ {*asked.quotas}}
+        | {opening.year for _, opening in before ^ after}
+>>>>>>> main
     )
+
+
+def _openings(entry: Unit) -> Iterator[tuple[str, Opening]]:
+    yield from (("", opening) for opening in entry.openings)
+    yield from ((line.id, opening) for line in entry.lines for opening in line.openings)
 
 
 def described(stored: Unit | None, asked: Unit) -> Iterator[str]:
@@ -75,9 +89,21 @@ def described(stored: Unit | None, asked: Unit) -> Iterator[str]:
             when = "once the unit is restated" if name == "horizon_days" else "at once"
             yield f"unit {asked.code}: {name} {old!r} becomes {new!r}, {when}"
     for year in sorted(limits_of_years(stored, asked)):
+<<<<<<< HEAD
+        changed = [
+            f"{name} {old} becomes {new}"
+            for name, said in (("quota", _quota), ("budget", _budget))
+            if (old := said(stored, year)) != (new := said(asked, year))
+        ]
+        yield f"unit {asked.code}: {year}: {', '.join(changed) or 'openings, or a source'}, at once"
+=======
         quotas = [_quota(entry, year) for entry in (stored, asked)]
         what = f"quota {quotas[0]} becomes {quotas[1]}" if quotas[0] != quotas[1] else "openings"
         yield f"unit {asked.code}: {year}: {what}, at once"
+    if stored.heat_values != asked.heat_values:
+        names = [", ".join(one.name for one in entry.heat_values) for entry in (stored, asked)]
+        yield f"unit {asked.code}: own heat values {names[0] or 'none'} become {names[1] or 'none'}, once the unit is restated"
+>>>>>>> main
     yield from _changed_lines(stored, asked)
     for number, point in enumerate(asked.points):
         before = stored.points[number] if number < len(stored.points) else None
@@ -97,6 +123,11 @@ def _changed_lines(stored: Unit, asked: Unit) -> Iterator[str]:
 def _quota(entry: Unit, year: int) -> str:
     found = [quota.energy_tce for quota in entry.quotas if quota.year == year]
     return f"{found[0]} tce" if found else "none"
+
+
+def _budget(entry: Unit, year: int) -> str:
+    found = [budget for budget in entry.budgets if budget.year == year]
+    return f"{found[0].co2_t} t CO2 ({found[0].view})" if found else "none"
 
 
 def _changes(before: Point | None, after: Point) -> str:

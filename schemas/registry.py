@@ -296,6 +296,30 @@ class Quota(_Entity):
         return scaled(self.energy_tce)[0]
 
 
+class Budget(_Entity):
+    """A unit's annual CO2 budget: t, by one view of electricity's factor."""
+
+    year: Annotated[int, Field(ge=2000, le=2099)]
+    co2_t: Annotated[Decimal, Field(ge=0)]
+    view: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    """The view that it is meant in, as the packs' [[stream]] names it: `provincial average, Sichuan`.
+
+    Where the unit is converted by another one, the budget cannot be judged.
+    """
+    source: str
+    status: Literal["official", "example"] = "official"
+
+    @field_validator("co2_t")
+    @classmethod
+    def _fits(cls, amount: Decimal) -> Decimal:
+        return checked_amount(amount)
+
+    @property
+    def amount(self) -> int:
+        """The budget in 10⁻⁶ t."""
+        return scaled(self.co2_t)[0]
+
+
 class Opening(_Entity):
     """What a unit used in a year before its points begin: declared, with evidence."""
 
@@ -321,6 +345,15 @@ class Opening(_Entity):
         return self
 
 
+class LineOpening(Opening):
+    """What a line took in, or made, in a year before the points of that side begin: declared, with evidence.
+
+    By carrier, as bought: each product standard counts them by rules of its own.
+    """
+
+    quantity: Literal["electricity", "raw_coal", "heat", "output"]
+
+
 class Line(_Entity):
     """A product line of a unit: what its points with `lines` take in, and what they make of it."""
 
@@ -334,6 +367,8 @@ class Line(_Entity):
     """What proves the parameters."""
     valid_from: AwareDatetime | None = None
     """When it began to work: windows that begin before its points do lack nothing that lies before this."""
+    openings: tuple[LineOpening, ...] = ()
+    """Of a year, either all quantities of a side (what it takes in; what it makes) or none."""
 
     @property
     def begins(self) -> int | None:
@@ -354,6 +389,7 @@ class Unit(_Entity):
     """A live unit's readings older than this at the door are `too old`."""
     points: Annotated[tuple[Point, ...], Field(min_length=1, max_length=MAX_POINTS)]
     quotas: tuple[Quota, ...] = ()
+    budgets: tuple[Budget, ...] = ()
     openings: tuple[Opening, ...] = ()
     lines: tuple[Line, ...] = ()
     heat_values: tuple[HeatValue, ...] = ()
@@ -364,6 +400,7 @@ class Unit(_Entity):
         for what, keys in (
             ("line", [line.id for line in self.lines]),
             ("quota", [str(quota.year) for quota in self.quotas]),
+            ("budget", [str(budget.year) for budget in self.budgets]),
             ("opening", [f"{opening.year} {opening.quantity}" for opening in self.openings]),
         ):
             twice = sorted(key for key, count in Counter(keys).items() if count > 1)
@@ -426,10 +463,26 @@ def complaints_of_boundaries(unit: Unit) -> Iterator[str]:
             yield f"line {line.id}: no point says its energy: give one `lines = {{ {line.id} = 1 }}`"
         if not any(point.quantity == "output" for point in mine):
             yield f"line {line.id}: no point says its output: give one of quantity output `lines = {{ {line.id} = 1 }}`"
+        yield from _wrong_openings(line, {point.quantity for point in mine})
     if not any(point.sign for point in unit.points):
         yield "no point counts for the unit: every one has sign 0"
     yield from _counted_twice(unit)
     yield from _too_many_cells(unit)
+
+
+def _wrong_openings(line: Line, quantities: set[Quantity]) -> Iterator[str]:
+    """Openings of a side are those of all its quantities, each once a year."""
+    for year in sorted({opening.year for opening in line.openings}):
+        declared = Counter(one.quantity for one in line.openings if one.year == year)
+        for name, count in sorted(declared.items()):
+            if count > 1:
+                yield f"line {line.id}: opening {year} {name} is named twice"
+            if name not in quantities:
+                yield f"line {line.id}: opening {year} {name}: no point of the line is of {name}"
+        for side in ({"output"}, quantities & {*CARRIERS}):
+            missing = sorted(side - declared.keys())
+            if side & declared.keys() and missing:
+                yield f"line {line.id}: openings {year}: give that of {', '.join(missing)}, too, be it 0: without it what was used is not known"
 
 
 def _too_many_cells(unit: Unit) -> Iterator[str]:
@@ -546,7 +599,13 @@ class Configuration(BaseModel):
         """SHA-256 over the canonical JSON of the registry, and of the factors and limits if there are any."""
         told = self.registry.model_dump(mode="json")
         for unit in told["units"]:  # hashes from before these stay
+<<<<<<< HEAD
+            _without_usual(unit, {"lines": [], "budgets": [], "heat_values": []})
+=======
+            for line in unit["lines"]:
+                _without_usual(line, {"openings": []})
             _without_usual(unit, {"lines": [], "heat_values": []})
+>>>>>>> main
             for point in unit["points"]:
                 _without_usual(point, _USUAL_OF_POINT)
         if self.factors is not None:

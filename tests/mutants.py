@@ -83,6 +83,10 @@ FACTOR = "numerator[pack, quantity, t, year], denominator[pack, quantity, t, yea
 
 MUTATIONS = (
     Mutation(
+        "openings of lines forgotten",
+        (Swap("processors/line_openings.py", "one.year == year", "one.year != year"),),
+    ),
+    Mutation(
         "arrival instead of the winner rule",
         (
             Swap(CLAIMS, CLAIM_SET, CLAIM_DICT),

@@ -532,10 +532,10 @@ class Rebuilding:
 
 
 def drawn_span(rng: random.Random, begins: int) -> tuple[int, int]:
-    """Whole hours around a unit's beginning."""
+    """Whole hours around a unit's beginning, some of them from the year's on."""
     start = (begins // HOUR_MS + rng.choice([-1, 0, 0, 1, 2, 5, rng.randint(-30, 60)])) * HOUR_MS
     if rng.random() < 0.15:
-        start = window_start("year", begins)
+        return window_start("year", begins), (begins // HOUR_MS + rng.randint(1, 40)) * HOUR_MS
     return start, start + HOUR_MS * rng.choice([1, 1, 2, 5, 24, rng.randint(1, 800)])
 
 

@@ -7,8 +7,8 @@ from math import ceil, floor, inf
 from typing import NamedTuple
 
 from oracle_co2 import Cell
-from oracle_figures import Span, World, cell_native
-from oracle_lines import Number, Range, lacks_beginning, over
+from oracle_figures import Span, World
+from oracle_lines import Beginning, Number, Range, amounts, beginning, over
 from schemas.law import OIL, LawInForce
 from schemas.pack_limits import Limit, PerPoint
 from schemas.registry import CARRIERS, Line
@@ -27,6 +27,8 @@ class LimitFigure(NamedTuple):
     bounds: tuple[int | None, int | None]
     energy: tuple[int | None, ...] = ()
     """What the line used as the standard counts energy."""
+    coming: tuple[str, str, bool] | None = None
+    """From which day it is in force, and what would be judged."""
 
 
 def limits_of(law: LawInForce, world: World, line: Line, span: Span) -> Iterator[LimitFigure]:
@@ -55,7 +57,8 @@ def levels_of(
         for limit in rows:
             begins = limit.valid_from
             if begins and begins > on and not (limit.published_on and limit.published_on > on):
-                yield from (not_judged(limit, level, used) for level in (1, 2, 3))
+                for level in (1, 2, 3):
+                    yield not_before(judged(limit, level, line, law, used), begins.isoformat())
 
 
 def rounded(energy: Range) -> tuple[int | None, int | None, int | None]:
@@ -65,13 +68,19 @@ def rounded(energy: Range) -> tuple[int | None, int | None, int | None]:
     return low, round(energy.best), high
 
 
+def not_before(one: LimitFigure, begins: str) -> LimitFigure:
+    """Of a limit that is not in force yet: told, with what would be judged."""
+    coming = None if one.verdict == "NOT JUDGED" else (begins, one.verdict, one.suspected)
+    return one._replace(verdict="NOT JUDGED", suspected=False, coming=coming)
+
+
 def name(limit: Limit, level: int) -> str:
     """How a level is told."""
     return f"{limit.indicator} level {level}" + (f" of {limit.region}" if limit.region else "")
 
 
 def not_judged(limit: Limit, level: int, used: Range) -> LimitFigure:
-    """A level that is not in force yet, or that the standard has not."""
+    """A level that the standard has not."""
     base = limit.level(level)
     bound = None if base is None else int(base * 10**6)
     bounds = (bound, bound)
@@ -120,7 +129,8 @@ def used_by(
     """Energy a unit of output by the limit's rules, in 10⁻⁶, rounded outward; infinite where there is no output."""
     mine = {cell: dict(cell.lines)[line.id] for cell in world.cells if line.id in dict(cell.lines)}
     makes = {cell: sign for cell, sign in mine.items() if cell.quantity == "output"}
-    made = exact_sum(law, None, world, makes, span, lacks=lacks_beginning(world, line, makes, span))
+    begun = beginning(world, line, makes, span)
+    made = exact_sum(law, None, world, makes | begun.cells, span, begun)
     if made.high <= 0:
         return Range(inf, inf, inf) if energy.low > 0 else Range(-inf, -inf, inf)
     per = Fraction(TONNES[limit.unit], 1000)
@@ -142,13 +152,13 @@ def energy_by(law: LawInForce, limit: Limit, world: World, line: Line, span: Spa
     """A line's energy as a limit's standard counts it, unrounded."""
     mine = {cell: dict(cell.lines)[line.id] for cell in world.cells if line.id in dict(cell.lines)}
     takes = {cell: sign for cell, sign in mine.items() if cell.quantity in CARRIERS}
+    begun = beginning(world, line, takes, span)
     counted = {
         cell: sign
-        for cell, sign in takes.items()
+        for cell, sign in (takes | begun.cells).items()
         if limit.unit != "kWh/t" or cell.quantity == "electricity"
     }
-    lacks = lacks_beginning(world, line, takes, span)
-    return exact_sum(law, limit, world, counted, span, lacks=lacks)
+    return exact_sum(law, limit, world, counted, span, begun)
 
 
 def exact_sum(
@@ -157,17 +167,17 @@ def exact_sum(
     world: World,
     cells: dict[Cell, int],
     span: Span,
-    *,
-    lacks: bool,
+    begun: Beginning,
 ) -> Range:
-    """The signed sum over cells, unrounded: of energy by the limit, of output (no limit) as it is."""
-    low, best, high = Fraction(0), Fraction(0), Fraction(0)
-    for cell, sign in cells.items():
-        native = cell_native(world, cell, span)
+    """The signed sum over cells and openings, unrounded: of energy by the limit, of output (no limit) as it is."""
+    low: Number = Fraction(0)
+    best: Number = Fraction(0)
+    high: Number = Fraction(0)
+    for cell, sign, native in amounts(world, cells, span, begun):
         ratio = ratio_of(law, limit, world, cell, span)
         ends = sorted((sign * native.low * ratio, sign * native.high * ratio))
         low, best, high = low + ends[0], best + sign * native.best * ratio, high + ends[1]
-    if not lacks:
+    if not begun.lacks:
         return Range(low, best, high)
     return Range(-inf if -1 in cells.values() else low, best, inf)
 

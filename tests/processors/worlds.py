@@ -224,7 +224,7 @@ def draw_unit(rng: random.Random, code: str, start: int, size: int) -> Unit:
     """A unit with a few points, most with a quota that can be reached."""
     count = rng.choice([1, 2, 2, 3]) if size > 3 else rng.choice([1, 2])
     points = tuple(draw_point(rng, f"P{i}", start) for i in range(count))
-    lines: list[dict[str, str]] = []
+    lines: list[dict[str, object]] = []
     if rng.random() < LINED:
         points, lines = draw_boundaries(rng, points, start)
     year = 2025 if rng.random() < 0.1 else 2026
@@ -242,6 +242,7 @@ def draw_unit(rng: random.Random, code: str, start: int, size: int) -> Unit:
         {
             "code": code,
             "name": f"unit {code[-1]}",
+            "budgets": [draw_budget(rng, year)] if rng.random() < 0.5 else [],
             "region": "510100",
             "industry": "31",
             "history": rng.random() < 0.6,
@@ -252,6 +253,13 @@ def draw_unit(rng: random.Random, code: str, start: int, size: int) -> Unit:
             "openings": openings,
         }
     )
+
+
+def draw_budget(rng: random.Random, year: int) -> dict[str, object]:
+    """A CO2 budget that can be reached, sometimes by a view that the unit is not converted by."""
+    view = "provincial average, Sichuan" if rng.random() < 0.9 else "national average"
+    amount = rng.choice(["0", "0.000001", "0.01", "0.03", "0.1", "0.3", "1"])
+    return {"year": year, "co2_t": amount, "view": view, "source": "drawn"}
 
 
 PROCESSES: tuple[dict[str, object], ...] = (
@@ -315,7 +323,7 @@ LINED = 0.5
 
 def draw_boundaries(
     rng: random.Random, points: tuple[Point, ...], start: int
-) -> tuple[tuple[Point, ...], list[dict[str, str]]]:
+) -> tuple[tuple[Point, ...], list[dict[str, object]]]:
     """The points with signs and memberships, and the lines: none, one or two."""
     names = [f"l{i}" for i in range(rng.choice([0, 1, 1, 2]))]
     for wanted in (("electricity", "raw_coal"), ("output",)) if names else ():
@@ -343,7 +351,22 @@ def draw_boundaries(
         {"id": name, "name": f"line {name}", "indicators": rng.sample(INDICATORS, 2)}
         | begun
         | declared
+        | {"openings": draw_openings(rng, [p for p in counted if name in dict(p.lines)])}
         for name in names
+    ]
+
+
+def draw_openings(rng: random.Random, points: list[Point]) -> list[dict[str, object]]:
+    """What the line's points took in or made before, of each side whole or not at all."""
+    quantities = sorted({point.quantity for point in points} - {"material"})
+    ends = {"low": "0.5", "best": "2", "high": rng.choice(["2", "40"])}
+    return [
+        {"year": year, "quantity": quantity, "evidence": "drawn"} | ends
+        for year in (2025, 2026)
+        for is_output in (True, False)
+        if rng.random() < 0.4
+        for quantity in quantities
+        if (quantity == "output") is is_output
     ]
 
 
@@ -526,12 +549,16 @@ def with_point(entry: Unit, number: int, **told: object) -> Unit:
 
 
 def other_limits(rng: random.Random, entry: Unit, start: int) -> Unit:
-    """Another quota, or another opening balance."""
+    """Another quota or budget, or another opening balance."""
     del start
     if rng.random() < 0.3:
-        return revised(entry, openings=(), name="renamed")
+        lines = [line.model_dump() | {"openings": ()} for line in entry.lines]
+        return revised(entry, openings=(), lines=lines, name="renamed")
     if rng.random() < 0.2:
         return revised(entry, horizon_days=rng.choice([1, 3, 40, 400]))
+    if rng.random() < 0.3:
+        budget = draw_budget(rng, rng.choice([2025, 2026, 2026]))
+        return revised(entry, budgets=[] if rng.random() < 0.2 else [budget])
     amount = rng.choice(["0.00001", "0.02", "5"])
     quota = {"year": rng.choice([2025, 2026, 2026]), "energy_tce": amount, "source": "revised"}
     return revised(entry, quotas=[quota])

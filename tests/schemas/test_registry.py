@@ -244,6 +244,34 @@ def test_boundaries(
         Unit.model_validate(told)
 
 
+def opening(quantity: str) -> dict[str, object]:
+    ends = {"low": "1", "best": "2", "high": "3"}
+    return {"year": 2026, "quantity": quantity, "evidence": "bills"} | ends
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        pytest.param(["electricity", "raw_coal"], None, id="what it takes, whole"),
+        pytest.param(["output"], None, id="what it makes alone"),
+        pytest.param(["electricity"], "give that of raw_coal, too", id="half a side"),
+        pytest.param(["output", "heat"], "no point of the line is of heat", id="not its own"),
+        pytest.param(["output", "output"], "output is named twice", id="twice"),
+        pytest.param(["energy"], "openings.0.quantity", id="by no basis"),
+    ],
+)
+def test_openings_of_a_line_are_of_whole_sides(declared: list[str], said: str | None) -> None:
+    """Without one carrier the energy would not be known, however it looks."""
+    coal = {**OUTPUT, "name": "coal", "quantity": "raw_coal"}
+    line = LINE | {"openings": [opening(name) for name in declared]}
+    told = {**UNIT, "points": [{**METER, "lines": {"kiln": 1}}, coal, OUTPUT], "lines": [line]}
+    if said is None:
+        Unit.model_validate(told)
+        return
+    with pytest.raises(ValidationError, match=said):
+        Unit.model_validate(told)
+
+
 def test_a_hash_from_before_product_lines_stays() -> None:
     """What a unit without lines says has not changed."""
     told = Configuration(
