@@ -37,37 +37,24 @@ _WHAT: Mapping[Kind, str] = {
     "suspected breach": "{}{used}疑似超过{limit}",
     "cannot be judged": "{}{used}是否超过{limit}无法判定",
     "silent points": "计量点数据中断",
-<<<<<<< HEAD
-    "level changed": "{}目标预警等级",
-    "will break": "{}{used}预计年末超过{limit}",
-=======
     "level changed": "{}年{}预警等级",
-    "will break": "{}预计年末超过限额",
->>>>>>> main
+    "will break": "{}{used}预计年末超过{limit}",
     "limit broken": "{}单位产品能耗超过限额",
     "limit probably broken": "{}单位产品能耗疑似超过限额",
     "limit to come": "{}单位产品能耗将超过即将施行的限额",
     "limit cannot be judged": "{}单位产品能耗是否超限无法判定",
 }
 _LEVELS = {1: "一级（十分严峻）", 2: "二级（比较严峻）", 3: "三级（基本顺利）"}
-<<<<<<< HEAD
-=======
 _QUANTITIES = {"energy": "能耗", "co2": "碳排放"}
-_TCE = "吨标准煤"
->>>>>>> main
 
 
 def alone_in_chinese(notice: Notice) -> tuple[str, str]:
     """Return a title of one line, and a body."""
-<<<<<<< HEAD
     regime = notice.evidence.regime
     named = {"used": _USED[regime], "limit": _LIMIT[regime]}
-    what = _WHAT[notice.kind].format(window_name(notice), **named)
-=======
->>>>>>> main
     standing = notice.evidence.standing
     quantity = "" if standing is None else _QUANTITIES[standing.quantity]
-    what = _WHAT[notice.kind].format(window_name(notice), quantity)
+    what = _WHAT[notice.kind].format(window_name(notice), quantity, **named)
     if standing is not None:
         what += _LEVELS[standing.level or 3]
     title = f"{notice.unit.replace('target:', '目标')}：{what}"

@@ -599,13 +599,9 @@ class Configuration(BaseModel):
         """SHA-256 over the canonical JSON of the registry, and of the factors and limits if there are any."""
         told = self.registry.model_dump(mode="json")
         for unit in told["units"]:  # hashes from before these stay
-<<<<<<< HEAD
-            _without_usual(unit, {"lines": [], "budgets": [], "heat_values": []})
-=======
             for line in unit["lines"]:
                 _without_usual(line, {"openings": []})
-            _without_usual(unit, {"lines": [], "heat_values": []})
->>>>>>> main
+            _without_usual(unit, {"lines": [], "budgets": [], "heat_values": []})
             for point in unit["points"]:
                 _without_usual(point, _USUAL_OF_POINT)
         if self.factors is not None:

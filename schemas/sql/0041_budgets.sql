@@ -1,4 +1,4 @@
--- 0038: CO2 budgets of units, beside their energy quotas; where a year lands against them.
+-- 0041: CO2 budgets of units, beside their energy quotas; where a year lands against them.
 --
 -- Amounts are bigint 10⁻⁶ t CO2.
 
