@@ -12,7 +12,10 @@ Json = Mapping[str, object]
 Row = tuple[str, str, int, bytes]
 """Line, name, as of, JSON of `indicator.LineJudged`."""
 _KINDS = ("year", "month", "day")
-_ORDER = ("output", "energy", "co2", "intensity", "electricity", "raw_coal")
+_ORDER = (
+    *("output", "energy", "co2", "process", "intensity"),
+    *("electricity", "purchased", "raw_coal", "heat"),
+)
 
 
 def lines_shown(rows: Iterable[Row]) -> list[dict[str, object]]:

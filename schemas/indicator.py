@@ -46,7 +46,7 @@ class Figure(_Told):
     share_measured: int
     """Expected point-time under exact pieces, in 10⁻⁶."""
     factors: tuple[str, ...] = ()
-    """Ids of the factors used, `energy` and `co2` only."""
+    """Ids of the factors used and names of own heat values, of `energy`, `co2` and `process` only."""
     unverified: bool = False
     """True where one of the factors rests on a figure nobody has verified."""
 
