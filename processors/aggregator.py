@@ -13,16 +13,20 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from processors.co2_views import PowerRow, power_rows
 from processors.metrics import serve
 from processors.migrate import MigrationError, database_url
+from processors.packs import UnreadableError, with_ours
 from processors.region_store import AwayError, Message, RegionStore, TablesError
 from processors.stop_at import StopAt
 from schemas import topics
+from schemas.pack_reading import PackError
 from schemas.settings import Settings, SettingsError, kafka_client
 
 logger = logging.getLogger(__name__)
@@ -110,9 +114,10 @@ class Aggregator:
         bootstrap: str,
         regions: str,
         indicators: str,
+        powers: Sequence[PowerRow] = (),
     ) -> None:
-        """Connects to nothing yet."""
-        self._store, self._metrics = store, metrics
+        """Connects to nothing yet. `powers`: factors of electricity, written once it leads."""
+        self._store, self._metrics, self._powers = store, metrics, powers
         self._bootstrap, self._regions, self._indicators = bootstrap, regions, indicators
         self._producer: KafkaProducer | None = None
         self.stopped = threading.Event()
@@ -147,6 +152,9 @@ class Aggregator:
         if not self._leads():
             self._metrics.moved()
             return False
+        if self._powers:
+            self._store.keep_powers(self._powers)
+            self._powers = ()
         while self._publish():
             if self.stopped.is_set():
                 return False
@@ -218,7 +226,8 @@ def main(arguments: Sequence[str]) -> int:
     logging.getLogger("kafka").setLevel(logging.WARNING)
     try:
         settings, url = Settings.read(), database_url()
-    except (SettingsError, MigrationError) as error:
+        packs = with_ours([Path(name) for name in settings.packs.split(":") if name])
+    except (SettingsError, MigrationError, PackError, UnreadableError) as error:
         sys.stderr.write(f"aggregator: {str(error).strip()}\n")
         return 1
     points = StopAt(os.environ.get("WEIR_TEST_STOP_AT", ""))
@@ -235,6 +244,7 @@ def main(arguments: Sequence[str]) -> int:
         bootstrap=settings.kafka,
         regions=settings.topic_prefix + topics.REGIONS,
         indicators=settings.indicators_topic,
+        powers=power_rows(packs),
     )
     try:
         return _once(aggregator) if options.once else _stay(aggregator, metrics, options)
