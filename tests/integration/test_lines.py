@@ -131,7 +131,11 @@ def check_views(url: str, shown: list[dict[str, Any]]) -> None:
         ).fetchall()
     names = ("view", "region", "factor", "factor_year", "unverified")
     expected = [
-        (one["of"], *(view[name] for name in names), *(Decimal(view[end]) for end in ENDS))
+        (
+            one["of"],
+            *(view[name] for name in names),
+            *(view[end] and Decimal(view[end]) for end in ENDS),
+        )
         for one in shown
         for view in one["views"]
     ]

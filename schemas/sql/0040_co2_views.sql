@@ -24,10 +24,10 @@ $$;
 -- Months and years of units (line NULL) and product lines as told, with another factor for electricity in place of the one told by.
 CREATE VIEW co2_by_view WITH (security_barrier) AS
 WITH told AS (
-    SELECT u.id, u.code AS unit, NULL::text AS line, w.kind, w.starts, w.ends, w.as_of, w.judged -> 'figures' AS figures
+    SELECT u.code AS unit, NULL::text AS line, w.kind, w.starts, w.ends, w.as_of, w.judged -> 'figures' AS figures
     FROM unit_window w JOIN unit u ON u.id = w.unit WHERE w.kind IN ('month', 'year') AND w.judged -> 'figures' ? 'co2'
     UNION ALL
-    SELECT u.id, u.code, w.line, w.kind, w.starts, w.ends, w.as_of, w.judged -> 'figures'
+    SELECT u.code, w.line, w.kind, w.starts, w.ends, w.as_of, w.judged -> 'figures'
     FROM line_window w JOIN unit u ON u.id = w.unit WHERE w.kind IN ('month', 'year') AND w.judged -> 'figures' ? 'co2'
 ), figure AS (
     SELECT t.*, t.figures -> 'co2' AS co2,
@@ -37,7 +37,8 @@ WITH told AS (
     SELECT f.*, c.place, c.region, c.view, c.id AS factor, c.year AS factor_year, (c.value - coalesce(o.value, 0)) * 0.001 AS by,
            c.unverified OR EXISTS (
                SELECT FROM jsonb_array_elements_text(f.co2 -> 'factors') AS i (id)
-               LEFT JOIN factor p ON p.pack = pack_of(f.id) AND p.id = i.id AND p.target = 'co2'
+               LEFT JOIN LATERAL (SELECT p.unverified FROM factor p JOIN factor_pack k ON k.version = p.pack
+                                  WHERE p.id = i.id ORDER BY k.loaded_at DESC LIMIT 1) p ON true
                WHERE i.id IS DISTINCT FROM o.id AND coalesce(p.unverified, (f.co2 ->> 'unverified')::boolean)) AS unverified
     FROM figure f
     LEFT JOIN LATERAL (
