@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from processors.co2_terms import Term, render_terms, terms_shown
 from processors.co2_views import render_views, views_shown
 from processors.energies_shown import energies_shown, render_energies
 from processors.lines_shown import lines_shown, render_lines
@@ -21,7 +22,7 @@ from processors.replay import Replay, run
 from processors.show import StopRow, render, rolling, shown, stops_shown
 from processors.stop_at import StopAt
 from schemas import topics
-from schemas.calendar import DAY_MS
+from schemas.calendar import DAY_MS, window_start
 from schemas.completion import add_completion
 from schemas.factors import default_pack
 from schemas.failure_point import VARIABLE
@@ -171,6 +172,7 @@ class Beside(NamedTuple):
     views: Sequence[dict[str, object]] = ()
     stops: Sequence[StopRow] = ()
     energies: Sequence[dict[str, object]] = ()
+    terms: Sequence[dict[str, object]] = ()
 
 
 def _add_show(parser: argparse.ArgumentParser) -> None:
@@ -188,7 +190,7 @@ def _add_show(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--views",
         action="store_true",
-        help="of a unit and its lines: the newest year's CO2 by each view of electricity",
+        help="of a unit and its lines: the newest year's CO2 by each view of electricity, and by its terms",
     )
     parser.add_argument(
         "--energies",
@@ -217,7 +219,8 @@ def _show(options: argparse.Namespace) -> int:
         lines = store.lines_of(options.unit)
         views = _views(options.unit, windows, lines) if options.views else []
         energies = _energies(options.unit) if options.energies else []
-        beside = Beside(more, lines, views, store.stops_of(options.unit), energies)
+        terms = _terms(store, options.unit, lines) if options.views else []
+        beside = Beside(more, lines, views, store.stops_of(options.unit), energies, terms)
         return _print_shown(options.unit, windows, beside, as_json=options.json)
     finally:
         store.close()
@@ -254,6 +257,20 @@ def _rolling(store: "Store", unit: str) -> list[dict[str, object]]:
     end = store.last_full_hour(unit)
     spans = [] if end is None else [(days, (end - days * DAY_MS, end)) for days in (7, 30)]
     return [rolling(days, span, store.figures(unit, *span)) for days, span in spans]
+
+
+def _terms(
+    store: "Store", unit: str, lines: Sequence[tuple[str, str, int, bytes]]
+) -> list[dict[str, object]]:
+    """CO2 by its terms, of the year that the unit's last full hour ends or lies in."""
+    end = store.last_full_hour(unit)
+    if end is None:
+        return []
+    span = window_start("year", end - 1), end
+    names = dict.fromkeys(line for line, *_ in lines)
+    of = {f"unit {unit}": None, **{f"line {line}": line for line in names}}
+    found = {name: store.co2_terms(unit, line, *span) for name, line in of.items()}
+    return [terms_shown(name, span, map(Term._make, rows)) for name, rows in found.items() if rows]
 
 
 def _views(
@@ -298,6 +315,7 @@ def _print_shown(
     parts = {
         "lines": of_lines,
         "co2_views": beside.views,
+        "co2_terms": beside.terms,
         "declared_stops": stops_shown(beside.stops),
         "energies": beside.energies,
     }
@@ -306,6 +324,7 @@ def _print_shown(
         render(told),
         render_lines(of_lines),
         render_views(beside.views),
+        render_terms(beside.terms),
         render_energies(beside.energies),
     )
     print(_line(told) if as_json else "".join(people))

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
+from processors.aggregation import Telling
 from processors.ledger import Decision, Ledger, decisions_of, ledger_of
+from processors.rates import Way, rate
 from processors.registry import factors_under
+from schemas.co2 import HeatValue
 from schemas.deductions import CARRIERS, Deductions
 from schemas.factors import Factor, FactorError, FactorPack
 
@@ -23,6 +26,7 @@ class DeductionStore:
         """Nothing is read yet."""
         self._decisions: dict[int, Sequence[Decision]] = {}
         self._packs: dict[int, FactorPack] = {}
+        self._heats: dict[tuple[str, int], tuple[HeatValue, ...]] = {}
 
     def know(self, configuration: int, pack: FactorPack) -> None:
         """The factors of a configuration that is not stored."""
@@ -31,9 +35,16 @@ class DeductionStore:
     def at(self, link: Link, hour: int) -> Ledger:
         """The ledger by the versions that hold at an hour."""
 
-        def factor(configuration: int, carrier: str, year: int) -> Factor:
+        def factor(telling: Telling, carrier: str, year: int) -> Factor:
             named = next(one for one in CARRIERS if one == carrier)
-            return self._pack(link, configuration).factor(named, "energy", year)
+            pack = self._pack(link, telling.configuration)
+            if named == "electricity":
+                return pack.factor(named, "energy", year)
+            heats = self._heat_values(link, telling.unit, telling.configuration)
+            found = rate(pack, Way(named, heat_values=heats), "energy", year)
+            names = ", ".join(name for name, _ in found.used)
+            unverified = any(mark for _, mark in found.used)
+            return Factor(names, found.numerator, found.denominator, unverified, year)
 
         return ledger_of(self._decided(link, hour), factor)
 
@@ -44,6 +55,15 @@ class DeductionStore:
             self._decisions = {version: decisions_of(loads(link, version))}
         return self._decisions[version]
 
+    def _heat_values(self, link: Link, unit: str, version: int) -> tuple[HeatValue, ...]:
+        """Of a unit's own fuel, by its entry under a configuration."""
+        key = unit, version
+        if key not in self._heats:
+            row = link.execute(_HEAT_VALUES, (version, unit)).fetchone()
+            said = [] if row is None or row[0] is None else row[0]
+            self._heats[key] = tuple(HeatValue.model_validate(one) for one in said)
+        return self._heats[key]
+
     def _pack(self, link: Link, configuration: int) -> FactorPack:
         if configuration not in self._packs:
             pack = factors_under(link, configuration)
@@ -52,6 +72,11 @@ class DeductionStore:
                 raise FactorError(message)
             self._packs[configuration] = pack
         return self._packs[configuration]
+
+
+_HEAT_VALUES = """
+SELECT u.said -> 'heat_values' FROM configuration c, jsonb_array_elements(c.body -> 'units') AS u (said)
+WHERE c.version <= %s AND u.said ->> 'code' = %s ORDER BY c.version DESC LIMIT 1"""
 
 
 def loads(link: Link, version: int) -> list[tuple[int, Deductions]]:

@@ -318,8 +318,8 @@ class Ledger:
     """The evidence admitted by an hour, by unit, and how units convert."""
 
     admitted: Mapping[str, Sequence[Evidence]]
-    factor: Callable[[int, str, int], Factor]
-    """By the configuration under which a unit told its figures, the carrier, and the business year."""
+    factor: Callable[[Telling, str, int], Factor]
+    """By what a unit told, the carrier, and the business year: as that telling was converted."""
     rules: Sequence[DeductionRule]
 
     def taken(
@@ -343,15 +343,13 @@ class Ledger:
             [one for one in self.admitted[telling.unit] if one.part in net_of],
             Used(energy, natives),
             span,
-            lambda carrier: self.factor(telling.configuration, carrier, year),
+            lambda carrier: self.factor(telling, carrier, year),
             self.rules,
         )
 
 
-def _no_factor(configuration: int, carrier: str, year: int) -> Factor:
-    message = (
-        f"nothing is deducted, and {carrier} of {year} converted (configuration {configuration})"
-    )
+def _no_factor(telling: Telling, carrier: str, year: int) -> Factor:
+    message = f"nothing is deducted, and {carrier} of {year} converted (unit {telling.unit})"
     raise LookupError(message)
 
 
@@ -366,7 +364,9 @@ def decisions_of(loads: Iterable[tuple[int, Deductions]]) -> tuple[Decision, ...
     return decided(entered, withdrawn, our_deduction_rules())
 
 
-def ledger_of(decisions: Iterable[Decision], factor: Callable[[int, str, int], Factor]) -> Ledger:
+def ledger_of(
+    decisions: Iterable[Decision], factor: Callable[[Telling, str, int], Factor]
+) -> Ledger:
     """The admitted ones by unit."""
     admitted: dict[str, list[Evidence]] = defaultdict(list)
     for one in decisions:

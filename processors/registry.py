@@ -212,7 +212,7 @@ def save_entries(link: Link, entries: Sequence[EntryRow]) -> None:
                 "UPDATE unit SET pending = %s WHERE code = %s", (entry.version, entry.unit.code)
             )
             continue
-        for table in ("quota", "opening", "line", "cell_factor"):
+        for table in ("quota", "budget", "opening", "line", "cell_factor"):
             link.execute(
                 f"DELETE FROM {table} USING unit u WHERE u.id = {table}.unit AND u.code = %s".encode(),  # noqa: S608 - two constants
                 (entry.unit.code,),
@@ -269,6 +269,16 @@ def _save_units(link: Link, units: Sequence[Unit], version: int) -> None:
             | quota.model_dump(mode="json", include={"year", "source", "status"})
             for unit in units
             for quota in unit.quotas
+        ],
+    )
+    _insert(
+        link,
+        _BUDGETS,
+        [
+            {"code": unit.code, "version": version, "amount": budget.amount}
+            | budget.model_dump(mode="json", include={"year", "view", "source", "status"})
+            for unit in units
+            for budget in unit.budgets
         ],
     )
     _insert(
@@ -437,6 +447,13 @@ SELECT u.id, r.year, r.amount, r.source, r.status, r.version
 FROM json_to_recordset(%s::json) AS r (code text, year integer, amount bigint, source text,
   status text, version integer) JOIN unit u USING (code)
 ON CONFLICT (unit, year) DO UPDATE SET amount = excluded.amount, source = excluded.source,
+  status = excluded.status, version = excluded.version"""
+_BUDGETS = """
+INSERT INTO budget (unit, year, amount, view, source, status, version)
+SELECT u.id, r.year, r.amount, r.view, r.source, r.status, r.version
+FROM json_to_recordset(%s::json) AS r (code text, year integer, amount bigint, view text, source text,
+  status text, version integer) JOIN unit u USING (code)
+ON CONFLICT (unit, year) DO UPDATE SET amount = excluded.amount, view = excluded.view, source = excluded.source,
   status = excluded.status, version = excluded.version"""
 _OPENINGS = """
 INSERT INTO opening (unit, year, quantity, low, best, high, evidence, version)

@@ -159,6 +159,18 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Emission:
+    """One term of CO2 over the report's span, t (function co2_terms)."""
+
+    term: str
+    low: Decimal | None
+    best: Decimal
+    high: Decimal | None
+    factors: list[str] | None
+    unverified: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Load:
     """Electricity of a quarter hour, kWh (function quarter_hours, summed over the points)."""
 
@@ -266,6 +278,7 @@ class UnitRows:
     records: tuple[Record, ...] = ()
     figures: tuple[Figure, ...] | None = ()
     """None: the hours of the span are gone, it is no longer recomputable."""
+    emissions: tuple[Emission, ...] = ()
     load: tuple[Load, ...] = ()
     points: tuple[Point, ...] = ()
     gaps: tuple[Gap, ...] = ()

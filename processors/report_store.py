@@ -16,6 +16,7 @@ from processors.report_rows import (
     Account,
     AlertNow,
     Asked,
+    Emission,
     Factor,
     Figure,
     Gap,
@@ -134,6 +135,7 @@ def unit_rows(link: Link, unit: str, span: Span) -> UnitRows:
         told=rows_of(link, Told, _TOLD, values),
         records=rows_of(link, Record, "SELECT * FROM windows_told(%s, %s, %s)", values),
         figures=_figures(link, values),
+        emissions=_emissions(link, values),
         load=rows_of(link, Load, _LOAD, (unit, asked.ends - WEEK, asked.ends)),
         points=rows_of(link, Point, _POINTS, (unit,)),
         gaps=rows_of(link, Gap, "SELECT * FROM gaps(%s, %s, %s)", values),
@@ -150,7 +152,7 @@ def unit_rows(link: Link, unit: str, span: Span) -> UnitRows:
 _TOLD: LiteralString = """
 SELECT window_kind, starts, ends, as_of, quantity, unit_of_measure, low, best, high, share_measured, unverified, contested
 FROM figure_told WHERE unit = %s AND ends > %s AND starts < %s
-ORDER BY starts, window_kind, array_position(ARRAY['energy', 'co2', 'electricity', 'raw_coal', 'output'], quantity)"""
+ORDER BY starts, window_kind, array_position(ARRAY['energy', 'co2', 'process', 'electricity', 'purchased', 'raw_coal', 'heat', 'output', 'material'], quantity)"""
 _LOAD: LiteralString = """
 SELECT starts, sum(low) AS low, sum(best) AS best, sum(high) AS high FROM quarter_hours(%s, %s, %s)
 WHERE quantity = 'electricity' GROUP BY starts ORDER BY starts"""
@@ -183,6 +185,14 @@ def _figures(link: Link, values: tuple[object, ...]) -> tuple[Figure, ...] | Non
             return rows_of(link, Figure, "SELECT * FROM figures(%s, %s, %s)", values)
     except psycopg.errors.NoDataFound:
         return None
+
+
+def _emissions(link: Link, values: tuple[object, ...]) -> tuple[Emission, ...]:
+    try:
+        with link.transaction():
+            return rows_of(link, Emission, "SELECT * FROM co2_terms(%s, %s, %s)", values)
+    except psycopg.errors.NoDataFound:
+        return ()
 
 
 def _asked(link: Link, span: Span, watermark: datetime | None) -> Asked:

@@ -21,6 +21,7 @@ from processors.report_document import (
     Table,
     columns,
 )
+from processors.report_emissions import emissions_section
 from processors.report_energies import energies_section
 from processors.report_numbers import day, moment
 from processors.report_rows import Gap, Record, Told, UnitRows
@@ -65,6 +66,7 @@ def unit_report(rows: UnitRows, language: Language) -> Report:
         sections=(
             _months(rows, say),
             energies_section(rows.energies, rows.deducted, say),
+            *emissions_section(rows.emissions, say),
             _days(rows, say),
             _load(rows, say),
             _points(rows, say),

@@ -139,6 +139,10 @@ ORDER BY generation DESC, "offset" DESC LIMIT 1"""
 LAST_TICK_OF = "SELECT s.last_tick FROM unit_state s JOIN unit u ON u.id = s.unit WHERE u.code = %s"
 FIGURES = """
 SELECT quantity, unit_of_measure, low, best, high, share_measured FROM figures(%s, %s, %s)"""
+CO2_TERMS = """
+SELECT term, low, best, high, factors, unverified FROM co2_terms(%s, %s, %s)"""
+CO2_TERMS_OF_LINE = """
+SELECT term, low, best, high, factors, unverified FROM co2_terms(%s, %s, %s, %s)"""
 TOUCHED_LAST = """
 SELECT u.code FROM unit_window w JOIN unit u ON u.id = w.unit JOIN unit_state s ON s.unit = w.unit
 WHERE s.partition = ANY(%s) AND w.kind = 'day' AND w.as_of > w.ends

@@ -360,6 +360,19 @@ class Store:
             self._reader, lambda link: link.execute(statements.FIGURES, key).fetchall()
         )
 
+    def co2_terms(self, unit: str, line: str | None, from_ms: int, to_ms: int) -> list[TupleRow]:
+        """(term, low, best, high, factors, whether any is unverified) of a unit or of one of its lines, over whole hours; nothing where the hours are gone."""
+        span = moment(from_ms), moment(to_ms)
+        query, key = (
+            (statements.CO2_TERMS, (unit, *span))
+            if line is None
+            else (statements.CO2_TERMS_OF_LINE, (unit, line, *span))
+        )
+        try:
+            return self._surely(self._reader, lambda link: link.execute(query, key).fetchall())
+        except psycopg.errors.NoDataFound:
+            return []
+
     def is_recomputable(self, unit: str) -> bool:
         """Whether all that a unit ever said is still there."""
         query = "SELECT is_recomputable(id, 0, 4102444800000) FROM unit WHERE code = %s"

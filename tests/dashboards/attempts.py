@@ -11,13 +11,15 @@ _CALLS = (
     "figures('{victim}', '2025-12-31T16:00Z', '2026-01-02T16:00Z')", f"energy_by_hour('{{victim}}', {_SPAN})",
     f"gaps('{{victim}}', {_SPAN})", f"rejections('{{victim}}', {_SPAN})", "refusals('{victim}')", "unit_papers('{victim}')",
     "figures('{victim}', 'kiln', '2025-12-31T16:00Z', '2026-01-02T16:00Z')",
-    "co2_terms('{victim}', '2025-12-31T16:00Z', '2026-01-02T16:00Z')", "unit_factors('{victim}')", f"windows_told('{{victim}}', {_SPAN})",
+    "co2_terms('{victim}', '2025-12-31T16:00Z', '2026-01-02T16:00Z')", "co2_terms('{victim}', 'kiln', '2025-12-31T16:00Z', '2026-01-02T16:00Z')",
+    "unit_factors('{victim}')", f"windows_told('{{victim}}', {_SPAN})",
 )  # fmt: skip
 _BY_ROW = tuple(call.replace("'{victim}'", "v.code", 1) for call in _CALLS)
 _INNER = (
     f"figures_of_hours('{{victim}}', {_SPAN})", "claims_of(1, NULL, 0, 9e15::bigint)", "winners_of(2, NULL, 0, 9e15::bigint)",
     "native_of(2, 490000, 500000)", "converted_of(2, 490000, 500000)", "opening_of(2, 'energy', 0, 9e15::bigint)",
-    "open_ends_of(2, 0, 9e15::bigint)", "pack_of(2)", "factors_of(2, 490000, 500000)", "rates_of(2, 490000, 500000)", "is_recomputable(2, 0, 9e15::bigint)",
+    "open_ends_of(2, 0, 9e15::bigint)", "pack_of(2)", "factors_of(2, 490000, 500000)", "rates_of(2, 490000, 500000)",
+    "co2_names(2, 490000, 500000)", "is_recomputable(2, 0, 9e15::bigint)",
     "is_followed(2, 'E1', 0)", "seen.bind()", "seen.units()", "seen.granted()", "seen.everything()", "public.is_gone('hours', 0, 1)",
 )  # fmt: skip
 _TABLES = (

@@ -13,7 +13,7 @@ from unittest.mock import ANY
 from oracle import quarter_hours, window_figures
 from oracle_claims import allowed, winner
 from oracle_energies import Case, Range, net_of
-from oracle_figures import Figure, Judged, Window, quota_of
+from oracle_figures import Figure, Judged, Window, limit_of
 from oracle_pieces import Course, Piece
 from schemas.alert import Alert
 from schemas.calendar import (
@@ -120,7 +120,7 @@ class Standing:
 
     @property
     def quota(self) -> int | None:
-        return None if self.year is None else quota_of(self.unit, self.year)
+        return None if self.year is None else limit_of(self.unit, self.year)
 
     @property
     def share(self) -> Decimal | None:

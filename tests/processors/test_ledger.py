@@ -276,7 +276,7 @@ def stand(told: Told, hour: int, ledger: Ledger, *, cap: int) -> Stand:
     return stand_of(version, targets.targets[0], MEMBERS, told, hour, ledger)
 
 
-def factor(_: int, carrier: str, __: int) -> Factor:
+def factor(_: object, carrier: str, __: int) -> Factor:
     return POWER if carrier == "electricity" else COAL
 
 

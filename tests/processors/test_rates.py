@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -14,6 +15,8 @@ from processors.co2_views import co2_by_view
 from processors.engine import Engine, runs
 from processors.memory import MemoryStore, drive
 from processors.rates import Rates, Way, rate
+from processors.registry import read_registry
+from processors.revision import described
 from schemas.calendar import HOUR_MS, moment
 from schemas.co2 import HeatValue, Term
 from schemas.factors import default_pack
@@ -152,22 +155,24 @@ def test_a_line_has_its_process_emissions() -> None:
     entry = unit(
         metered("coal", "raw_coal", lines={"kiln": 1}),
         metered("lime", "output", lines={"kiln": 1}, process="process.lime.lime"),
+        metered("stone", "material", lines={"kiln": 1}, process="process.steel.limestone"),
         lines=[{"id": "kiln", "name": "kiln", "valid_from": moment(BEGIN)}],
     )
     entry = entry.model_copy(update={"history": False})
     engine, store = Engine(PACK, {1: configuration(1, [entry])}, 1), MemoryStore()
-    sections = (said(entry, "coal", 20), said(entry, "lime", 100))
+    sections = (said(entry, "coal", 20), said(entry, "lime", 100), said(entry, "stone", 10))
     bodies: list[Body] = [ApplyConfiguration(1), sections, Tick(BEGIN + HOUR_MS)]
     log = [(0, n, Record("test", 1, n, body)) for n, body in enumerate(bodies)]
     store.write(drive(engine.step(log), store))
     line = next(one for (*_, kind, _), one in store.lines.items() if kind == "day")
     found = orjson.loads(line.judged)["figures"]
-    assert found["process"]["best"] == 68_300_000
+    assert found["process"]["best"] == 72_700_000
     coal = PACK.factor("raw_coal", "co2", 2026)
-    assert found["co2"]["best"] == 68_300_000 + round(
+    assert found["co2"]["best"] == 72_700_000 + round(
         Fraction(20 * T * coal.numerator, coal.denominator)
     )
-    assert found["co2"]["factors"] == ["raw_coal.co2.set-a.bituminous", "process.lime.lime"]
+    processes = ["process.lime.lime", "process.steel.limestone"]
+    assert found["co2"]["factors"] == ["raw_coal.co2.set-a.bituminous", *processes]
     assert found["process"]["unverified"] is True
 
 
@@ -298,6 +303,22 @@ def test_what_packs_must_know_of_a_process(terms: object, said: str) -> None:
     assert (said in found) if said else not found
     if not said:
         assert not list(co2_entries.unknown([entry], PACK))
+
+
+def test_the_example_is_in_order() -> None:
+    """A lime works with every term of CO2."""
+    example = read_registry(Path("deploy/example/registry-co2.toml").read_text(encoding="utf-8"))
+    assert not list(co2_entries.complaints(example.units, PACKS))
+    assert not list(co2_entries.unknown(example.units, PACK))
+
+
+def test_people_are_told_what_a_heat_value_changes() -> None:
+    """Before it is loaded."""
+    before = unit(metered("coal", "raw_coal"))
+    value = HeatValue.model_validate(heat_value("measured", "20.934", 2026))
+    after = before.model_copy(update={"heat_values": (value,)})
+    (line,) = described(before, after)
+    assert line.endswith(f"own heat values none become {value.name}, once the unit is restated")
 
 
 def test_a_gas_counts_by_its_warming_potential() -> None:
