@@ -183,7 +183,7 @@ def dashboard(source: Json, words: Json, titles: Mapping[str, str]) -> Json:
             + [_variable(one) for one in source.get("variable", [])]
         },
         "annotations": {"list": [_annotation(one) for one in source.get("annotation", [])]},
-        "links": [_link(uid, titles[uid]) for uid in source.get("links", [])],
+        "links": [_link(path, titles) for path in source.get("links", [])],
         "panels": [_panel(one, words) for one in source["panel"]],
     }
 
@@ -219,7 +219,7 @@ def _variable(source: Json) -> Json:
         "refresh": 1,
         "sort": 0,
         "regex": "",
-        "hide": 0,
+        "hide": 2 if source.get("hidden") else 0,
         "skipUrlSync": False,
         "multi": several,
         "includeAll": several,
@@ -239,13 +239,14 @@ def _annotation(source: Json) -> Json:
     }
 
 
-def _link(uid: str, title: str) -> Json:
+def _link(path: str, titles: Mapping[str, str]) -> Json:
+    """To another dashboard: its uid, and what is chosen there."""
     return {
-        "title": title,
+        "title": titles[path.partition("?")[0]],
         "type": "link",
         "icon": "external link",
         "tooltip": "",
-        "url": f"/d/{uid}",
+        "url": f"/d/{path}",
         "tags": [],
         "asDropdown": False,
         "targetBlank": False,

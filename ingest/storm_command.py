@@ -45,7 +45,7 @@ def _run(told: argparse.Namespace) -> int:
         return 0
     print(configuration_line(storm.configuration))
     for partition, record in storm.records(told.partitions or Settings.read().partitions):
-        print(to_line(record, partition), flush=True)
+        print(to_line(record, partition))
     return 0
 
 
