@@ -46,7 +46,7 @@ _COUNT = {"unit": "locale", "decimals": 0}
 _LOOKS: tuple[tuple[str, Json], ...] = (
     (r"Watermark.*|As of|Told at|Since|Over since|From|To|Heard until|Silent since|First|Last|Last write|Changed at|At|Until", _TIME),
     (r"Share measured.*", _SHARE),
-    (r"Best of quota", {"unit": "percentunit", "decimals": 1}),
+    (r"Best of (quota|budget)", {"unit": "percentunit", "decimals": 1}),
     (r"Year", {"unit": "none", "decimals": 0}),
     (r"Day", {"unit": "time:YYYY-MM-DD"}),
     (r"CO2 .*", {"unit": "suffix:t", "decimals": 3}),
@@ -60,7 +60,7 @@ _LOOKS: tuple[tuple[str, Json], ...] = (
 )  # fmt: skip
 """By a column's English name."""
 _AMOUNT = re.compile(
-    r"Low|Best|High|Quota|Expected|Headroom, .*|Limit, .*|Above quota by at least|A day that still lands|Allowed until then|Target of the year|Energy .*|Moved, .*"
+    r"Low|Best|High|Quota|Budget|Expected|Headroom, .*|Limit, .*|Above quota by at least|A day that still lands|Allowed until then|Target of the year|Energy .*|Moved, .*"
 )
 _ALARMING = {
     "Confirmed breach": "red",

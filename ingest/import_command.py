@@ -6,8 +6,17 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ingest.command import TICKS, Verbs, instant_of, positive, say, sender_options, unit_of, verb
-from ingest.complaint import ComplaintError
+from ingest.command import (
+    TICKS,
+    USAGE,
+    Verbs,
+    instant_of,
+    positive,
+    say,
+    sender_options,
+    unit_of,
+    verb,
+)
 from schemas.registry import LENGTH_MS
 from schemas.settings import Settings
 
@@ -89,8 +98,8 @@ def _run(told: argparse.Namespace) -> int:
                 print(line)
         return 1 if done.refused or done.rejected else 0
     if told.registry:
-        message = "--registry goes with --dry-run: nothing is asked of it else"
-        raise ComplaintError(message)
+        say("--registry goes with --dry-run: nothing is asked of it else")
+        return USAGE
     records = import_file(
         told.file,
         mapping,

@@ -83,6 +83,7 @@ def _run(told: argparse.Namespace) -> int:
         producer.close()
         message = f"{options.topic} has {there} partitions: set WEIR_PARTITIONS={there}"
         raise ComplaintError(message)
+    partitions_in(producer, options.stops_topic)
     metrics = KafkaGatewayMetrics()
     gateway = Gateway(
         options,

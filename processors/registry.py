@@ -148,7 +148,7 @@ def _stored_units(link: Link, version: int) -> Iterator[Unit]:
     """The units of a stored configuration, one after the other.
 
     pydantic keeps a set beside each entry of what was said of it, 2 kB a point: it goes with each unit, and its memory
-    serves the next.
+    serves the next. So does the dictionary of each point, whose keys are those of all.
     """
     rows = link.execute(
         """SELECT u.said::text FROM configuration, jsonb_array_elements(body -> 'units')
@@ -157,9 +157,19 @@ def _stored_units(link: Link, version: int) -> Iterator[Unit]:
     )
     for (said,) in rows:
         unit = Unit.model_validate_json(said)
-        for point in unit.points:
-            object.__setattr__(point, "__pydantic_fields_set__", _SAID)
+        object.__setattr__(unit, "points", tuple(_lean(point) for point in unit.points))
         yield unit
+
+
+def _lean(point: Point) -> Point:
+    """The same entry: attributes that are set one by one share their names with those of other points."""
+    found = Point.__new__(Point)
+    for name, value in point.__dict__.items():
+        object.__setattr__(found, name, value)
+    object.__setattr__(found, "__pydantic_fields_set__", _SAID)
+    object.__setattr__(found, "__pydantic_extra__", None)
+    object.__setattr__(found, "__pydantic_private__", None)
+    return found
 
 
 _SAID = frozenset(Point.model_fields)

@@ -24,6 +24,7 @@ from schemas.calendar import (
     moment,
     window_start,
     year_of,
+    year_start,
 )
 from schemas.deductions import our_deduction_rules
 from schemas.factors import default_pack
@@ -229,6 +230,36 @@ def tail(one: Standing) -> Row:
 def who(one: Standing) -> Row:
     """Name, city, industry, year."""
     return one.unit.name, one.region, one.industry, one.year
+
+
+def budget(one: Standing) -> Row | None:
+    """Of a unit with a budget; who is meant in another view cannot be judged, and nobody's is broken or forecast here."""
+    if one.judged is None or not one.unit.budgets:
+        return None
+    (held,) = one.unit.budgets
+    co2 = one.judged.windows["year"].figures["co2"]
+    in_view = held.view == "provincial average, Sichuan"
+    assert co2.high is None or co2.high <= held.amount
+    word, reason = ("within budget", None) if in_view else ("cannot be judged", "other factor view")
+    share = rounded(Decimal(co2.best) / Decimal(held.amount), "0.0001")
+    ends = (amount(held.amount), amount(co2.low), amount(co2.best), amount(co2.high))
+    told = (amount(co2.share_measured), one.watermark, one.watermark)
+    unverified = factors(one.unit, "co2", START)[1]
+    left = None if co2.high is None else held.amount - co2.high
+    safe = 0 if left is None else left * DAY_MS // (year_start(2027) - END)
+    landing_ = ("cannot be said", None, amount(safe))  # two days are too few
+    return (word, reason, None, share, *ends, held.view, unverified, *landing_, None, *told)
+
+
+def budgets(units: list[Standing], _: Expected) -> Rows:
+    found = [(one, row) for one in units if (row := budget(one)) is not None]
+    found.sort(key=lambda pair: (pair[1][0] != "cannot be judged", pair[0].code))
+    return [(*who(one), *row, *one.link) for one, row in found]
+
+
+def budget_of_unit(one: Standing, _: Expected) -> Rows:
+    row = budget(one)
+    return [] if row is None else [row]
 
 
 def in_breach(units: list[Standing], _: Expected) -> Rows:
@@ -999,6 +1030,7 @@ OF_PROVINCE: dict[str, Callable[[list[Standing], Expected], Rows]] = {
     "panel 10": others,
     "panel 11": will_break,
     "panel 12": barometer,
+    "panel 13": budgets,
 }
 OF_QUALITY: dict[str, Callable[[list[Standing], Expected], Rows]] = {
     "panel 1": came,
@@ -1093,6 +1125,7 @@ OF_UNIT: dict[str, Callable[[Standing, Expected], Rows]] = {
     "panel 13": landings,
     "panel 14": line_limits,
     "panel 15": energies,
+    "panel 16": budget_of_unit,
     "annotation Watermark (数据截至)": watermark,
     "annotation Contested (存在争议)": lambda _, __: [],
     "annotation Alerts (告警)": transitions,
