@@ -11,14 +11,18 @@ import os
 import sys
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 
 from prometheus_client import Counter, Gauge
 
+from processors.co2_views import PowerRow, power_rows
 from processors.migrate import MigrationError, database_url
 from processors.one_leads import Kafka, LeaderMetrics, Outgoing, add_words, carry_out
+from processors.packs import UnreadableError, with_ours
 from processors.region_store import Message, RegionStore
 from processors.stop_at import StopAt
 from schemas import topics
+from schemas.pack_reading import PackError
 from schemas.settings import Settings, SettingsError
 
 logger = logging.getLogger(__name__)
@@ -80,9 +84,10 @@ class Aggregator:
         bootstrap: str,
         regions: str,
         indicators: str,
+        powers: Sequence[PowerRow] = (),
     ) -> None:
-        """Connects to nothing yet."""
-        self._store, self.metrics = store, metrics
+        """Connects to nothing yet. `powers`: factors of electricity, written once it leads."""
+        self._store, self.metrics, self._powers = store, metrics, powers
         self._kafka, self._regions, self._indicators = Kafka(bootstrap), regions, indicators
         self.stopped = threading.Event()
 
@@ -91,6 +96,9 @@ class Aggregator:
         if not self.lead():
             self.metrics.moved()
             return False
+        if self._powers:
+            self._store.keep_powers(self._powers)
+            self._powers = ()
         while self._publish():
             if self.stopped.is_set():
                 return False
@@ -157,7 +165,8 @@ def main(arguments: Sequence[str]) -> int:
     logging.getLogger("kafka").setLevel(logging.WARNING)
     try:
         settings, url = Settings.read(), database_url()
-    except (SettingsError, MigrationError) as error:
+        packs = with_ours([Path(name) for name in settings.packs.split(":") if name])
+    except (SettingsError, MigrationError, PackError, UnreadableError) as error:
         sys.stderr.write(f"aggregator: {str(error).strip()}\n")
         return 1
     points = StopAt(os.environ.get("WEIR_TEST_STOP_AT", ""))
@@ -174,6 +183,7 @@ def main(arguments: Sequence[str]) -> int:
         bootstrap=settings.kafka,
         regions=settings.topic_prefix + topics.REGIONS,
         indicators=settings.indicators_topic,
+        powers=power_rows(packs),
     )
     return carry_out(
         "aggregator",

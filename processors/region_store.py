@@ -24,12 +24,14 @@ from processors.aggregation import (
     first_hour,
     tellings_of,
 )
+from processors.co2_views import PowerRow
 from processors.deduction_store import DeductionStore
 from processors.entries import HOUR_LOCK
 from processors.landing_store import Inputs, begin, has_begun, tell
 from processors.landing_told import Json, Row, landing_messages
 from processors.leader_store import LeaderStore
 from processors.ledger import EMPTY, Net, netted, spans_moved
+from processors.power_store import keep_powers
 from processors.region_rows import (
     HourRows,
     Judged,
@@ -193,6 +195,11 @@ class RegionStore(LeaderStore):
         self._members: dict[int, list[Member]] = {}
         self._targets: dict[int, TargetVersion] = {}
         self._deductions = DeductionStore()
+
+    def keep_powers(self, rows: Sequence[PowerRow]) -> None:
+        """The factors of electricity that CO2 is shown by, beside the one that it is told by."""
+        with self._linked() as link:
+            keep_powers(link, rows)
 
     # ---- An hour
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
-from math import inf
+from math import ceil, floor, inf
 from typing import Any
 from unittest.mock import ANY
 
@@ -28,6 +28,8 @@ from schemas.calendar import (
 )
 from schemas.deductions import our_deduction_rules
 from schemas.factors import default_pack
+from schemas.pack_entries import View
+from schemas.pack_reading import our_packs
 from schemas.registry import CARRIERS, UNIT_OF_MEASURE, Point, Unit
 from schemas.section import Unreadable
 from tests.dashboards.shown import ALERTS, PROVINCE, QUALITY, REGIONAL, UNIT
@@ -1109,6 +1111,43 @@ def _range(figure: Figure) -> Range:
     return Range(figure.low, figure.best, inf if figure.high is None else figure.high)
 
 
+VIEWS: tuple[tuple[View, str], ...] = (
+    ("provincial average", "sichuan"),
+    ("regional average", "southwest"),
+    ("national average", "china"),
+    ("national residual", "china"),
+)
+
+
+def co2_views(unit: Standing, _: Expected) -> Rows:
+    """CO2 as told, and with each other factor for its electricity; a line's that told none has no views."""
+    if unit.judged is None:
+        return []
+    return [row for kind in ("year", "month") for row in _co2_views(unit, kind)]
+
+
+def _co2_views(unit: Standing, kind: WindowKind) -> Iterator[Row]:
+    assert unit.judged is not None
+    window = unit.judged.windows[kind]
+    co2, power = (window.figures.get(name, Figure(0, 0, 0, 0)) for name in ("co2", "electricity"))
+    packs = our_packs()
+    told = packs.power("sichuan", "provincial average", 2026).entry
+    fuels = default_pack()
+    coal = fuels.factor("raw_coal", "co2", 2026).unverified and "raw_coal" in window.figures
+    for view, region in VIEWS:
+        one = packs.power(region, view, 2026).entry
+        assert one.value is not None
+        assert told.value is not None
+        by = (Fraction(one.value) - Fraction(told.value)) / 1000
+        high = None if None in {co2.high, power.high} else co2.high + ceil(power.high * by)
+        yield (
+            *(kind, at(window.start), None, view, region, one.id == told.id),
+            *(amount(co2.low + floor(power.low * by)), amount(co2.best + round(power.best * by))),
+            *(amount(high), "t", one.id, one.year, one.status == "unverified" or coal, None),
+            *(amount(co2.share_measured), at(END), unit.watermark),
+        )
+
+
 OF_UNIT: dict[str, Callable[[Standing, Expected], Rows]] = {
     "panel 1": verdict,
     "panel 2": against_quota,
@@ -1126,6 +1165,7 @@ OF_UNIT: dict[str, Callable[[Standing, Expected], Rows]] = {
     "panel 14": line_limits,
     "panel 15": energies,
     "panel 16": budget_of_unit,
+    "panel 17": co2_views,
     "annotation Watermark (数据截至)": watermark,
     "annotation Contested (存在争议)": lambda _, __: [],
     "annotation Alerts (告警)": transitions,

@@ -25,8 +25,10 @@ from ingest.world import Plant, default_world
 from oracle import Outcome, World, judge_log
 from oracle_figures import Judged
 from processors import entries
+from processors.co2_views import power_rows
 from processors.deductions import KIND as DEDUCTED
 from processors.metrics import WorkerMetrics
+from processors.power_store import keep_powers
 from processors.region_rows import HourRows
 from processors.region_store import RegionStore
 from processors.store import Store
@@ -38,6 +40,7 @@ from schemas.deductions import Deductions
 from schemas.factors import default_pack
 from schemas.indicator import LimitJudged, LineFigure, LineJudged, StandardEnergy
 from schemas.landing import Ends, Exhausted, Landed, Projected
+from schemas.pack_reading import our_packs
 from schemas.registry import Budget, Configuration
 from schemas.rule import DEFAULT_RULES
 from schemas.section import ApplyConfiguration, Record, Refused, Section, Unreadable, partition_of
@@ -244,6 +247,7 @@ def write(told: Province, *, owner: str, worker: str, alerts: str) -> Heard:
 def write_regions(url: str) -> Iterator[tuple[int, HourRows]]:
     """Sum the regions hour by hour, with targets from the first hour on."""
     with psycopg.connect(url, autocommit=True) as link:
+        keep_powers(link, power_rows(our_packs()))
         assert entries.load(link, KIND, TARGETS, author="test", reason="test", from_hour=START)
         assert entries.load(link, DEDUCTED, EVIDENCE, author="test", reason="test", from_hour=START)
     with closing(RegionStore(url, partitions=PARTITIONS)) as store:
