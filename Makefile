@@ -75,7 +75,7 @@ pictures: $(READY) ## docs/*.png anew: the reports of the demo's database in Chr
 drill: $(READY) ## backup, loss, restore and a resize, with real workers and an Alertmanager
 	@$(with_services); $(PY) -m tests.chaos.drill
 
-oncall-drill: $(READY) ## [SIZE=300]: a storm of listed facts, and what the one on call hears of it
+oncall-drill: $(READY) ## [SIZE=300]: the alerts alone in a storm that also ends, one of two workers killed in it
 	@$(with_services); $(PY) -m tests.chaos.oncall_drill $(if $(SIZE),--size $(SIZE))
 
 storm: $(READY) ## [FILE=deploy/example/storm.toml]: the simulator's storm of listed facts through the whole chain (7 minutes)

@@ -180,18 +180,20 @@ def names(link: Link, language: Language) -> dict[str, str]:
 
 
 def contested(
-    link: Link, units: Sequence[str], start: int | None, end: int | None
+    link: Link, units: Sequence[str], figures: Sequence[str], window: tuple[int, int] | None
 ) -> dict[str, str]:
-    """Open objections of these units to figures of a window (ms), or to any where it is None: `3, 5` by unit."""
+    """Open objections of these units to what these figures of a window (ms) rest on, or to any where it is None: `3, 5` by unit."""
+    start, end = window or (None, None)
     rows = link.execute(
         """
         SELECT unit, string_agg(id::text, ', ' ORDER BY id) FROM objection_log
         WHERE upheld IS NULL AND unit = ANY (%(units)s)
-          AND (%(start)s::bigint IS NULL OR rests_on('energy', instant(%(start)s), instant(%(end)s), figure, starts, ends)
-               OR rests_on('output', instant(%(start)s), instant(%(end)s), figure, starts, ends))
+          AND (%(start)s::bigint IS NULL OR EXISTS (
+              SELECT FROM unnest(%(figures)s::text[]) AS f (name)
+              WHERE rests_on(f.name, instant(%(start)s), instant(%(end)s), figure, starts, ends)))
         GROUP BY unit
         """,
-        {"units": list(units), "start": start, "end": end},
+        {"units": list(units), "figures": list(figures), "start": start, "end": end},
     )
     return dict(rows.fetchall())
 

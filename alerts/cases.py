@@ -136,7 +136,9 @@ def keys_of(notice: Notice, region: str, networks: Mapping[str, frozenset[str]])
     """What a firing may share with others, the widest first."""
     judged = notice.evidence.judged
     missing = (
-        notice.kind == "cannot be judged" and judged is not None and judged.reason == "missing data"
+        notice.kind == "cannot be judged"
+        and judged is not None
+        and judged.against(notice.evidence.regime).reason == "missing data"
     )
     if notice.kind == "silent points" or missing:
         shared = tuple(

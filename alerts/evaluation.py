@@ -1,11 +1,12 @@
 """What an indicator says to each rule: does its condition hold, since when, on what evidence."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple
 
 from schemas.alert import Evidence, HeldToLimit, Key
 from schemas.calendar import year_start
 from schemas.indicator import (
+    Against,
     Indicator,
     Judged,
     LandingTold,
@@ -14,7 +15,7 @@ from schemas.indicator import (
     LineJudged,
     LineTold,
 )
-from schemas.landing import Landed
+from schemas.landing import Landed, Regime
 from schemas.rule import OF_LIMITS, Kind, Rule, Rules
 
 
@@ -33,9 +34,10 @@ _ELSEWHERE: frozenset[Kind] = OF_LIMITS | {"level changed", "will break"}
 """Kinds that speak of messages of their own."""
 
 
-def findings(told: Indicator, rules: Rules) -> Iterator[Finding]:
+def findings(told: Indicator, rules: Rules, held: Collection[Key] = ()) -> Iterator[Finding]:
     """Yield what `told` says to each rule that covers its unit; of other windows it says nothing.
 
+    `held`: alerts that are pending or firing. Of a year without a budget nothing is said but to those.
     A condition stays as it was last told: verdicts are told when they change, and on the full hour.
     """
     for rule in rules:
@@ -46,7 +48,9 @@ def findings(told: Indicator, rules: Rules) -> Iterator[Finding]:
             continue
         for judged in told.windows:
             if judged.window == rule.window and not is_over(judged.end, rule, at=told.as_of):
-                yield _judgement(told, rule, judged)
+                key = Key(rule=rule.name, unit=told.unit, window_start=judged.start)
+                if rule.regime == "energy" or judged.budget is not None or key in held:
+                    yield _judgement(told, rule, judged, key)
 
 
 def level_findings(told: LevelTold, rules: Rules) -> Iterator[Finding]:
@@ -70,7 +74,7 @@ def level_findings(told: LevelTold, rules: Rules) -> Iterator[Finding]:
 
 
 def limits_watched(told: LineTold, rules: Rules) -> tuple[str, ...]:
-    """Limits of a line's message that are judged there and that some rule watches."""
+    """Limits of a line's message that are judged there, or will be, and that some rule watches."""
     levels = {
         level
         for rule in rules
@@ -82,26 +86,58 @@ def limits_watched(told: LineTold, rules: Rules) -> tuple[str, ...]:
             one.limit
             for window in told.windows
             for one in window.limits
-            if one.level in levels and one.verdict != "NOT JUDGED"
+            if one.level in levels and (one.verdict != "NOT JUDGED" or one.coming)
         )
     )
 
 
-def limit_findings(told: LineTold, limit: str, rules: Rules) -> Iterator[Finding]:
-    """Yield what a line's message says of one limit to each rule on it; of other windows it says nothing."""
-    held = [
-        (window, one)
-        for window in told.windows
-        for one in window.limits
-        if one.limit == limit and one.verdict != "NOT JUDGED"
-    ]
+def limit_findings(
+    told: LineTold, limit: str, rules: Rules, alerts: Collection[Key]
+) -> Iterator[Finding]:
+    """Yield what a line's message says of one limit to each rule on it; of other windows it says nothing.
+
+    `alerts`: those on this limit that are pending or firing; of a limit that was to come, and is, they end.
+    """
+    said = [(window, one) for window in told.windows for one in window.limits if one.limit == limit]
     for rule in rules:
         if rule.kind not in OF_LIMITS or not rule.covers(told.unit):
             continue
-        for window, one in held:
-            watched = window.window == rule.window and one.level in rule.limit_levels
-            if watched and not is_over(window.end, rule, at=told.as_of):
+        mine = [
+            (window, one)
+            for window, one in said
+            if window.window == rule.window and one.level in rule.limit_levels
+        ]
+        if rule.kind == "limit to come":
+            yield from _to_come(told, rule, mine, alerts)
+            continue
+        for window, one in mine:
+            if one.verdict != "NOT JUDGED" and not is_over(window.end, rule, at=told.as_of):
                 yield _held_to(told, rule, window, one)
+
+
+def _to_come(
+    told: LineTold,
+    rule: Rule,
+    said: Sequence[tuple[LineJudged, LimitJudged]],
+    alerts: Collection[Key],
+) -> Iterator[Finding]:
+    """Of limits not yet in force, by the newest window; of those that alerts are about, and that are not to come any more: that it is over."""
+    newest = max((window.start for window, _ in said), default=None)
+    seen = set()
+    for window, one in said:
+        if window.start == newest and one.coming is not None:
+            coming = one.coming
+            limit = f"{told.line}: {one.limit} from {coming.from_day}"
+            key = Key(rule=rule.name, unit=told.unit, window_start=None, limit=limit)
+            seen.add(key)
+            likely = rule.certainty == "likely" and coming.suspected
+            holds = coming.verdict == "FAIL" or likely
+            yield Finding(rule, key, holds, None, _evidence_of_limit(told, window, one))
+    in_force = [(window, one) for window, one in said if one.coming is None]
+    for key in alerts if in_force else ():
+        if key.rule == rule.name and key not in seen:
+            evidence = _evidence_of_limit(told, *max(in_force, key=lambda held: held[0].start))
+            yield Finding(rule, key, holds=False, since=None, evidence=evidence)
 
 
 def _held_to(told: LineTold, rule: Rule, window: LineJudged, one: LimitJudged) -> Finding:
@@ -110,7 +146,14 @@ def _held_to(told: LineTold, rule: Rule, window: LineJudged, one: LimitJudged) -
         "limit probably broken": one.verdict == "UNDECIDABLE" and one.suspected,
         "limit cannot be judged": one.verdict == "UNDECIDABLE" and not one.suspected,
     }[rule.kind]
-    evidence = Evidence(
+    limit = f"{told.line}: {one.limit}"
+    key = Key(rule=rule.name, unit=told.unit, window_start=window.start, limit=limit)
+    evidence = _evidence_of_limit(told, window, one)
+    return Finding(rule, key, holds, one.since if holds else None, evidence)
+
+
+def _evidence_of_limit(told: LineTold, window: LineJudged, one: LimitJudged) -> Evidence:
+    return Evidence(
         version=told.version,
         as_of=told.as_of,
         configuration=told.configuration,
@@ -125,9 +168,6 @@ def _held_to(told: LineTold, rule: Rule, window: LineJudged, one: LimitJudged) -
             limit=one,
         ),
     )
-    limit = f"{told.line}: {one.limit}"
-    key = Key(rule=rule.name, unit=told.unit, window_start=window.start, limit=limit)
-    return Finding(rule, key, holds, one.since if holds else None, evidence)
 
 
 RELEASE = 99
@@ -146,12 +186,13 @@ def landing_findings(told: LandingTold, rules: Rules, firing: Collection[Key]) -
         version=told.version,
         as_of=told.as_of,
         configuration=0,
+        regime=landed.regime,
         judged=None,
         silent=(),
         landed=landed,
     )
     for rule in rules:
-        if rule.kind == "will break" and rule.covers(told.unit):
+        if (rule.kind, rule.regime) == ("will break", landed.regime) and rule.covers(told.unit):
             key = Key(rule=rule.name, unit=told.unit, window_start=year_start(landed.year))
             holds = _is_so(rule, landed) or (key in firing and _is_near(rule, landed))
             yield Finding(rule, key, holds, None, evidence)
@@ -177,8 +218,8 @@ def is_over(window_end: int | None, rule: Rule, *, at: int) -> bool:
     return window_end is not None and at >= window_end + rule.outlives_window_ms
 
 
-def condition_holds(kind: Kind, judged: Judged) -> bool:
-    """Say whether a window's verdict is what the rule watches for.
+def condition_holds(kind: Kind, judged: Against) -> bool:
+    """Say whether a verdict is what the rule watches for.
 
     Exactly one of confirmed, suspected and cannot be judged holds where the verdict is not PASS.
     """
@@ -199,15 +240,22 @@ def is_confirmed(kind: Kind, evidence: Evidence) -> bool:
         return evidence.landed is not None and evidence.landed.state == "broken"
     if kind == "limit probably broken":
         return evidence.held is not None and evidence.held.limit.verdict == "FAIL"
-    judged = evidence.judged
-    return kind == "suspected breach" and judged is not None and judged.verdict == "FAIL"
+    if kind != "suspected breach" or evidence.judged is None:
+        return False
+    return evidence.judged.against(evidence.regime).verdict == "FAIL"
 
 
-def _judgement(told: Indicator, rule: Rule, judged: Judged) -> Finding:
-    holds = condition_holds(rule.kind, judged)
-    since = judged.since if holds else None
-    key = Key(rule=rule.name, unit=told.unit, window_start=judged.start)
-    return Finding(rule, key, holds, since, _evidence(told, judged))
+def has_come(kind: Kind, evidence: Evidence) -> bool:
+    """Say whether a limit that was to come is in force."""
+    held = evidence.held
+    return kind == "limit to come" and held is not None and held.limit.coming is None
+
+
+def _judgement(told: Indicator, rule: Rule, judged: Judged, key: Key) -> Finding:
+    against = judged.against(rule.regime)
+    holds = condition_holds(rule.kind, against)
+    since = against.since if holds else None
+    return Finding(rule, key, holds, since, _evidence(told, judged, rule.regime))
 
 
 def _silence(told: Indicator, rule: Rule) -> Finding:
@@ -216,11 +264,12 @@ def _silence(told: Indicator, rule: Rule) -> Finding:
     return Finding(rule, key, bool(told.silent), since, _evidence(told, None))
 
 
-def _evidence(told: Indicator, judged: Judged | None) -> Evidence:
+def _evidence(told: Indicator, judged: Judged | None, regime: Regime = "energy") -> Evidence:
     return Evidence(
         version=told.version,
         as_of=told.as_of,
         configuration=told.configuration,
+        regime=regime,
         judged=judged,
         silent=told.silent,
     )

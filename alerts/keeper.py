@@ -342,10 +342,16 @@ class Keeper:
 
 def _contested(link: store.Link, case: Case, notice: Notice | None) -> dict[str, str]:
     """Objections to the figures that a case rests on, by unit; silence rests on none."""
-    if case.kind == "outage" or (notice is not None and notice.window_start is None):
+    if case.kind == "outage":
         return {}
-    window = (None, None) if notice is None else (notice.window_start, notice.window_end)
-    return store.contested(link, case.units, *window)
+    if notice is None:
+        return store.contested(link, case.units, (), None)
+    if notice.window_start is None or notice.window_end is None:
+        return {}
+    figures = ["co2" if notice.evidence.regime == "carbon" else "energy"]
+    if notice.evidence.held is not None:
+        figures.append("output")
+    return store.contested(link, case.units, figures, (notice.window_start, notice.window_end))
 
 
 def case_labels(case: store.Standing) -> dict[str, str]:

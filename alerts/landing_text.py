@@ -5,9 +5,11 @@ A forecast is told to five digits, its ends rounded outward; the evidence holds 
 
 from decimal import Decimal
 
-from schemas.landing import Ends, Landed
+from schemas.landing import MEASURE_OF, Ends, Landed, Regime
 from schemas.scale import as_text
 
+NAME_OF: dict[Regime, str] = {"energy": "energy", "carbon": "CO2"}
+LIMIT_OF: dict[Regime, str] = {"energy": "quota", "carbon": "CO2 budget"}
 _DIGITS = 5
 _BASES = {
     "seasonal": "the shape of the unit's year before (seasonal)",
@@ -22,8 +24,9 @@ def lands_at(landed: Landed) -> str:
     end = landed.projected.year_end
     expected = f"(expected {_about(end.best, 0)})"
     if end.high is None:
-        return f"at least {_about(end.low, -1)} tce, upper end unknown {expected}"
-    return f"between {_about(end.low, -1)} and {_about(end.high, 1)} tce with 80 % {expected}"
+        return f"at least {_about(end.low, -1)} {_measure(landed)}, upper end unknown {expected}"
+    ends = f"{_about(end.low, -1)} and {_about(end.high, 1)}"
+    return f"between {ends} {_measure(landed)} with 80 % {expected}"
 
 
 def exhausted_on(landed: Landed) -> str:
@@ -42,24 +45,26 @@ def daily(landed: Landed) -> str:
     """What may be used a day: `1.2 tce a day`, rounded down; safe whatever is missing."""
     if landed.per_day is None:
         return ""
-    return f"{_about(landed.per_day.low, -1)} tce a day"
+    return f"{_about(landed.per_day.low, -1)} {_measure(landed)} a day"
 
 
 def landing_summary(landed: Landed, unit: str, state: str) -> str:
     """One line. What is over must not read as if it were so."""
-    energy = f"energy of {landed.year}"
+    used, limit = f"{NAME_OF[landed.regime]} of {landed.year}", LIMIT_OF[landed.regime]
     if state == "firing":
         so = "will" if landed.state == "will break" else "is likely to"
-        return f"Unit {unit}: {energy} {so} be above its quota at the year's end"
+        return f"Unit {unit}: {used} {so} be above its {limit} at the year's end"
     came = landed.state == "broken"
-    rest = "was forecast to be above its quota, and is" if came else "forecast above its quota"
-    return f"{state.capitalize()}: unit {unit}: {energy} {rest}"
+    rest = (
+        f"was forecast to be above its {limit}, and is" if came else f"forecast above its {limit}"
+    )
+    return f"{state.capitalize()}: unit {unit}: {used} {rest}"
 
 
 def landing_figures(landed: Landed, quota: str, used: str) -> list[str]:
     """Where it lands, when the quota is used up, what would still keep it, and what that rests on."""
     return [
-        f"Used so far: {used}. Annual quota {quota}.",
+        f"Used so far: {used}. Annual {LIMIT_OF[landed.regime]} {quota}.",
         *_forecast(landed),
         _burn(landed),
         _keeps(landed),
@@ -72,7 +77,7 @@ def _forecast(landed: Landed) -> list[str]:
         return []
     return [
         f"The year lands {lands_at(landed)}, by {_BASES[landed.projected.basis]}.",
-        f"Day that passes the quota: {exhausted_on(landed)}.",
+        f"Day that passes the {LIMIT_OF[landed.regime]}: {exhausted_on(landed)}.",
         "A forecast is no verdict.",
     ]
 
@@ -83,7 +88,8 @@ def _burn(landed: Landed) -> str:
         for days, burn in ((7, landed.fast), (30, landed.slow))
         if burn is not None
     ]
-    return f"Used {' and '.join(told)} the pace that the quota allows." if told else ""
+    limit = LIMIT_OF[landed.regime]
+    return f"Used {' and '.join(told)} the pace that the {limit} allows." if told else ""
 
 
 def _rate(burn: Ends) -> str:
@@ -93,9 +99,10 @@ def _rate(burn: Ends) -> str:
 def _keeps(landed: Landed) -> str:
     if landed.per_day is None or landed.state == "broken":
         return ""
+    limit = LIMIT_OF[landed.regime]
     if landed.per_day.low == 0:
-        return "Whatever is used from now on may be over the quota."
-    return f"At most {daily(landed)} from now on still keep the quota, whatever is missing."
+        return f"Whatever is used from now on may be over the {limit}."
+    return f"At most {daily(landed)} from now on still keep the {limit}, whatever is missing."
 
 
 def _unverified(landed: Landed) -> str:
@@ -103,6 +110,10 @@ def _unverified(landed: Landed) -> str:
         return ""
     named = ", ".join(landed.factors) or "not named"
     return f"It rests on a factor that nobody has verified (factors: {named})."
+
+
+def _measure(landed: Landed) -> str:
+    return MEASURE_OF[landed.regime]
 
 
 def _about(amount: int, towards: int) -> str:

@@ -6,13 +6,27 @@ them. Values are in the annotations. Times are on the business calendar, with th
 
 from decimal import Decimal
 
-from alerts.evaluation import is_confirmed
-from alerts.landing_text import daily, exhausted_on, landing_figures, landing_summary, lands_at
-from alerts.limit_text import bounds_of_limit, limit_figures, limit_summary, used_of_limit
-from schemas.alert import Cause, HeldToLimit, Notice, Transition
+from alerts.evaluation import has_come, is_confirmed
+from alerts.landing_text import (
+    LIMIT_OF,
+    NAME_OF,
+    daily,
+    exhausted_on,
+    landing_figures,
+    landing_summary,
+    lands_at,
+)
+from alerts.limit_text import (
+    bounds_of_limit,
+    in_days,
+    limit_figures,
+    limit_summary,
+    used_of_limit,
+)
+from schemas.alert import Cause, Evidence, HeldToLimit, Notice, Transition
 from schemas.calendar import BUSINESS, moment, rfc3339
-from schemas.indicator import Figure, Judged, Silent
-from schemas.landing import Landed
+from schemas.indicator import FIGURE_OF, Figure, Silent
+from schemas.landing import MEASURE_OF, Landed, Regime
 from schemas.regions import Standing
 from schemas.rule import PLACEHOLDERS, Kind, Rule
 from schemas.scale import as_text
@@ -70,11 +84,19 @@ def labels(transition: Transition) -> dict[str, str]:
         told |= {"kpi": standing.quantity, "window": window_name(transition)}
     elif transition.evidence.held is not None:
         held = transition.evidence.held
-        told |= {"kpi": "energy a unit of output", "window": window_name(transition)}
-        told |= {"line": held.line, "limit": held.limit.limit}
+        told |= {"kpi": "energy a unit of output", "line": held.line}
+        told["limit"] = _limit_label(transition, held)
+        told |= {"window": window_name(transition)} if transition.window is not None else {}
     elif transition.window is not None:
-        told |= {"kpi": "energy", "window": window_name(transition)}
+        told |= {"kpi": FIGURE_OF[transition.evidence.regime], "window": window_name(transition)}
     return told
+
+
+def _limit_label(transition: Transition, held: HeldToLimit) -> str:
+    """Return the limit's name; of one to come with its day, which its end says no more."""
+    if transition.kind == "limit to come" and transition.limit is not None:
+        return transition.limit.removeprefix(f"{held.line}: ")
+    return held.limit.limit
 
 
 def window_name(transition: Transition) -> str:
@@ -89,12 +111,13 @@ def placeholders(transition: Transition) -> dict[str, str]:
     """Return what a rule's texts may name: the keys are those of schemas.rule.PLACEHOLDERS."""
     judged, standing = transition.evidence.judged, transition.evidence.standing
     landed = transition.evidence.landed
-    energy = judged.figures.get("energy") if judged else None
-    limit = judged.limit if judged else None
+    regime = transition.evidence.regime
+    used = judged.used(regime) if judged else None
+    limit = judged.against(regime).limit if judged else None
     if standing is not None:
-        energy, limit = _used(standing), standing.amount
+        used, limit = _used(standing), standing.amount
     if landed is not None:
-        energy, limit = _used_of_year(landed), landed.quota
+        used, limit = _used_of_year(landed), landed.quota
     if transition.evidence.held is not None:
         return _words_of_limit(transition, transition.evidence.held)
     return {
@@ -106,15 +129,18 @@ def placeholders(transition: Transition) -> dict[str, str]:
         "since": rfc3339(transition.since),
         "at": rfc3339(transition.at),
         "cause": CAUSES[transition.cause],
-        "amount": amount(energy) if energy else "",
+        "amount": amount(used, regime) if used else "",
         "limit": ""
         if limit is None
-        else f"{number(limit)} {energy.unit_of_measure if energy else 'tce'}",
-        "over": over(energy, limit) if energy and limit is not None else "",
-        "measured": f"{number(energy.share_measured * 100)} %" if energy and not standing else "",
-        "reason": (judged.reason or "") if judged else "",
+        else f"{number(limit)} {_measure(used, regime) if used else 'tce'}",
+        "regime": _regime(transition),
+        "basis": basis_of(transition.evidence),
+        "over": over(used, limit, regime) if used and limit is not None else "",
+        "measured": f"{number(used.share_measured * 100)} %" if used and not standing else "",
+        "reason": (judged.against(regime).reason or "") if judged else "",
         "points": _points(transition.evidence.silent),
-        "factors": _unverified(judged),
+        "factors": _unverified(used) if judged else "",
+        "from_day": "",
         "landing": lands_at(landed) if landed else "",
         "exhaustion": exhausted_on(landed) if landed else "",
         "daily": daily(landed) if landed else "",
@@ -134,14 +160,37 @@ def _words_of_limit(transition: Transition, held: HeldToLimit) -> dict[str, str]
         "cause": CAUSES[transition.cause],
         "amount": used_of_limit(held.limit),
         "limit": bounds_of_limit(held.limit),
+        "regime": held.limit.regime,
+        "basis": held.limit.basis,
         "reason": held.limit.reason or "",
+        "from_day": in_days(transition),
         "factors": "; ".join(held.limit.notes),
     }
 
 
-def amount(figure: Figure) -> str:
+def _regime(transition: Transition) -> str:
+    of_year = transition.evidence.judged is not None or transition.evidence.landed is not None
+    return transition.evidence.regime if of_year else ""
+
+
+def basis_of(evidence: Evidence) -> str:
+    """Return how a year's verdict or landing is counted: of CO2 with the view that the budget is meant in."""
+    if evidence.judged is None and evidence.landed is None:
+        return ""
+    if evidence.regime == "energy":
+        return "equivalent value"
+    budget = evidence.judged.budget if evidence.judged else None
+    view = budget.view if budget else evidence.landed.view if evidence.landed else None
+    return f"electricity by the view {view}" if view else ""
+
+
+def _measure(figure: Figure, regime: Regime) -> str:
+    return MEASURE_OF[regime] if regime == "carbon" else figure.unit_of_measure
+
+
+def amount(figure: Figure, regime: Regime = "energy") -> str:
     """Return a figure with its interval: `between 1 and 3 tce (best estimate 2)`."""
-    unit, low = figure.unit_of_measure, number(figure.low)
+    unit, low = _measure(figure, regime), number(figure.low)
     best = f"(best estimate {number(figure.best)})"
     if figure.high is None:
         return f"at least {low} {unit}, upper bound unknown {best}"
@@ -150,9 +199,9 @@ def amount(figure: Figure) -> str:
     return f"between {low} and {number(figure.high)} {unit} {best}"
 
 
-def over(figure: Figure, limit: int) -> str:
+def over(figure: Figure, limit: int, regime: Regime = "energy") -> str:
     """Return by how much a figure is over its limit: an interval, as the figure is one."""
-    unit = figure.unit_of_measure
+    unit = _measure(figure, regime)
     low, best = _beside(figure.low - limit, unit), _beside(figure.best - limit, unit)
     if figure.high is None:
         return f"at least {low}, upper bound unknown (best estimate {best})"
@@ -176,7 +225,7 @@ def _used(standing: Standing) -> Figure:
 def _used_of_year(landed: Landed) -> Figure:
     used = landed.used
     return Figure(
-        unit_of_measure="tce",
+        unit_of_measure=MEASURE_OF[landed.regime],
         low=used.low,
         best=used.best,
         high=used.high,
@@ -231,14 +280,15 @@ def _summary(transition: Transition) -> str:
         return _level_summary(transition, transition.evidence.standing)
     if transition.evidence.landed is not None:
         return landing_summary(transition.evidence.landed, transition.unit, transition.state)
-    energy = f"energy of {window_name(transition)}"
+    regime = transition.evidence.regime
+    used = f"{NAME_OF[regime]} of {window_name(transition)}"
     match transition.kind:
         case "confirmed breach":
-            subject, verb, rest = energy, "is", "above its quota"
+            subject, verb, rest = used, "is", f"above its {LIMIT_OF[regime]}"
         case "suspected breach":
-            subject, verb, rest = energy, "is", "probably above its quota"
+            subject, verb, rest = used, "is", f"probably above its {LIMIT_OF[regime]}"
         case "cannot be judged":
-            subject, verb, rest = energy, "cannot be", "judged against its quota"
+            subject, verb, rest = used, "cannot be", f"judged against its {LIMIT_OF[regime]}"
         case _:
             subject, verb, rest = "metering points", "are", "silent"
     if transition.state == "firing":
@@ -260,24 +310,37 @@ def _figures(transition: Transition, words: dict[str, str]) -> list[str]:
     if transition.evidence.standing is not None:
         return _level_figures(transition.evidence.standing, words)
     if transition.evidence.landed is not None:
-        return landing_figures(transition.evidence.landed, words["limit"], words["amount"])
+        landed = transition.evidence.landed
+        return [*landing_figures(landed, words["limit"], words["amount"]), _rests(words)]
     if transition.evidence.held is not None:
         return limit_figures(transition.evidence.held)
     judged = transition.evidence.judged
     silent = words["points"] and f"{words['points']}."
     if judged is None:
         return [silent or "No point is silent any more."]
-    if judged.limit is None:
+    regime = transition.evidence.regime
+    against = judged.against(regime)
+    if against.limit is None:
         return ["The window has no limit any more."]
     until = rfc3339(min(transition.evidence.as_of, judged.end))
     reason = words["reason"] and f" ({words['reason']})"
+    name, limit = (_capital(one[regime]) for one in (NAME_OF, LIMIT_OF))
     return [
-        f"Energy of {words['window']} up to {until}: {words['amount']}.",
-        words["over"] and f"Quota {words['limit']}: {words['over']}.",
-        f"Verdict {judged.verdict}{reason}; {words['measured']} of the time is measured exactly.",
+        f"{name} of {words['window']} up to {until}: {words['amount']}.",
+        words["over"] and f"{limit} {words['limit']}: {words['over']}.",
+        f"Verdict {against.verdict}{reason}; {words['measured']} of the time is measured exactly.",
+        _rests(words),
         silent if transition.kind == "cannot be judged" else "",
         words["factors"],
     ]
+
+
+def _capital(word: str) -> str:
+    return word[:1].upper() + word[1:]
+
+
+def _rests(words: dict[str, str]) -> str:
+    return f"Regime {words['regime']}, {words['basis']}." if words["basis"] else ""
 
 
 def _course(transition: Transition, words: dict[str, str]) -> str:
@@ -288,7 +351,7 @@ def _course(transition: Transition, words: dict[str, str]) -> str:
         return _ending(transition, words)
     held = transition.cause == "time" and transition.previous == "pending"
     parts = [
-        f"{SINCE[transition.kind]} {words['since']}, told at {words['at']};",
+        f"{_since(transition)} {words['since']}, told at {words['at']};",
         f"cause: {CAUSES[transition.began_by]}{', and it has held' if held else ''}.",
         "The unit is live from now on." if transition.cause == "history ends" else "",
     ]
@@ -296,7 +359,7 @@ def _course(transition: Transition, words: dict[str, str]) -> str:
 
 
 SINCE: dict[Kind, str] = {
-    "confirmed breach": "Above the quota since the quarter hour that ends at",
+    "confirmed breach": "Above the {} since the quarter hour that ends at",
     "suspected breach": "So since",
     "cannot be judged": "So since",
     "silent points": "The first was last heard",
@@ -305,7 +368,12 @@ SINCE: dict[Kind, str] = {
     "limit broken": "Found above it at",
     "limit probably broken": "So since",
     "limit cannot be judged": "So since",
+    "limit to come": "So since",
 }
+
+
+def _since(transition: Transition) -> str:
+    return SINCE[transition.kind].format(LIMIT_OF[transition.evidence.regime])
 
 
 def _ending(transition: Transition, words: dict[str, str]) -> str:
@@ -317,9 +385,12 @@ def _ending(transition: Transition, words: dict[str, str]) -> str:
             f"It held from {since} to the end of its window; the alert is closed at {at}. "
             "That does not change what was found."
         )
+    if has_come(transition.kind, transition.evidence):
+        return f"It was to come since {since}, and is in force at {at}; cause: {cause}. What is above it is told as such."
     if is_confirmed(transition.kind, transition.evidence):
         if transition.kind == "will break":
-            return f"Forecast since {since}; the quota is passed at {at}."
+            limit = LIMIT_OF[transition.evidence.regime]
+            return f"Forecast since {since}; the {limit} is passed at {at}."
         return f"The suspicion since {since} is confirmed at {at}; cause: {cause}."
     if transition.cause == "declared stop":
         return f"It held from {since}, and is held back from {at} on; cause: {cause}. Figures and verdicts stay as they are."
@@ -339,11 +410,10 @@ def _points(silent: tuple[Silent, ...]) -> str:
     return f"{len(silent)} {noun} silent: {named}{more}"
 
 
-def _unverified(judged: Judged | None) -> str:
-    energy = judged.figures.get("energy") if judged else None
-    if energy is None or not energy.unverified:
+def _unverified(used: Figure | None) -> str:
+    if used is None or not used.unverified:
         return ""
-    named = ", ".join(energy.factors) or "not named"
+    named = ", ".join(used.factors) or "not named"
     return f"It rests on a factor that nobody has verified (factors: {named})."
 
 

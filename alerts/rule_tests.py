@@ -14,12 +14,14 @@ from alerts.state import Partition, advance
 from schemas.alert import TOLD, Cause, State, Transition
 from schemas.calendar import WindowKind, instant, rfc3339, window_end, window_start
 from schemas.indicator import (
-    Cause as ToldCause,
-)
-from schemas.indicator import (
+    AgainstBudget,
+    ComingLimit,
     Figure,
     Indicator,
     Judged,
+    LimitJudged,
+    LineJudged,
+    LineTold,
     Message,
     Reason,
     Silent,
@@ -27,6 +29,9 @@ from schemas.indicator import (
     Told,
     Verdict,
     Version,
+)
+from schemas.indicator import (
+    Cause as ToldCause,
 )
 from schemas.rule import Rule, Rules
 from schemas.stop import Stop
@@ -40,6 +45,38 @@ class BadTestsError(ValueError):
 
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TellBudget(_Frozen):
+    """CO2 of the year against the unit's budget."""
+
+    verdict: Verdict = "PASS"
+    suspected: bool = False
+    reason: Reason | None = None
+    used: tuple[Decimal, Decimal, Decimal | None]
+    """Low, best and high in t CO2; high may be left out."""
+    limit: Decimal
+    """In t CO2."""
+    view: str = "provincial average, Sichuan"
+
+
+class TellLimit(_Frozen):
+    """A product line of the unit against one limit, in place of what the unit itself is told."""
+
+    line: str
+    limit: str
+    """`cement.clinker.comprehensive level 3`."""
+    level: Literal[1, 2, 3] = 3
+    verdict: Verdict | Literal["NOT JUDGED"] = "PASS"
+    suspected: bool = False
+    used: tuple[Decimal, Decimal, Decimal | None]
+    """Low, best and high in kgce a tonne; high may be left out."""
+    bound: Decimal
+    """The limit, in kgce a tonne."""
+    entries: tuple[str, ...] = ()
+    """Ids of the packs' limits: another edition is a change of the limit."""
+    coming: ComingLimit | None = None
+    """Of a limit that is NOT JUDGED yet: from which day it is, and what it would be."""
 
 
 class Stopped(_Frozen):
@@ -64,6 +101,8 @@ class Tell(_Frozen):
     """Low, best and high in tce; high may be left out."""
     limit: Decimal | None = None
     """In tce."""
+    budget: TellBudget | None = None
+    held: TellLimit | None = None
     silent: tuple[str, ...] = ()
     cause: ToldCause = "reading"
     stop: Stopped | None = None
@@ -174,10 +213,56 @@ def _messages(told: Sequence[Tell]) -> Iterator[Message]:
         at = instant(one.at)
         if one.unit is None:
             yield Told(version=version, as_of=at)
+        elif one.held is not None:
+            yield _line(one, one.unit, one.held, version)
         elif one.stop is not None:
             yield StopsTold(unit=one.unit, version=version, as_of=at, stops=(_stop(one.stop),))
         else:
             yield _indicator(one, one.unit, at, version)
+
+
+def _line(one: Tell, unit: str, held: TellLimit, version: Version) -> LineTold:
+    at = instant(one.at)
+    start = window_start(one.window, at)
+    low, best, high = (None if end is None else int(end * SCALE) for end in held.used)
+    limit = LimitJudged(
+        limit=held.limit,
+        indicator=held.limit.partition(" level ")[0],
+        level=held.level,
+        region=None,
+        unit_of_measure="kgce/t",
+        basis="as told",
+        low=low,
+        best=best,
+        high=high,
+        limit_low=int(held.bound * SCALE),
+        limit_high=int(held.bound * SCALE),
+        verdict=held.verdict,
+        reason=one.reason,
+        since=at if held.verdict == "FAIL" else None,
+        suspected=held.suspected,
+        entries=held.entries,
+        notes=(),
+        law="",
+        coming=held.coming,
+    )
+    window = LineJudged(
+        window=one.window,
+        start=start,
+        end=window_end(one.window, start),
+        figures={},
+        limits=(limit,),
+    )
+    return LineTold(
+        unit=unit,
+        line=held.line,
+        name=held.line,
+        version=version,
+        as_of=at,
+        cause=one.cause,
+        configuration=1,
+        windows=(window,),
+    )
 
 
 def _stop(one: Stopped) -> Stop:
@@ -191,12 +276,13 @@ def _indicator(one: Tell, unit: str, at: int, version: Version) -> Indicator:
         window=one.window,
         start=start,
         end=window_end(one.window, start),
-        figures={} if one.energy is None else {"energy": _figure(one.energy)},
+        figures=dict(_figures(one)),
         limit=None if one.limit is None else int(one.limit * SCALE),
         verdict=one.verdict,
         reason=one.reason,
         since=at if one.verdict == "FAIL" else None,
         suspected=one.suspected,
+        budget=None if one.budget is None else _against(one.budget, at),
     )
     silent = tuple(Silent(point=point, since=at) for point in one.silent)
     return Indicator(
@@ -210,10 +296,28 @@ def _indicator(one: Tell, unit: str, at: int, version: Version) -> Indicator:
     )
 
 
-def _figure(energy: tuple[Decimal, Decimal, Decimal | None]) -> Figure:
-    low, best, high = energy
+def _figures(one: Tell) -> Iterator[tuple[str, Figure]]:
+    if one.energy is not None:
+        yield "energy", _figure(one.energy, "tce")
+    if one.budget is not None:
+        yield "co2", _figure(one.budget.used, "t")
+
+
+def _against(budget: TellBudget, at: int) -> AgainstBudget:
+    return AgainstBudget(
+        limit=int(budget.limit * SCALE),
+        verdict=budget.verdict,
+        reason=budget.reason,
+        since=at if budget.verdict == "FAIL" else None,
+        suspected=budget.suspected,
+        view=budget.view,
+    )
+
+
+def _figure(used: tuple[Decimal, Decimal, Decimal | None], measure: str) -> Figure:
+    low, best, high = used
     return Figure(
-        unit_of_measure="tce",
+        unit_of_measure=measure,
         low=int(low * SCALE),
         best=int(best * SCALE),
         high=None if high is None else int(high * SCALE),

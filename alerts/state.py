@@ -19,6 +19,7 @@ was first told. Stops are remembered from their own messages, and never touch ot
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
@@ -26,6 +27,7 @@ from pydantic import BaseModel, ConfigDict
 from alerts.evaluation import (
     Finding,
     findings,
+    has_come,
     is_confirmed,
     is_over,
     landing_findings,
@@ -47,7 +49,8 @@ from schemas.indicator import (
     Told,
     Version,
 )
-from schemas.rule import BREACHES, Rule, Rules
+from schemas.landing import REGIMES, Regime
+from schemas.rule import BREACHES, OF_YEARS, Rule, Rules
 from schemas.stop import Stop
 
 
@@ -56,9 +59,10 @@ class _Frozen(BaseModel):
 
 
 class Basis(_Frozen):
-    """What the newest window of a kind was judged by: a change of it is told as a cause."""
+    """What the newest window of a kind was judged by, in one regime: a change of it is told as a cause."""
 
     window: WindowKind
+    regime: Regime = "energy"
     start: int
     limit: int | None
     factors: tuple[str, ...]
@@ -201,7 +205,7 @@ def _hear(unit: Unit | None, told: Indicator, rules: Rules, stops: tuple[Stop, .
     bases = () if unit is None else unit.bases
     place = _Place(told.as_of, told.version, told.history, stops)
     transitions: list[Transition] = []
-    for found in findings(told, rules):
+    for found in findings(told, rules, alerts.keys()):
         finding = _uncovered(found, place)
         alert = alerts.pop(finding.key, None)
         cause = _cause(told, finding, alert, bases)
@@ -249,7 +253,8 @@ def _hear_landing(before: Unit | None, told: LandingTold, rules: Rules) -> Move:
         for one in (() if before is None else before.alerts)
         if one.state == "firing" and one.cleared_at is None
     }
-    return _hear_apart(before, told.subject, told, landing_findings(told, rules, firing), rules)
+    found = [(one, told.cause) for one in landing_findings(told, rules, firing)]
+    return _hear_apart(before, told.subject, told, found, rules)
 
 
 def _hear_line(units: Mapping[str, Unit], told: LineTold, rules: Rules) -> Iterator[Move]:
@@ -258,15 +263,55 @@ def _hear_line(units: Mapping[str, Unit], told: LineTold, rules: Rules) -> Itera
         subject = f"{told.subject}:{limit}"
         held = units.get(subject)
         if held is None or _is_newer(told.version, held.version):
-            found = limit_findings(told, limit, rules)
-            yield _hear_apart(held, subject, told, found, rules, _stops_of(units, told))
+            keys = () if held is None else [alert.key for alert in held.alerts]
+            found = [
+                (one, _cause_of_limit(told, one, held))
+                for one in limit_findings(told, limit, rules, keys)
+            ]
+            unit, transitions = _hear_apart(
+                held, subject, told, found, rules, _stops_of(units, told)
+            )
+            bases = _bases_of_limit(held, told, limit)
+            yield unit.model_copy(update={"bases": bases}), transitions
+
+
+def _cause_of_limit(told: LineTold, finding: Finding, before: Unit | None) -> Cause:
+    """Return `limit` where another edition of it holds than when it was last heard of; else what the message says."""
+    held = finding.evidence.held
+    if before is None or held is None:
+        return told.cause
+    if finding.rule.kind == "limit to come":
+        return told.cause if held.limit.coming else "limit"
+    known = next((basis for basis in before.bases if basis.window == held.window), None)
+    if known is None or held.start < known.start:
+        return told.cause
+    return told.cause if known.factors == held.limit.entries else "limit"
+
+
+def _bases_of_limit(before: Unit | None, told: LineTold, limit: str) -> tuple[Basis, ...]:
+    """Return the entries of the packs by which the newest window of each kind was judged: no entry where the limit is yet to come alone."""
+    newest = {basis.window: basis for basis in (() if before is None else before.bases)}
+    for window in sorted(told.windows, key=attrgetter("start")):
+        for one in window.limits:
+            known = newest.get(window.window)
+            judged = one.verdict != "NOT JUDGED"
+            if one.limit != limit or (known is not None and window.start < known.start):
+                continue
+            if judged or known is None:
+                newest[window.window] = Basis(
+                    window=window.window,
+                    start=window.start,
+                    limit=None,
+                    factors=one.entries if judged else (),
+                )
+    return tuple(newest[kind] for kind in sorted(newest))
 
 
 def _hear_apart(
     before: Unit | None,
     subject: str,
     told: LandingTold | LineTold,
-    found: Iterable[Finding],
+    found: Iterable[tuple[Finding, Cause]],
     rules: Rules,
     stops: tuple[Stop, ...] = (),
 ) -> Move:
@@ -274,9 +319,9 @@ def _hear_apart(
     alerts = {} if before is None else {alert.key: alert for alert in before.alerts}
     place = _Place(told.as_of, told.version, told.history, stops)
     transitions: list[Transition] = []
-    for finding in found:
+    for finding, cause in found:
         alert = alerts.pop(finding.key, None)
-        after, made = _observe(alert, finding, told.cause, place)
+        after, made = _observe(alert, finding, cause, place)
         transitions.extend(made)
         if after is not None:
             alerts[finding.key] = after
@@ -362,7 +407,7 @@ def _window_of(evidence: Evidence) -> tuple[WindowKind | None, int | None]:
         return "year", year_start(evidence.standing.year + 1)
     if evidence.landed is not None:
         return "year", year_start(evidence.landed.year + 1)
-    if evidence.held is not None:
+    if evidence.held is not None and evidence.held.limit.coming is None:
         return evidence.held.window, evidence.held.end
     return None, None
 
@@ -410,9 +455,8 @@ def _elapse(
         return _await(alert, rule, place)
     if alert.cleared_at is None or alert.cleared_by is None:
         return _take_back(alert, rule, place) if place.stops else (alert, ())
-    if place.at - alert.cleared_at >= rule.recover_hold_ms or is_confirmed(
-        alert.kind, alert.evidence
-    ):
+    settled = (ended(alert.kind, alert.evidence) for ended in (is_confirmed, has_come))
+    if place.at - alert.cleared_at >= rule.recover_hold_ms or any(settled):
         return _end(alert, rule, _ending(alert), alert.cleared_by, place)
     return alert, ()
 
@@ -504,6 +548,7 @@ def _rule_of(alert: Alert, rules: Rules) -> Rule | None:
     for rule in rules:
         if rule.name == alert.key.rule:
             same = rule.kind == alert.kind and (alert.window is None or rule.window == alert.window)
+            same = same and (alert.kind not in OF_YEARS or rule.regime == alert.evidence.regime)
             return rule if same and rule.covers(alert.key.unit) else None
     return None
 
@@ -515,38 +560,43 @@ def _cause(
     judged = finding.evidence.judged
     if judged is None:  # nobody falls silent by speaking, whatever other points said
         return "time" if finding.holds else told.cause
-    before = _basis_before(judged, alert, bases)
+    regime = finding.evidence.regime
+    before = _basis_before(judged, regime, alert, bases)
     if before is None:
         return told.cause
-    now = _basis(judged)
+    now = _basis(judged, regime)
     if before.limit != now.limit:
         return "limit"
     return "factor" if before.factors != now.factors else told.cause
 
 
-def _basis_before(judged: Judged, alert: Alert | None, bases: tuple[Basis, ...]) -> Basis | None:
+def _basis_before(
+    judged: Judged, regime: Regime, alert: Alert | None, bases: tuple[Basis, ...]
+) -> Basis | None:
     if alert is not None and alert.evidence.judged is not None:
-        return _basis(alert.evidence.judged)
-    same = (b for b in bases if (b.window, b.start) == (judged.window, judged.start))
-    return next(same, None)
+        return _basis(alert.evidence.judged, regime)
+    now = judged.window, regime, judged.start
+    return next((b for b in bases if (b.window, b.regime, b.start) == now), None)
 
 
-def _basis(judged: Judged) -> Basis:
-    energy = judged.figures.get("energy")
+def _basis(judged: Judged, regime: Regime) -> Basis:
+    used = judged.used(regime)
     return Basis(
         window=judged.window,
+        regime=regime,
         start=judged.start,
-        limit=judged.limit,
-        factors=energy.factors if energy else (),
+        limit=judged.against(regime).limit,
+        factors=used.factors if used else (),
     )
 
 
 def _bases(held: tuple[Basis, ...], told: Indicator) -> tuple[Basis, ...]:
-    """Return the newest basis of each kind of window that has, or had, a limit."""
-    newest = {basis.window: basis for basis in held}
+    """Return the newest basis of each kind of window that has, or had, a limit, by regime."""
+    newest = {(basis.window, basis.regime): basis for basis in held}
     for judged in told.windows:
-        before = newest.get(judged.window)
-        limited = judged.limit is not None or before is not None
-        if limited and (before is None or judged.start >= before.start):
-            newest[judged.window] = _basis(judged)
-    return tuple(newest[window] for window in sorted(newest))
+        for regime in REGIMES:
+            before = newest.get((judged.window, regime))
+            limited = judged.against(regime).limit is not None or before is not None
+            if limited and (before is None or judged.start >= before.start):
+                newest[judged.window, regime] = _basis(judged, regime)
+    return tuple(newest[which] for which in sorted(newest))

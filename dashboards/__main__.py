@@ -46,7 +46,7 @@ _COUNT = {"unit": "locale", "decimals": 0}
 _LOOKS: tuple[tuple[str, Json], ...] = (
     (r"Watermark.*|As of|Told at|Since|Over since|From|To|Heard until|Silent since|First|Last|Last write|Changed at|At|Until", _TIME),
     (r"Share measured.*", _SHARE),
-    (r"Best of quota", {"unit": "percentunit", "decimals": 1}),
+    (r"Best of (quota|budget)", {"unit": "percentunit", "decimals": 1}),
     (r"Year", {"unit": "none", "decimals": 0}),
     (r"Day", {"unit": "time:YYYY-MM-DD"}),
     (r"CO2 .*", {"unit": "suffix:t", "decimals": 3}),
@@ -60,7 +60,7 @@ _LOOKS: tuple[tuple[str, Json], ...] = (
 )  # fmt: skip
 """By a column's English name."""
 _AMOUNT = re.compile(
-    r"Low|Best|High|Quota|Expected|Headroom, .*|Limit, .*|Above quota by at least|A day that still lands|Allowed until then|Target of the year|Energy .*|Moved, .*"
+    r"Low|Best|High|Quota|Budget|Expected|Headroom, .*|Limit, .*|Above quota by at least|A day that still lands|Allowed until then|Target of the year|Energy .*|Moved, .*"
 )
 _ALARMING = {
     "Confirmed breach": "red",
@@ -183,7 +183,7 @@ def dashboard(source: Json, words: Json, titles: Mapping[str, str]) -> Json:
             + [_variable(one) for one in source.get("variable", [])]
         },
         "annotations": {"list": [_annotation(one) for one in source.get("annotation", [])]},
-        "links": [_link(uid, titles[uid]) for uid in source.get("links", [])],
+        "links": [_link(path, titles) for path in source.get("links", [])],
         "panels": [_panel(one, words) for one in source["panel"]],
     }
 
@@ -219,7 +219,7 @@ def _variable(source: Json) -> Json:
         "refresh": 1,
         "sort": 0,
         "regex": "",
-        "hide": 0,
+        "hide": 2 if source.get("hidden") else 0,
         "skipUrlSync": False,
         "multi": several,
         "includeAll": several,
@@ -239,13 +239,14 @@ def _annotation(source: Json) -> Json:
     }
 
 
-def _link(uid: str, title: str) -> Json:
+def _link(path: str, titles: Mapping[str, str]) -> Json:
+    """To another dashboard: its uid, and what is chosen there."""
     return {
-        "title": title,
+        "title": titles[path.partition("?")[0]],
         "type": "link",
         "icon": "external link",
         "tooltip": "",
-        "url": f"/d/{uid}",
+        "url": f"/d/{path}",
         "tags": [],
         "asDropdown": False,
         "targetBlank": False,

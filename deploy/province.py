@@ -33,7 +33,7 @@ from schemas.calendar import (
     year_of,
     year_start,
 )
-from schemas.registry import Industry, Line, Opening, Point, Quota, Region, Registry, Unit
+from schemas.registry import Budget, Industry, Line, Opening, Point, Quota, Region, Registry, Unit
 from schemas.targets import Targets
 
 FILE = CHECKOUT / "deploy" / "example" / "province.toml"
@@ -41,6 +41,7 @@ REGIONS = CHECKOUT / "schemas" / "packs" / "regions.toml"
 _TCE = {"electricity": 0.1229e-3, "raw_coal": 0.7143}
 """tce a kWh, tce a tonne: to plan quotas with; the figures come from the packs."""
 _TCO2 = {"electricity": 0.1564e-3, "raw_coal": 1.747}
+_VIEW = "provincial average, Sichuan"
 _SHARE = 0.55
 """Mean load of a meter over its rated maximum."""
 _PROVINCE = "510000"
@@ -84,6 +85,8 @@ class Performances(BaseModel):
 
     intensities: tuple[float, ...]
     quotas: tuple[float, ...]
+    budgets: tuple[float, ...]
+    """0: none."""
 
 
 class TargetShares(BaseModel):
@@ -194,6 +197,7 @@ class _Design:
         energy, co2 = (self._used(meters, rates) for rates in (_TCE, _TCO2))
         before = self._share_before(year)
         quota = energy * self._turn(self.told.performances.quotas, 3)
+        budget = co2 * self._turn(self.told.performances.budgets, 7)
         unit = Unit(
             code=f"91{self.city}EX{self.number:08d}",
             name=f"{city} {self.kind.name} {self.number + 1}",
@@ -204,6 +208,7 @@ class _Design:
             quotas=(
                 Quota(year=year, energy_tce=_rounded(quota), source="invented", status="example"),
             ),
+            budgets=() if budget <= 0 else (_budget(year, budget),),
             openings=tuple(self._openings(year, energy * before, co2 * before)),
         )
         return Example(Plant(unit, meters), energy, co2)
@@ -378,6 +383,12 @@ def _months(year: int) -> list[tuple[int, int]]:
         found.append((first, window_end("month", first)))
         first = found[-1][1]
     return found
+
+
+def _budget(year: int, amount: float) -> Budget:
+    return Budget(
+        year=year, co2_t=_rounded(amount), view=_VIEW, source="invented", status="example"
+    )
 
 
 def _rounded(amount: float) -> Decimal:

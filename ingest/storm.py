@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Decimal
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ingest.complaint import ComplaintError
 from ingest.simulator import Faults, amount_told, stream_at
@@ -73,6 +73,14 @@ class StormFile(_Told):
     lasts_minutes: Annotated[int, Field(ge=5, le=600)] = 30
     regions: tuple[Region, ...]
     facts: Annotated[tuple[Fact, ...], Field(min_length=1, max_length=99)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        unknown = {fact.region for fact in self.facts} - {one.code for one in self.regions}
+        if unknown:
+            message = f"{', '.join(sorted(unknown))} is not among its regions"
+            raise ValueError(message)
+        return self
 
 
 def read_storm(text: str) -> StormFile:

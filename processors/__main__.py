@@ -228,8 +228,9 @@ def _show(options: argparse.Namespace) -> int:
 
 def _show_region(code: str, *, as_json: bool) -> int:
     from processors.aggregation import scope_of
+    from processors.leader_store import AwayError, TablesError
     from processors.region_shown import region_shown, render_region
-    from processors.region_store import AwayError, RegionStore, TablesError
+    from processors.region_store import RegionStore
 
     scope = scope_of(code)
     store = RegionStore(_database(), partitions=Settings.read().partitions)

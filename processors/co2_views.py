@@ -5,6 +5,7 @@ converted by another one in its place, once: low down, best half even, high up. 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from fractions import Fraction
 from math import ceil, floor
 from typing import NamedTuple, cast
@@ -36,6 +37,38 @@ class Viewed(NamedTuple):
     """That the factor was published for: the window's, or the latest earlier one."""
     unverified: bool
     amount: Amount
+
+
+class PowerRow(NamedTuple):
+    """A factor of electricity as the table `power_factor` has it."""
+
+    id: str
+    number: int
+    place: int | None
+    region: str
+    view: str
+    year: int
+    value: Decimal | None
+    unverified: bool
+
+
+def power_rows(packs: Packs) -> list[PowerRow]:
+    """All of some packs, ours first."""
+    places = {view: place for place, view in enumerate(VIEWS, start=1)}
+    held = (one.entry for one in packs.of(Power))
+    return [
+        PowerRow(
+            one.id,
+            number,
+            places.get((one.region, one.view)),
+            one.region,
+            one.view,
+            one.year,
+            one.value,
+            one.status == "unverified",
+        )
+        for number, one in enumerate(held)
+    ]
 
 
 def co2_by_view(told: Mapping[str, object], year: int, packs: Packs) -> Iterator[Viewed]:

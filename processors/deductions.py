@@ -17,9 +17,10 @@ from processors import entries
 from processors.aggregation import Member, belongs, scope_of
 from processors.deduction_store import loads
 from processors.entries import EntriesError, Link, Stored, tell
+from processors.leader_store import AwayError, TablesError
 from processors.ledger import Decision, Net, decisions_of, total
 from processors.migrate import database_url
-from processors.region_store import AwayError, RegionStore, TablesError
+from processors.region_store import RegionStore
 from schemas.calendar import rfc3339
 from schemas.deductions import Deductions
 from schemas.double_control import Amount

@@ -8,7 +8,6 @@ One at a time: a second one stands by. At least once, in order for each unit; th
 import argparse
 import logging
 import os
-import signal
 import sys
 import threading
 import time
@@ -17,15 +16,14 @@ from itertools import chain
 from pathlib import Path
 
 import orjson
-from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka import KafkaConsumer, TopicPartition
 from kafka.consumer.fetcher import ConsumerRecord
-from kafka.errors import KafkaError
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import Counter
 
 from processors.account_seal import Seal, SealError
-from processors.feedback_store import AwayError, FeedbackStore, TablesError
-from processors.metrics import serve
+from processors.feedback_store import FeedbackStore
 from processors.migrate import MigrationError, database_url
+from processors.one_leads import Kafka, LeaderMetrics, Outgoing, add_words, carry_out
 from processors.stop_store import Origin
 from processors.trial import answer
 from schemas import topics
@@ -39,7 +37,6 @@ from schemas.wire import LayoutError, decode
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.5
-_RETRY_SECONDS = 2.0
 _BATCH = 500
 _TRIES = 20
 """Tries answered in one go: what was refused goes before."""
@@ -47,8 +44,6 @@ _ACCOUNTS_SECONDS = 60.0
 _ALL_ACCOUNTS_SECONDS = 3_600.0
 _RECENT_DAYS, _ALL_DAYS = 3, 40
 """Days back whose accounts are looked at each minute, and each hour: as long as the log is kept."""
-_STALE_SECONDS = 60
-FATAL = 70
 
 _EPILOG = """examples:
   python -m processors feedback             send as it comes; stand by where another one runs
@@ -66,15 +61,12 @@ Exit codes: 0 stopped, or all that waited is sent; 1 settings are missing, or (w
 is away or another one sends; 70 the tables are not those of this release."""
 
 
-class FeedbackMetrics:
+class FeedbackMetrics(LeaderMetrics):
     """Of `python -m processors feedback`. Created by the process that serves them."""
 
     def __init__(self) -> None:
         """Every series exists from the start."""
-        self.registry = CollectorRegistry()
-        self.leads = Gauge(
-            "weir_feedback_leads", "1: the one that sends; 0: it stands by.", registry=self.registry
-        )
+        super().__init__("weir_feedback_leads", "1: the one that sends; 0: it stands by.")
         self.sent = Counter(
             "weir_feedback_sent",
             "Messages that Kafka acknowledged, by kind.",
@@ -83,27 +75,6 @@ class FeedbackMetrics:
         )
         for kind in ("refused", "account", "tried", "stop"):
             self.sent.labels(kind)
-        self._moved_at = time.monotonic()
-        self._waits_for = ""
-
-    def moved(self) -> None:
-        """Something went on, or there is nothing to do."""
-        self._moved_at = time.monotonic()
-        self._waits_for = ""
-
-    def waits(self, reason: str) -> None:
-        """What is waited for."""
-        self._waits_for = reason
-
-    def ready(self) -> tuple[bool, dict[str, object]]:
-        """Whether it does its work; one that stands by does."""
-        idle = time.monotonic() - self._moved_at
-        told: dict[str, object] = {
-            "leads": bool(self.registry.get_sample_value("weir_feedback_leads")),
-            "seconds_since_progress": round(idle, 1),
-            "waits_for": self._waits_for,
-        }
-        return not self._waits_for and idle < _STALE_SECONDS, told
 
 
 class Sender:
@@ -119,51 +90,30 @@ class Sender:
         accounts_every_s: float = _ACCOUNTS_SECONDS,
     ) -> None:
         """Connects to nothing yet. Without a seal no account is sent."""
-        self._store, self._metrics, self._seal = store, metrics, seal
+        self._store, self.metrics, self._seal = store, metrics, seal
         self._settings = settings
-        self._producer: KafkaProducer | None = None
+        self._kafka = Kafka(settings.kafka)
         self._asked: KafkaConsumer | None = None
         self._pack = default_pack()
         self._accounts_at, self._accounts_every_s = 0.0, accounts_every_s
         self._all_accounts_at = 0.0
         self.stopped = threading.Event()
 
-    def run(self) -> None:
-        """Work until it is stopped. Database or broker away is waited for."""
-        while not self.stopped.is_set():
-            try:
-                idle = not self.turn()
-            except (AwayError, KafkaError) as error:
-                logger.warning("feedback waits", extra={"reason": str(error)})
-                self._metrics.waits(str(error))
-                self._metrics.leads.set(0)
-                self._forget_kafka()
-                self.stopped.wait(_RETRY_SECONDS)
-            else:
-                if idle:
-                    self._pause()
-        self.close()
-
-    def once(self) -> bool:
-        """Send all that waits; False where another one sends."""
-        try:
-            while self.turn():
-                pass
-            return self._store.lead()
-        finally:
-            self.close()
-
     def turn(self) -> bool:
         """Send what waits, at most a batch of each partition; whether there may be more."""
-        leads = self._store.lead()
-        self._metrics.leads.set(leads)
+        leads = self.lead()
+        self.metrics.leads.set(leads)
         more = leads and (self._refused() or self._stops() or self._accounts())
-        self._metrics.moved()
+        self.metrics.moved()
         return more
+
+    def lead(self) -> bool:
+        """Whether this is the one that sends."""
+        return self._store.lead()
 
     def close(self) -> None:
         """Give up the connections, and the lead."""
-        self._forget_kafka()
+        self.forget()
         self._store.close()
 
     def _refused(self) -> bool:
@@ -180,10 +130,14 @@ class Sender:
             generation=settings.generation, partitions=settings.partitions, limit=_BATCH
         )
         if messages:
-            self._deliver(
-                settings.indicators_topic,
-                [(one.unit, one.payload) for one in messages],
-                [partition_of(one.unit, settings.partitions) for one in messages],
+            self._kafka.deliver(
+                Outgoing(
+                    settings.indicators_topic,
+                    one.unit,
+                    one.payload,
+                    partition_of(one.unit, settings.partitions),
+                )
+                for one in messages
             )
             self._store.stops_told(messages)
         return bool(messages)
@@ -206,9 +160,9 @@ class Sender:
             )
         return bool(rows or due)
 
-    def _pause(self) -> None:
+    def pause(self) -> None:
         """Wait a moment for what is to be tried, and for declared stops, and answer them."""
-        if not self._store.lead():
+        if not self.lead():
             self.stopped.wait(_POLL_SECONDS)
             return
         if self._asked is None:
@@ -251,37 +205,15 @@ class Sender:
 
     def _send(self, kind: str, messages: Sequence[tuple[str, bytes]]) -> None:
         topic = self._settings.topic_prefix + topics.FEEDBACK
-        self._deliver(topic, messages, [None] * len(messages))
-        self._metrics.sent.labels(kind).inc(len(messages))
+        self._kafka.deliver(Outgoing(topic, unit, payload) for unit, payload in messages)
+        self.metrics.sent.labels(kind).inc(len(messages))
 
-    def _deliver(
-        self,
-        topic: str,
-        messages: Sequence[tuple[str, bytes]],
-        partitions: Sequence[int | None],
-    ) -> None:
-        """Returns when Kafka has them all. Raises KafkaError."""
-        if self._producer is None:
-            self._producer = KafkaProducer(
-                bootstrap_servers=self._settings.kafka.split(","),
-                **kafka_client(),
-                acks="all",
-                linger_ms=5,
-            )
-        sent = [
-            self._producer.send(topic, value=payload, key=unit.encode(), partition=partition)
-            for (unit, payload), partition in zip(messages, partitions, strict=True)
-        ]
-        self._producer.flush()
-        for future in sent:
-            future.get(timeout=30)
-
-    def _forget_kafka(self) -> None:
-        if self._producer is not None:
-            self._producer.close(timeout=1)
+    def forget(self) -> None:
+        """Give the connections to Kafka up."""
+        self._kafka.forget()
         if self._asked is not None:
             self._asked.close(autocommit=False, timeout_ms=1_000)
-        self._producer = self._asked = None
+            self._asked = None
 
 
 def _consumer_of_asked(settings: Settings) -> KafkaConsumer:
@@ -328,16 +260,18 @@ def main(arguments: Sequence[str]) -> int:
         logger.warning("no account is sent: WEIR_FEEDBACK_KEY_FILE is not set")
     sender = Sender(
         FeedbackStore(url),
-        metrics := FeedbackMetrics(),
+        FeedbackMetrics(),
         settings=settings,
         seal=seal,
         accounts_every_s=options.accounts_every,
     )
-    try:
-        return _once(sender) if options.once else _stay(sender, metrics, options)
-    except TablesError as error:
-        sys.stderr.write(f"feedback: {error}\n")
-        return FATAL
+    return carry_out(
+        "feedback",
+        sender,
+        options,
+        another="another one sends what waits",
+        waits="feedback waits",
+    )
 
 
 def _new_key(path: Path) -> int:
@@ -361,26 +295,6 @@ def _public_key(seal: Seal | None) -> int:
     return 0
 
 
-def _once(sender: Sender) -> int:
-    try:
-        if sender.once():
-            return 0
-        sys.stderr.write("feedback: another one sends what waits\n")
-    except (AwayError, KafkaError) as error:
-        sys.stderr.write(f"feedback: {error}\n")
-    return 1
-
-
-def _stay(sender: Sender, metrics: FeedbackMetrics, options: argparse.Namespace) -> int:
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: sender.stopped.set())
-    server = serve(metrics, options.metrics_port, options.metrics_address)
-    page = f"http://{options.metrics_address}:{server.server_port}/metrics"
-    sys.stderr.write(f"metrics on {page}\n")
-    sender.run()
-    return 0
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m processors feedback",
@@ -388,7 +302,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--once", action="store_true", help="send what waits, then end")
+    add_words(parser, port=9470, once_help="send what waits, then end")
     parser.add_argument(
         "--new-key",
         type=Path,
@@ -405,11 +319,4 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="how often accounts that are due are looked for (60)",
     )
-    parser.add_argument(
-        "--metrics-port",
-        type=int,
-        default=9470,
-        help="of /metrics, /healthz and /readyz; 0 takes a free one",
-    )
-    parser.add_argument("--metrics-address", default="127.0.0.1", help="where they are (127.0.0.1)")
     return parser

@@ -1,17 +1,15 @@
 """The tables of feedback, as the service that sends it sees them. Raises AwayError and TablesError."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
 from processors import stop_store
+from processors.leader_store import LeaderStore
 from processors.ports import ACCOUNT_CLASSES
 from processors.stop_store import Message, Origin
-from processors.store import passes
 from processors.trial import About
 from schemas.calendar import business_day, rfc3339
 from schemas.feedback import DO_OF_STOPS, MEND_STOP, POINTS_SHOWN
@@ -86,14 +84,6 @@ SELECT day::text, {_COUNTS} FROM account WHERE unit = (SELECT id FROM unit WHERE
 ORDER BY day DESC LIMIT 2"""  # noqa: S608 - our own columns
 
 
-class AwayError(Exception):
-    """The database does not answer: waiting helps."""
-
-
-class TablesError(Exception):
-    """The tables are not as this release knows them: waiting does not help."""
-
-
 class Row(NamedTuple):
     """One message for weir.feedback.v1."""
 
@@ -115,29 +105,12 @@ class AccountRow(NamedTuple):
     payload: bytes
 
 
-class FeedbackStore:
-    """One connection; who holds its advisory lock is the one that sends."""
+class FeedbackStore(LeaderStore):
+    """Who holds its lock is the one that sends. Raises AwayError and TablesError."""
 
     def __init__(self, url: str) -> None:
         """Connects to nothing yet."""
-        self._url = url
-        self._link: Link | None = None
-        self._leads = False
-
-    def close(self) -> None:
-        """Give up the connection, and the lead with it."""
-        if self._link is not None:
-            self._link.close()
-            self._link = None
-        self._leads = False
-
-    def lead(self) -> bool:
-        """Whether this is the one that sends, from now until the connection ends."""
-        with self._linked() as link:
-            if not self._leads:
-                row = link.execute("SELECT pg_try_advisory_lock(%s)", (_LEADER,)).fetchone()
-                self._leads = bool(row and row[0])
-        return self._leads
+        super().__init__(url, name="weir feedback", lock=_LEADER)
 
     def unsent(self, limit: int) -> list[Row]:
         """The next messages, at most so many a partition, in the order of the log within each."""
@@ -245,30 +218,6 @@ class FeedbackStore:
                 for day, *counts in days
             ],
         )
-
-    @contextmanager
-    def _linked(self) -> Iterator[Link]:
-        try:
-            if self._link is None:
-                self._link = psycopg.connect(
-                    self._url,
-                    autocommit=True,
-                    application_name="weir feedback",
-                    connect_timeout=5,
-                    keepalives_idle=5,
-                    keepalives_interval=2,
-                    keepalives_count=3,
-                    tcp_user_timeout=15_000,
-                )
-                self._link.execute("SET timezone = 'UTC'; SET jit = off")
-            yield self._link
-        except psycopg.Error as error:
-            closed = self._link is None or self._link.closed
-            self.close()
-            if not passes(error, closed=closed):
-                raise TablesError(str(error).strip()) from error
-            message = f"the database does not answer: {str(error).strip() or type(error).__name__}"
-            raise AwayError(message) from error
 
 
 def _standing(

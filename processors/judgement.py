@@ -15,6 +15,7 @@ from processors.state import (
     ALL,
     AMBIGUOUS_DATA,
     BEST,
+    CO2,
     CUT_LOW,
     EXACT,
     EXACT_NATIVE,
@@ -27,6 +28,7 @@ from processors.state import (
     MISSING_DATA,
     NO_VERDICT,
     OPENING_UNKNOWN,
+    OTHER_VIEW,
     PASS,
     UNKNOWN_BEST,
     UNKNOWN_HIGH,
@@ -268,8 +270,8 @@ def _per_carrier(values: Ints, owner: Ints, count: int) -> Ints:
 
 
 @dataclass(frozen=True, slots=True)
-class Energy:
-    """A unit's energy (or CO2): sums over its quantities, with the opening balance. `open`: high is unknown."""
+class Used:
+    """A unit's energy or CO2: sums over its quantities, with the opening balance. `open`: high is unknown."""
 
     low: Ints
     best: Ints
@@ -278,14 +280,19 @@ class Energy:
     missing: npt.NDArray[np.bool_]
 
 
-def unit_energy(
-    state: State, units: Ints, owner: Ints, carried: Figures, window: tuple[Ints, Ints]
-) -> Energy:
-    """Energy of units in the year windows (start, until); `owner` is the position of each quantity's unit."""
+def unit_used(
+    state: State,
+    units: Ints,
+    owner: Ints,
+    carried: Figures,
+    window: tuple[Ints, Ints],
+    target: int,
+) -> Used:
+    """Energy or CO2 of units in the year windows (start, until); `owner` is the position of each quantity's unit."""
     start, until = window
-    feeds = state.row_feeds[rows_of(state, units), 0]
+    feeds = state.row_feeds[rows_of(state, units), target]
     low, best, high = (
-        _per_carrier(column[feeds, 0], owner[feeds], len(units))
+        _per_carrier(column[feeds, target], owner[feeds], len(units))
         for column in (carried.target_low, carried.target_best, carried.target_high)
     )
     missing = np.zeros(len(units), np.bool_)
@@ -293,7 +300,7 @@ def unit_energy(
     begins = state.begins[units]
     is_open = (start < begins) & (begins < until)
     for i in np.flatnonzero(is_open).tolist():
-        declared = state.opening(int(units[i]), year_of(int(start[i])), "energy")
+        declared = state.opening(int(units[i]), year_of(int(start[i])), TARGETS[target])
         if declared is not None:
             low[i], best[i], high[i] = (
                 low[i] + declared[0],
@@ -301,17 +308,38 @@ def unit_energy(
                 high[i] + declared[2],
             )
             is_open[i] = False
-    return Energy(low, best, high, is_open, missing)
+    return Used(low, best, high, is_open, missing)
 
 
-def verdicts(energy: Energy, quota: Ints) -> Ints:
-    """Verdict codes against quotas (−1: none)."""
+def against_limits(
+    state: State,
+    units: Ints,
+    owner: Ints,
+    carried: Figures,
+    window: tuple[Ints, Ints],
+    limits: tuple[Ints, npt.NDArray[np.bool_]],
+) -> tuple[Ints, Ints]:
+    """Verdict codes of units [unit, target], and their best estimates where any has a limit of the target.
+
+    `limits`: [unit, target], −1 where there is none, and whose budget is meant in another view than the unit is converted by.
+    """
+    limit, other_view = limits
+    codes, best = np.full(limit.shape, NO_VERDICT), np.zeros(limit.shape, np.int64)
+    for target in np.flatnonzero((limit >= 0).any(axis=0)).tolist():
+        used = unit_used(state, units, owner, carried, window, target)
+        codes[:, target], best[:, target] = verdicts(used, limit[:, target]), used.best
+    codes[other_view & (limit[:, CO2] >= 0), CO2] = OTHER_VIEW
+    return codes, best
+
+
+def verdicts(used: Used, limit: Ints) -> Ints:
+    """Verdict codes against limits (−1: none)."""
     undecided = np.where(
-        energy.open, OPENING_UNKNOWN, np.where(energy.missing, MISSING_DATA, AMBIGUOUS_DATA)
+        used.open, OPENING_UNKNOWN, np.where(used.missing, MISSING_DATA, AMBIGUOUS_DATA)
     )
-    code = np.where(~energy.open & (energy.high <= quota), PASS, undecided)
-    code = np.where(energy.low > quota, FAIL, code)
-    result: Ints = np.where(quota < 0, NO_VERDICT, code)
+    code = np.where(~used.open & (used.high <= limit), PASS, undecided)
+    code = np.where(used.low > limit, FAIL, code)
+    result: Ints = np.where(limit < 0, NO_VERDICT, code)
     return result
 
 

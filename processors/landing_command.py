@@ -18,7 +18,7 @@ import numpy as np
 from processors.landing import Days, LandingError
 from processors.landing_backtest import Told, Tried, limits, monthly, tried
 from processors.landing_shown import headroom, landing_shown, render_landing
-from processors.landing_store import LandingAwayError, last_landing
+from processors.landing_store import LandingAwayError, last_landings
 from processors.landing_years import Year, exact, resampled, simulated
 from processors.ports import OutsideError
 from processors.store import Store
@@ -56,17 +56,17 @@ examples:
 
 Exit codes: 0 printed; 1 the file cannot be used (says which row); 2 the words are wrong."""
 
-_SHOW = """Prints where a unit's year lands against its quota, as the aggregator told it at the last business midnight, and its headroom:
+_SHOW = """Prints where a unit's year lands against its quota and its CO2 budget, each alone, as the aggregator told it at the last business midnight, and its headroom:
 what it can still use this year and this month, by the year as last told, and which limit binds first.
 
 How to read it:
   year end     80 % interval around the expected value; a forecast is no verdict
   WILL BREAK   even the low end is above the quota;   MAY BREAK: the expected year is
   ON TRACK     the expected year keeps the quota, even if all that is not measured was the most it can have been
-  burn         1 uses the quota up on the last day of the year
+  burn         1 uses the quota (the budget) up on the last day of the year
   a day that still lands, headroom: low (safe) holds whatever is missing
   this month   the year's headroom at an even pace until the month's end
-  binds first  of the quota and the limits (level 3) of its product lines that of which the least is left
+  binds first  of the quota, the CO2 budget and the limits (level 3) of its product lines that of which the least is left
 
 examples:
   python -m processors landing show 91510100SYN0000001
@@ -155,8 +155,8 @@ def _show(options: argparse.Namespace) -> int:
         room = headroom(store.windows_of(options.unit), store.lines_of(options.unit))
     finally:
         store.close()
-    last = last_landing(url, options.unit)
-    if last is None and room is None:
+    last = last_landings(url, options.unit)
+    if not last and room is None:
         sys.stderr.write(f"{options.unit}: nothing was told of such a unit yet\n")
         return 1
     told = landing_shown(options.unit, last, room)

@@ -6,19 +6,21 @@ from typing import cast
 import orjson
 
 from processors.landing import Span, per_day
-from processors.line_headroom import Room, rooms, rooms_shown
+from processors.line_headroom import rooms, rooms_shown
 from processors.lines_shown import Row
 from schemas.calendar import rfc3339, window_end, window_start
-from schemas.landing import Ends, Landed
+from schemas.indicator import FIGURE_OF
+from schemas.landing import MEASURE_OF, Ends, Landed, Regime
 from schemas.scale import SCALE, as_text
 
 Json = Mapping[str, object]
 
+LIMIT_OF: Mapping[Regime, str] = {"energy": "quota", "carbon": "CO2 budget"}
 STATES = {
-    "broken": "BROKEN: what is certain so far is above the quota",
-    "will break": "WILL BREAK: even the low end of the 80 % interval is above the quota",
-    "may break": "MAY BREAK: the expected year is above the quota",
-    "on track": "ON TRACK: the expected year keeps the quota, whatever is missing",
+    "broken": "BROKEN: what is certain so far is above the {}",
+    "will break": "WILL BREAK: even the low end of the 80 % interval is above the {}",
+    "may break": "MAY BREAK: the expected year is above the {}",
+    "on track": "ON TRACK: the expected year keeps the {}, whatever is missing",
     "cannot be said": "CANNOT BE SAID",
 }
 REASONS = {
@@ -34,6 +36,7 @@ _BASES = {
 }
 _ENDS = ("low", "best", "high")
 QUOTA = "annual energy quota, equivalent value"
+BUDGET = "annual CO2 budget, {}"
 
 
 # ---- Headroom
@@ -45,7 +48,7 @@ def headroom(
     """What a unit can still use this year and month, by its newest year as last told; None where nothing was told of a year.
 
     The month's share is that of an even pace: the year's headroom, times the time left of the month over that of the year.
-    Of the quota and the product limits of its lines that one binds first of which the least is left by the best estimate.
+    Of the quota, the CO2 budget and the product limits of its lines that one binds first of which the least is left by the best estimate.
     """
     years = [(as_of, orjson.loads(judged)) for as_of, judged in windows]
     told = [(as_of, year) for as_of, year in years if year["window"] == "year"]
@@ -58,21 +61,29 @@ def headroom(
         "as_of": rfc3339(at),
         "binds": None,
     }
-    if "limit" not in year:
-        return found | rooms_shown(lines, None) | {"binds_first": _first(rooms(lines), None)}
-    quota, used = cast("int", year["limit"]), _used(year)
-    rest = _rest(quota, used)
-    left = (quota - used.best) * SCALE // quota if quota else 0
-    found |= _under(quota, used, at, year["end"]) | rooms_shown(lines, rest)
-    return found | {"binds_first": _first(rooms(lines), left)}
+    rest, left = None, list[tuple[int, str]]()
+    if "limit" in year:
+        quota, used = cast("int", year["limit"]), _used(year, "energy")
+        rest = _rest(quota, used)
+        left.append((_left(quota, used), QUOTA))
+        found |= _under(QUOTA, "tce", quota, used, (at, year["end"]))
+    if "budget" in year:
+        budget, used = cast("int", year["budget"]["limit"]), _used(year, "carbon")
+        name = BUDGET.format(year["budget"]["view"])
+        left.append((_left(budget, used), name))
+        found["carbon"] = _under(name, "t CO2", budget, used, (at, year["end"]))
+    left += [
+        (one.left, f"{one.limit} of line {one.line}")
+        for one in rooms(lines)
+        if one.left is not None
+    ]
+    first = min(left, key=lambda one: one[0], default=None)
+    return found | rooms_shown(lines, rest) | {"binds_first": first and first[1]}
 
 
-def _first(limits: Sequence[Room], quota: int | None) -> str | None:
-    """The name of the limit of which the least is left; of product limits the tightest comes first."""
-    tightest = next((one for one in limits if one.left is not None), None)
-    if tightest is not None and (quota is None or (tightest.left or 0) < quota):
-        return f"{tightest.limit} of line {tightest.line}"
-    return None if quota is None else QUOTA
+def _left(limit: int, used: Span) -> int:
+    """Of an annual limit by the best estimate, in millionths of it."""
+    return (limit - used.best) * SCALE // limit if limit else 0
 
 
 def _rest(quota: int, used: Span) -> Span:
@@ -83,26 +94,29 @@ def _rest(quota: int, used: Span) -> Span:
     )
 
 
-def _used(year: Json) -> Span:
-    figure = cast("Mapping[str, Json]", year["figures"]).get("energy", {})
+def _used(year: Json, regime: Regime) -> Span:
+    figure = cast("Mapping[str, Json]", year["figures"]).get(FIGURE_OF[regime], {})
     low, best, high = (cast("int | None", figure.get(end, 0)) for end in _ENDS)
     return Span(low or 0, best or 0, high)
 
 
-def _under(quota: int, used: Span, at: int, end: int) -> dict[str, object]:
-    """Of a unit's annual quota."""
-    rest = _rest(quota, used)
+def _under(
+    name: str, measure: str, limit: int, used: Span, between: tuple[int, int]
+) -> dict[str, object]:
+    """Of a unit's annual quota or budget, from an instant to the year's end."""
+    at, end = between
+    rest = _rest(limit, used)
     left = end - at
     month = window_end("month", window_start("month", at)) - at if left else 0
     share = [
         0 if not left else one * month // left for one in (rest.low, rest.best, rest.high or 0)
     ]
-    day = per_day(used, at, quota, end)
+    day = per_day(used, at, limit, end)
     return {
         "binds": {
-            "limit": QUOTA,
-            "amount": as_text(quota),
-            "unit_of_measure": "tce",
+            "limit": name,
+            "amount": as_text(limit),
+            "unit_of_measure": measure,
         },
         "this_year": _texts(rest),
         "this_month": _texts(Span(*share)),
@@ -117,10 +131,13 @@ def _texts(ends: Span | Ends) -> dict[str, str | None]:
 # ---- A landing
 
 
-def landing_shown(unit: str, last: tuple[int, Json] | None, room: Json | None) -> dict[str, object]:
-    """The last midnight's landing and the headroom, amounts as text in tce, burn rates as multiples of what the quota allows."""
-    landing = None if last is None else _landing(last[0], Landed.model_validate(last[1]))
-    return {"unit": unit, "landing": landing, "headroom": room}
+def landing_shown(
+    unit: str, last: Mapping[Regime, tuple[int, Json]], room: Json | None
+) -> dict[str, object]:
+    """The last midnight's landings and the headroom, amounts as text in tce (t CO2), burn rates as multiples of what the quota allows."""
+    told = {by: _landing(at, Landed.model_validate(said)) for by, (at, said) in last.items()}
+    shown: dict[str, object] = {"unit": unit, "landing": told.get("energy"), "headroom": room}
+    return shown | ({"carbon_landing": told["carbon"]} if "carbon" in told else {})
 
 
 def _landing(at: int, landed: Landed) -> dict[str, object]:
@@ -128,8 +145,10 @@ def _landing(at: int, landed: Landed) -> dict[str, object]:
     return {
         "at": rfc3339(at),
         "year": landed.year,
-        "unit_of_measure": "tce",
+        "regime": landed.regime,
+        "unit_of_measure": MEASURE_OF[landed.regime],
         "quota": as_text(landed.quota),
+        "view": landed.view,
         "state": landed.state,
         "reason": landed.reason,
         "basis": None if seen is None else seen.basis,
@@ -164,35 +183,40 @@ def render_landing(told: Json) -> str:
     """The same for a person at a terminal."""
     landing, room = cast("Json | None", told["landing"]), cast("Json | None", told["headroom"])
     lines = [f"unit {told['unit']}"]
-    lines += ["", *(_landing_lines(landing) if landing else ["no landing was told yet"])]
+    carbon = cast("Json | None", told.get("carbon_landing"))
+    if landing or not carbon:
+        lines += ["", *(_landing_lines(landing) if landing else ["no landing was told yet"])]
+    lines += ["", *_landing_lines(carbon)] if carbon else []
     lines += ["", *_room_lines(room)] if room else []
     return "\n".join(lines)
 
 
 def _landing_lines(landing: Json) -> Iterator[str]:
-    yield f"year {landing['year']} against its quota {landing['quota']} tce, told at {landing['at']}"
+    measure, limit = str(landing["unit_of_measure"]), LIMIT_OF[cast("Regime", landing["regime"])]
+    view = f" ({landing['view']})" if landing["view"] else ""
+    yield f"year {landing['year']} against its {limit} {landing['quota']} {measure}{view}, told at {landing['at']}"
     reason = landing["reason"]
     why = f" ({REASONS[str(reason)]})" if reason else ""
-    yield f"  {STATES[str(landing['state'])]}{why}"
+    yield f"  {STATES[str(landing['state'])].format(limit)}{why}"
     yield f"  {'':26} {'low':>16} {'best':>16} {'high':>16}"
     for name, key, unit in _ROWS:
         ends = cast("Json | None", landing[key])
         if ends is not None:
-            yield _row(name, ends, unit)
+            yield _row(name, ends, unit or measure)
     if landing["basis"]:
         if landing["state"] != "broken":
-            yield f"  the quota is passed on {_exhausted(cast('Json', landing['exhaustion']))}"
+            yield f"  the {limit} is passed on {_exhausted(cast('Json', landing['exhaustion']))}"
         yield f"  {_BASES[str(landing['basis'])]}"
     if landing["unverified"]:
         yield "  rests on an unverified factor"
 
 
 _ROWS = (
-    ("used so far", "used", "tce"),
-    ("year end, 80 % interval", "year_end", "tce"),
+    ("used so far", "used", ""),
+    ("year end, 80 % interval", "year_end", ""),
     ("burn of 7 days", "burn_7_days", "x allowed"),
     ("burn of 30 days", "burn_30_days", "x allowed"),
-    ("a day that still lands", "per_day", "tce"),
+    ("a day that still lands", "per_day", ""),
 )
 
 
@@ -213,10 +237,15 @@ def _room_lines(room: Json) -> Iterator[str]:
     if room["binds_first"] is None:
         yield f"headroom of {room['year']}: no limit is known"
         return
-    amount = f", {binds['amount']} tce" if binds and room["binds_first"] == QUOTA else ""
+    under = [room] if binds is not None else []
+    under += [cast("Json", room["carbon"])] if "carbon" in room else []
+    of_first = [
+        b for one in under if (b := cast("Json", one["binds"]))["limit"] == room["binds_first"]
+    ]
+    amount = "".join(f", {one['amount']} {one['unit_of_measure']}" for one in of_first)
     yield f"headroom of {room['year']} at {room['as_of']}; the limit that binds first: {room['binds_first']}{amount}"
-    if binds is not None:
-        yield from _quota_lines(room)
+    for one in under:
+        yield from _year_lines(one)
     yield from _product_lines(room)
 
 
@@ -234,7 +263,9 @@ def _line_row(name: str, ends: object, unit: str) -> str:
     return _row(name, cast("Json", ends), unit)
 
 
-def _quota_lines(room: Json) -> Iterator[str]:
+def _year_lines(room: Json) -> Iterator[str]:
+    """Under the quota, or under the budget."""
+    measure = str(cast("Json", room["binds"])["unit_of_measure"])
     yield f"  {'':26} {'safe':>16} {'best':>16} {'at most':>16}"
     for name, key in (
         ("this year", "this_year"),
@@ -243,4 +274,4 @@ def _quota_lines(room: Json) -> Iterator[str]:
     ):
         ends = cast("Json | None", room[key])
         if ends is not None:
-            yield _row(name, ends, "tce")
+            yield _row(name, ends, measure)

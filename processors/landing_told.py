@@ -1,6 +1,6 @@
 """Where units' years land at a business midnight, from what they had told by then.
 
-Taken are the days that were told to their end and the year as told for this very midnight, with its quota: so what is told here is a
+Taken are the days that were told to their end and the year as told for this very midnight, with its quota (energy) or budget (CO2): so what is told here is a
 function of the log, cut where the hour is cut (processors/aggregation.py). Of a unit that told its year for an earlier instant only, it
 cannot be said. The forecast itself is processors/landing.py.
 
@@ -17,18 +17,18 @@ import numpy as np
 from processors.landing import Days, Landing, Projection, Span, landing, per_day
 from schemas.calendar import DAY_MS, window_end, window_start, year_of
 from schemas.double_control import Amount
-from schemas.indicator import LandingTold, Version
-from schemas.landing import Ends, Exhausted, Landed, Projected, State, Unsaid
+from schemas.indicator import FIGURE_OF, LandingTold, Version
+from schemas.landing import REGIMES, Ends, Exhausted, Landed, Projected, Regime, State, Unsaid
 from schemas.scale import SCALE
 from schemas.section import partition_of
 
 Json = Mapping[str, object]
 MOST = 10_000_000_000 * SCALE
-"""A day of more than 10¹⁰ tce (more than the world's year) is known as little as one not told; so sums stay within int64."""
+"""A day of more than 10¹⁰ t (more than the world's year) is known as little as one not told; so sums stay within int64."""
 
 
 class DayTold(NamedTuple):
-    """A day that a unit told to its end: energy in 10⁻⁶ tce."""
+    """A day that a unit told to its end: energy in 10⁻⁶ tce, CO2 in 10⁻⁶ t."""
 
     unit: str
     starts: int
@@ -36,10 +36,13 @@ class DayTold(NamedTuple):
     low: int
     best: int
     high: int | None
+    co2_low: int
+    co2_best: int
+    co2_high: int | None
 
 
 class YearTold(NamedTuple):
-    """A year as a unit told it: energy in 10⁻⁶ tce."""
+    """A year as a unit told it: energy in 10⁻⁶ tce, or CO2 in 10⁻⁶ t against its budget."""
 
     unit: str
     starts: int
@@ -52,6 +55,8 @@ class YearTold(NamedTuple):
     factors: tuple[str, ...]
     unverified: bool
     history: bool
+    regime: Regime = "energy"
+    view: str | None = None
 
     @property
     def place(self) -> int:
@@ -66,15 +71,27 @@ class YearTold(NamedTuple):
 def days_in(told: Json) -> list[DayTold]:
     """The days that a message of the outbox tells to their end; none in a tick."""
     return [
-        DayTold(str(told["unit"]), cast("int", window["start"]), _as_of(told), *_energy(window))
+        DayTold(
+            str(told["unit"]),
+            cast("int", window["start"]),
+            _as_of(told),
+            *_used(_figure(window, "energy")),
+            *_used(_figure(window, "carbon")),
+        )
         for window in _windows(told)
         if window["window"] == "day" and _as_of(told) >= cast("int", window["end"])
     ]
 
 
 def years_in(told: Json) -> list[YearTold]:
-    """The year in a message of the outbox, unless it is told anew after its end."""
-    return [_year(told, window) for window in _windows(told) if _holds(window, _as_of(told))]
+    """The year in a message of the outbox, unless it is told anew after its end; where there is a budget, once more by its CO2."""
+    return [
+        _year(told, window, regime)
+        for window in _windows(told)
+        if _holds(window, _as_of(told))
+        for regime in REGIMES
+        if regime == "energy" or "budget" in window
+    ]
 
 
 def _windows(told: Json) -> Sequence[Json]:
@@ -90,28 +107,30 @@ def _as_of(told: Json) -> int:
     return cast("int", told["as_of"])
 
 
-def _year(told: Json, window: Json) -> YearTold:
-    energy = _figure(window)
+def _year(told: Json, window: Json, regime: Regime) -> YearTold:
+    figure = _figure(window, regime)
+    against = window if regime == "energy" else cast("Json", window["budget"])
     return YearTold(
         str(told["unit"]),
         cast("int", window["start"]),
         _as_of(told),
-        *_energy(window),
-        share=cast("int", energy.get("share_measured", 0)),
-        quota=cast("int | None", window.get("limit")),
-        factors=tuple(cast("Sequence[str]", energy.get("factors", ()))),
-        unverified=bool(energy.get("unverified", False)),
+        *_used(figure),
+        share=cast("int", figure.get("share_measured", 0)),
+        quota=cast("int | None", against.get("limit")),
+        factors=tuple(cast("Sequence[str]", figure.get("factors", ()))),
+        unverified=bool(figure.get("unverified", False)),
         history=bool(told.get("history", False)),
+        regime=regime,
+        view=cast("str | None", against.get("view")),
     )
 
 
-def _figure(window: Json) -> Json:
+def _figure(window: Json, regime: Regime) -> Json:
     """Empty where nothing of the unit counts as energy."""
-    return cast("Mapping[str, Json]", window["figures"]).get("energy", {})
+    return cast("Mapping[str, Json]", window["figures"]).get(FIGURE_OF[regime], {})
 
 
-def _energy(window: Json) -> tuple[int, int, int | None]:
-    figure = _figure(window)
+def _used(figure: Json) -> tuple[int, int, int | None]:
     low, best, high = (cast("int | None", figure.get(end, 0)) for end in ("low", "best", "high"))
     return low or 0, best or 0, high
 
@@ -173,7 +192,9 @@ def _unsaid(year: YearTold, quota: int, used: Span, reason: Unsaid, may: Span | 
     broken = used.low > quota
     return Landed(
         year=year_of(year.starts),
+        regime=year.regime,
         quota=quota,
+        view=year.view,
         state="broken" if broken else "cannot be said",
         reason=None if broken else reason,
         used=_ends(used),
@@ -191,7 +212,9 @@ def _landed(year: YearTold, told: Landing) -> Landed:
     state, reason = state_of(told)
     return Landed(
         year=year_of(year.starts),
+        regime=year.regime,
         quota=told.limit,
+        view=year.view,
         state=state,
         reason=reason,
         used=_ends(told.so_far),
@@ -258,7 +281,7 @@ class Row(NamedTuple):
 def row_of(
     year: YearTold, *, begins: int, at: int, days: Mapping[int, Amount], before: int | None
 ) -> Row | None:
-    """A unit's row; None without a quota. `before`: the quota of its last row of this year."""
+    """A unit's row; None without a quota (of carbon: a budget). `before`: the quota of its last row of this year."""
     if year.quota is None:
         return None
     cause = "limit" if before not in {None, year.quota} else "reading"

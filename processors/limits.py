@@ -6,7 +6,7 @@ A level that the standard lacks, an exempt unit and a standard not yet in force 
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from fractions import Fraction
 from typing import Literal
@@ -38,6 +38,15 @@ class Actual:
 
 
 @dataclass(frozen=True, slots=True)
+class Coming:
+    """What a line would be by a limit that is published and not yet in force, if it were."""
+
+    begins: date
+    outcome: Outcome
+    suspected: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LevelJudged:
     """One level of one standard."""
 
@@ -60,6 +69,8 @@ class LevelJudged:
     """Parameters that count here and that the unit did not declare."""
     notes: tuple[str, ...]
     """Where it rests on an unverified figure, or on a day in force that nobody confirmed."""
+    coming: Coming | None = None
+    """Of a limit that is not yet in force, where it would be judged."""
 
 
 def judge(
@@ -87,7 +98,9 @@ def judge(
     judged: list[LevelJudged] = []
     for rows in scopes.values():
         judged.extend(_in_force(_first(rows, on), actual, declared, parameters))
-        judged.extend(one for row in rows for one in _coming(row, on))
+        for begins, coming in _coming(rows, on).items():
+            ahead = _in_force(coming, actual, declared, parameters)
+            judged.extend(_not_before(begins, one) for one in ahead)
     return tuple(judged)
 
 
@@ -220,16 +233,26 @@ def _none_applies(rows: Sequence[Held[Limit]], level: int) -> LevelJudged:
     return _bare(rows, level, "no row of the standard holds for what was declared")
 
 
-def _coming(row: Held[Limit], on: date) -> list[LevelJudged]:
-    """A standard that is published and not yet in force: told, and not judged."""
-    limit = row.entry
-    begins = limit.valid_from
-    if begins is None or begins <= on or (limit.published_on and limit.published_on > on):
-        return []
-    return [
-        _bare([row], level, f"published, in force from {begins}: not judged before")
-        for level in LEVELS
-    ]
+def _coming(rows: Sequence[Held[Limit]], on: date) -> dict[date, list[Held[Limit]]]:
+    """Rows that are published on a day and not yet in force, by the day that they are; of one key a later pack's."""
+    found: dict[date, dict[tuple[object, ...], Held[Limit]]] = defaultdict(dict)
+    for held in rows:
+        begins, published = held.entry.valid_from, held.entry.published_on
+        if begins is not None and begins > on and not (published and published > on):
+            found[begins][held.entry.key()] = held
+    return {begins: list(kept.values()) for begins, kept in sorted(found.items())}
+
+
+def _not_before(begins: date, one: LevelJudged) -> LevelJudged:
+    """A limit that is published and not yet in force: told, and not judged."""
+    judged = one.outcome != "NOT JUDGED"
+    return replace(
+        one,
+        outcome="NOT JUDGED",
+        reason=f"published, in force from {begins}: not judged before",
+        suspected=False,
+        coming=Coming(begins, one.outcome, one.suspected) if judged else None,
+    )
 
 
 def _bare(rows: Sequence[Held[Limit]], level: int, reason: str) -> LevelJudged:

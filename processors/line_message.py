@@ -81,6 +81,12 @@ def limit_told(held: LimitHeld, law: str, since: int | None) -> Json:
         "notes": one.notes,
         "law": law,
     }
+    if one.coming is not None:
+        told["coming"] = {
+            "from_day": one.coming.begins.isoformat(),
+            "verdict": one.coming.outcome,
+            "suspected": one.coming.suspected,
+        }
     return told
 
 

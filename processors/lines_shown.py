@@ -12,7 +12,10 @@ Json = Mapping[str, object]
 Row = tuple[str, str, int, bytes]
 """Line, name, as of, JSON of `indicator.LineJudged`."""
 _KINDS = ("year", "month", "day")
-_ORDER = ("output", "energy", "co2", "intensity", "electricity", "raw_coal")
+_ORDER = (
+    *("output", "energy", "co2", "process", "intensity"),
+    *("electricity", "purchased", "raw_coal", "heat"),
+)
 
 
 def lines_shown(rows: Iterable[Row]) -> list[dict[str, object]]:
@@ -84,9 +87,18 @@ def _sentence(limit: Json) -> str:
     bound = "unknown" if None in ends else " to ".join(dict.fromkeys(map(str, ends)))
     notes = "".join(f"; {note}" for note in cast("Sequence[str]", limit["notes"]))
     return (
-        f"{limit['verdict']}{since}{reason}{suspected}: {limit['limit']}, limit {bound}"
+        f"{limit['verdict']}{since}{reason}{_coming(limit)}{suspected}: {limit['limit']}, limit {bound}"
         f" {limit['unit_of_measure']}, {limit['basis']}{notes}"
     )
+
+
+def _coming(limit: Json) -> str:
+    """What would be judged by a limit that is not in force yet."""
+    coming = cast("Json | None", limit.get("coming"))
+    if coming is None:
+        return ""
+    suspected = ", and the best estimate is above it" if coming["suspected"] else ""
+    return f", would be {coming['verdict']}{suspected}"
 
 
 def _row(name: str, figure: Json) -> str:

@@ -105,7 +105,11 @@ def _parser() -> argparse.ArgumentParser:
     filed.add_argument("--unit", required=True, metavar="CODE")
     filed.add_argument("--window", choices=("day", "month", "year"), required=True)
     filed.add_argument("--start", type=date.fromisoformat, required=True, metavar="DAY")
-    filed.add_argument("--figure", required=True, help="energy, co2, electricity, raw_coal, output")
+    filed.add_argument(
+        "--figure",
+        required=True,
+        help="energy, co2, process, electricity, raw_coal, heat, output ...",
+    )
     filed.add_argument("--reason", required=True, help="why; kept with your database login")
     filed.add_argument(
         "--evidence", type=Path, required=True, metavar="FILE", help="its SHA-256 is kept"

@@ -6,12 +6,10 @@ The lock is the connection's: who lost the one lost the other, and cannot write.
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import LiteralString, NamedTuple, cast
 
 import orjson
-import psycopg
 from psycopg import Connection
 from psycopg.rows import TupleRow
 
@@ -26,11 +24,14 @@ from processors.aggregation import (
     first_hour,
     tellings_of,
 )
+from processors.co2_views import PowerRow
 from processors.deduction_store import DeductionStore
 from processors.entries import HOUR_LOCK
 from processors.landing_store import Inputs, begin, has_begun, tell
 from processors.landing_told import Json, Row, landing_messages
+from processors.leader_store import LeaderStore
 from processors.ledger import EMPTY, Net, netted, spans_moved
+from processors.power_store import keep_powers
 from processors.region_rows import (
     HourRows,
     Judged,
@@ -41,7 +42,6 @@ from processors.region_rows import (
     subject,
 )
 from processors.standings import Level, level_after, stand_of
-from processors.store import passes
 from schemas.calendar import HOUR_MS, window_start, year_start
 from schemas.double_control import Amount
 from schemas.factors import FactorPack
@@ -145,14 +145,6 @@ _NEWEST_CHANGES = """
 SELECT DISTINCT ON (target) target, hour, body FROM level_change WHERE scope = %(scope)s ORDER BY target, hour DESC"""
 
 
-class AwayError(Exception):
-    """The database does not answer: waiting helps."""
-
-
-class TablesError(Exception):
-    """The tables are not as this release knows them: waiting does not help."""
-
-
 class Cut(NamedTuple):
     """Where an hour cuts a partition's log."""
 
@@ -185,7 +177,7 @@ class Shown:
     """In force at the hour told last."""
 
 
-class RegionStore:
+class RegionStore(LeaderStore):
     """The tables, as the aggregator sees them. Raises AwayError and TablesError."""
 
     def __init__(
@@ -197,54 +189,17 @@ class RegionStore:
         at_point: Callable[[str], None] = lambda _: None,
     ) -> None:
         """`at_point` is for tests."""
-        self._url, self._generation, self._partitions = url, generation, partitions
+        super().__init__(url, name="weir aggregator", lock=_LEADER)
+        self._generation, self._partitions = generation, partitions
         self._at_point = at_point
-        self._link: Link | None = None
-        self._leads = False
         self._members: dict[int, list[Member]] = {}
         self._targets: dict[int, TargetVersion] = {}
         self._deductions = DeductionStore()
 
-    def close(self) -> None:
-        """Give up the connection, and the lock with it."""
-        if self._link is not None:
-            self._link.close()
-            self._link = None
-        self._leads = False
-
-    def lead(self) -> bool:
-        """Whether this is the one aggregator, from now until the connection ends."""
+    def keep_powers(self, rows: Sequence[PowerRow]) -> None:
+        """The factors of electricity that CO2 is shown by, beside the one that it is told by."""
         with self._linked() as link:
-            if not self._leads:
-                row = link.execute("SELECT pg_try_advisory_lock(%s)", (_LEADER,)).fetchone()
-                self._leads = bool(row and row[0])
-        return self._leads
-
-    @contextmanager
-    def _linked(self) -> Iterator[Link]:
-        try:
-            if self._link is None:
-                self._link = psycopg.connect(
-                    self._url,
-                    autocommit=True,
-                    application_name="weir aggregator",
-                    connect_timeout=5,
-                    keepalives_idle=5,
-                    keepalives_interval=2,
-                    keepalives_count=3,
-                    tcp_user_timeout=15_000,
-                )
-                self._link.execute("SET timezone = 'UTC'; SET jit = off")
-            yield self._link
-        except psycopg.Error as error:
-            closed = self._link is None or self._link.closed
-            self.close()
-            if passes(error, closed=closed):
-                message = (
-                    f"the database does not answer: {str(error).strip() or type(error).__name__}"
-                )
-                raise AwayError(message) from error
-            raise TablesError(str(error).strip()) from error
+            keep_powers(link, rows)
 
     # ---- An hour
 

@@ -148,7 +148,7 @@ def _stored_units(link: Link, version: int) -> Iterator[Unit]:
     """The units of a stored configuration, one after the other.
 
     pydantic keeps a set beside each entry of what was said of it, 2 kB a point: it goes with each unit, and its memory
-    serves the next.
+    serves the next. So does the dictionary of each point, whose keys are those of all.
     """
     rows = link.execute(
         """SELECT u.said::text FROM configuration, jsonb_array_elements(body -> 'units')
@@ -157,9 +157,19 @@ def _stored_units(link: Link, version: int) -> Iterator[Unit]:
     )
     for (said,) in rows:
         unit = Unit.model_validate_json(said)
-        for point in unit.points:
-            object.__setattr__(point, "__pydantic_fields_set__", _SAID)
+        object.__setattr__(unit, "points", tuple(_lean(point) for point in unit.points))
         yield unit
+
+
+def _lean(point: Point) -> Point:
+    """The same entry: attributes that are set one by one share their names with those of other points."""
+    found = Point.__new__(Point)
+    for name, value in point.__dict__.items():
+        object.__setattr__(found, name, value)
+    object.__setattr__(found, "__pydantic_fields_set__", _SAID)
+    object.__setattr__(found, "__pydantic_extra__", None)
+    object.__setattr__(found, "__pydantic_private__", None)
+    return found
 
 
 _SAID = frozenset(Point.model_fields)
@@ -212,7 +222,7 @@ def save_entries(link: Link, entries: Sequence[EntryRow]) -> None:
                 "UPDATE unit SET pending = %s WHERE code = %s", (entry.version, entry.unit.code)
             )
             continue
-        for table in ("quota", "opening", "line", "cell_factor"):
+        for table in ("quota", "budget", "opening", "line", "cell_factor"):
             link.execute(
                 f"DELETE FROM {table} USING unit u WHERE u.id = {table}.unit AND u.code = %s".encode(),  # noqa: S608 - two constants
                 (entry.unit.code,),
@@ -269,6 +279,16 @@ def _save_units(link: Link, units: Sequence[Unit], version: int) -> None:
             | quota.model_dump(mode="json", include={"year", "source", "status"})
             for unit in units
             for quota in unit.quotas
+        ],
+    )
+    _insert(
+        link,
+        _BUDGETS,
+        [
+            {"code": unit.code, "version": version, "amount": budget.amount}
+            | budget.model_dump(mode="json", include={"year", "view", "source", "status"})
+            for unit in units
+            for budget in unit.budgets
         ],
     )
     _insert(
@@ -437,6 +457,13 @@ SELECT u.id, r.year, r.amount, r.source, r.status, r.version
 FROM json_to_recordset(%s::json) AS r (code text, year integer, amount bigint, source text,
   status text, version integer) JOIN unit u USING (code)
 ON CONFLICT (unit, year) DO UPDATE SET amount = excluded.amount, source = excluded.source,
+  status = excluded.status, version = excluded.version"""
+_BUDGETS = """
+INSERT INTO budget (unit, year, amount, view, source, status, version)
+SELECT u.id, r.year, r.amount, r.view, r.source, r.status, r.version
+FROM json_to_recordset(%s::json) AS r (code text, year integer, amount bigint, view text, source text,
+  status text, version integer) JOIN unit u USING (code)
+ON CONFLICT (unit, year) DO UPDATE SET amount = excluded.amount, view = excluded.view, source = excluded.source,
   status = excluded.status, version = excluded.version"""
 _OPENINGS = """
 INSERT INTO opening (unit, year, quantity, low, best, high, evidence, version)

@@ -59,11 +59,16 @@ STANDINGS: dict[str, tuple[str, str, Tone]] = {
     "nothing told yet": ("nothing told yet", "尚无数据", "unknown"),
     "no quota": ("no quota", "未下达指标", "plain"),
     "within quota": ("within quota so far", "目前未超标", "well"),
+    "within budget": ("within budget so far", "目前未超预算", "well"),
 }
 """Worst first."""
 REASONS = {
     "opening unknown": ("the opening balance is unknown", "期初累计值未知"),
     "missing data": ("data are missing", "数据缺失"),
+    "other factor view": (
+        "the budget is meant in another view of the electricity factor",
+        "预算所用电力排放因子口径不同",
+    ),
     "ambiguous data": ("the data allow several amounts", "数据存在多种可能"),
     "remainder unknown": ("the remainder outside key units is unknown", "重点单位以外部分未知"),
     "interval too wide": ("the interval is too wide", "区间过宽"),

@@ -20,8 +20,9 @@ from processors import registry
 from processors.consequences import Notice, foreseen, lines_of, replaced
 from processors.factors import last_brought
 from processors.foretold import foretell
+from processors.leader_store import AwayError, TablesError
 from processors.packs import UnreadableError, with_ours
-from processors.region_store import AwayError, RegionStore, TablesError
+from processors.region_store import RegionStore
 from processors.registry import RegistryError
 from processors.store import TablesError as UnitTablesError
 from schemas.factors import FactorError, FactorPack, stream_pack

@@ -91,7 +91,7 @@ def _open_again(state: State, u: int) -> Generator[Needs, Fetched, None]:
     at = int(state.last_tick[u])
     if int(state.begins[u]) >= at:
         return
-    told = int(state.told_verdict[u])
+    told = state.told_verdict[u].copy()
     carriers = slice(int(state.carrier_from[u]), int(state.carrier_from[u + 1]))
     state.settled[carriers] = np.maximum(
         state.begins[u] // HOUR_MS, window_start("year", at - 1) // HOUR_MS

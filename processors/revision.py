@@ -57,10 +57,11 @@ def counts_otherwise(stored: Unit, asked: Unit) -> bool:
 
 
 def limits_of_years(stored: Unit, asked: Unit) -> frozenset[int]:
-    """Years whose quota or opening balances, also of lines, differ."""
+    """Years whose quota, budget or opening balances, also of lines, differ."""
     before, after = ({*_openings(entry)} for entry in (stored, asked))
     return frozenset(
         {quota.year for quota in {*stored.quotas} ^ {*asked.quotas}}
+        | {budget.year for budget in {*stored.budgets} ^ {*asked.budgets}}
         | {opening.year for _, opening in before ^ after}
     )
 
@@ -81,9 +82,12 @@ def described(stored: Unit | None, asked: Unit) -> Iterator[str]:
             when = "once the unit is restated" if name == "horizon_days" else "at once"
             yield f"unit {asked.code}: {name} {old!r} becomes {new!r}, {when}"
     for year in sorted(limits_of_years(stored, asked)):
-        quotas = [_quota(entry, year) for entry in (stored, asked)]
-        what = f"quota {quotas[0]} becomes {quotas[1]}" if quotas[0] != quotas[1] else "openings"
-        yield f"unit {asked.code}: {year}: {what}, at once"
+        changed = [
+            f"{name} {old} becomes {new}"
+            for name, said in (("quota", _quota), ("budget", _budget))
+            if (old := said(stored, year)) != (new := said(asked, year))
+        ]
+        yield f"unit {asked.code}: {year}: {', '.join(changed) or 'openings, or a source'}, at once"
     if stored.heat_values != asked.heat_values:
         names = [", ".join(one.name for one in entry.heat_values) for entry in (stored, asked)]
         yield f"unit {asked.code}: own heat values {names[0] or 'none'} become {names[1] or 'none'}, once the unit is restated"
@@ -106,6 +110,11 @@ def _changed_lines(stored: Unit, asked: Unit) -> Iterator[str]:
 def _quota(entry: Unit, year: int) -> str:
     found = [quota.energy_tce for quota in entry.quotas if quota.year == year]
     return f"{found[0]} tce" if found else "none"
+
+
+def _budget(entry: Unit, year: int) -> str:
+    found = [budget for budget in entry.budgets if budget.year == year]
+    return f"{found[0].co2_t} t CO2 ({found[0].view})" if found else "none"
 
 
 def _changes(before: Point | None, after: Point) -> str:

@@ -69,15 +69,23 @@ def _window(told: Json) -> dict[str, object]:
     if "recomputable" in told:
         window["recomputable"] = told["recomputable"]
     if "limit" in told:
-        since = cast("int | None", told["since"])
-        window |= {
-            "limit": f"{as_text(cast('int', told['limit']))} tce",
-            "verdict": told["verdict"],
-            "reason": told["reason"],
-            "since": None if since is None else rfc3339(since),
-            "suspected": told["suspected"],
-        }
+        window |= _against(told, "tce")
+    if "budget" in told:
+        budget = cast("Json", told["budget"])
+        window["budget"] = _against(budget, "t CO2") | {"view": budget["view"]}
     return window
+
+
+def _against(told: Json, measure: str) -> dict[str, object]:
+    """A verdict on a quota or a budget."""
+    since = cast("int | None", told["since"])
+    return {
+        "limit": f"{as_text(cast('int', told['limit']))} {measure}",
+        "verdict": told["verdict"],
+        "reason": told["reason"],
+        "since": None if since is None else rfc3339(since),
+        "suspected": told["suspected"],
+    }
 
 
 def _figure(told: Json) -> dict[str, object]:
@@ -126,7 +134,12 @@ def render(told: Json) -> str:
         if window.get("recomputable") is False:
             lines.append("  no longer recomputable: as last told, its records are gone")
         if "verdict" in window:
-            lines.append("  " + _sentence(window))
+            quota = f"annual energy quota {window['limit']} (equivalent value)"
+            lines.append("  " + _sentence(window, quota))
+        if "budget" in window:
+            budget = cast("Json", window["budget"])
+            name = f"annual CO2 budget {budget['limit']} ({budget['view']})"
+            lines.append("  " + _sentence(budget, name))
         lines += [f"  {line}" for line in _contested(window)]
         lines.append(f"  {'':12} {'low':>18} {'best':>18} {'high':>18} {'measured':>9}")
         for name, figure in cast("Mapping[str, Json]", window["figures"]).items():
@@ -144,17 +157,16 @@ def _contested(window: Json) -> Iterable[str]:
         yield f"contested, and not decided: {', '.join(names)} ({objections})"
 
 
-def _sentence(window: Json) -> str:
+def _sentence(told: Json, limit: str) -> str:
     """The verdict in words."""
-    limit = f"annual energy quota {window['limit']} (equivalent value)"
-    match window["verdict"]:
+    match told["verdict"]:
         case "FAIL":
-            return f"FAIL: above the {limit} since {window['since']}"
+            return f"FAIL: above the {limit} since {told['since']}"
         case "PASS":
             return f"PASS: not above the {limit} so far"
         case _:
-            suspected = "; the best estimate is above it" if window["suspected"] else ""
-            return f"UNDECIDABLE ({window['reason']}) against the {limit}{suspected}"
+            suspected = "; the best estimate is above it" if told["suspected"] else ""
+            return f"UNDECIDABLE ({told['reason']}) against the {limit}{suspected}"
 
 
 def _row(name: str, figure: Json) -> str:

@@ -13,6 +13,7 @@ from processors.conversion import converted, converted_down
 from processors.gaps import bounded_part, known_gaps
 from processors.judgement import Sums, points_of
 from processors.ports import HOUR_FIELDS, Fetched, Gap, HourSpan, Ints, Needs, Span
+from processors.rates import TARGETS
 from processors.segments import Piece, lift_piece, period_lengths, register_chain, timeline
 from processors.state import (
     FOREVER,
@@ -38,8 +39,6 @@ from processors.windows import (
     open_points,
 )
 from schemas.calendar import HOUR_MS, QUARTER_MS, year_of
-from schemas.quantities import QUANTITIES
-from schemas.registry import CARRIERS
 
 _MONTH_MS = 31 * 24 * HOUR_MS
 _SLACK = 4
@@ -160,9 +159,10 @@ def gap_cuts(
 
 @dataclass(frozen=True, slots=True)
 class Prefix:
-    """A carrier's sums over whole hours from the window's start, by number of hours (0 … n)."""
+    """A carrier's sums over whole hours from the window's start, by number of hours (0 … n), converted to one target."""
 
     carrier: int
+    target: int
     exact: Ints
     known: Ints
     """Native best less unknown best of the inexact hours, and what short pieces lose that the window's start cuts."""
@@ -170,49 +170,50 @@ class Prefix:
 
 
 def since(
-    state: State, unit: int, window: tuple[int, int], quota: int
+    state: State, unit: int, window: tuple[int, int], limit: int, target: int
 ) -> Generator[Needs, Fetched, int | None]:
-    """The first quarter-hour end t in (start, until] with low of [start, t) above the quota; None where there is none.
+    """The first quarter-hour end t in (start, until] with low of [start, t) above the limit; None where there is none.
 
     `until` is a quarter-hour end. Everything that the unit has said so far counts, cut at t.
-    Where something is given away, low need not rise with time, and nothing is looked for: `until`.
+    Where something is given away, or fixed by a product, low need not rise with time, and nothing is looked for: `until`.
     """
     start, until = window
-    if (state.c_sign[state.carrier_from[unit] : state.carrier_from[unit + 1]] < 0).any():
+    mine = slice(int(state.carrier_from[unit]), int(state.carrier_from[unit + 1]))
+    if (state.c_sign[mine] < 0).any() or (state.c_signs[mine, target] < 0).any():
         return until
     first, last = start // HOUR_MS, -(-until // HOUR_MS)
     table = yield from hour_table(state, unit, first, last + 1)
     gaps = yield from _gaps(state, unit, start, last * HOUR_MS)
     prefixes = [
-        _prefix(state, c, first, table[i])
-        for i, c in enumerate(
-            range(int(state.carrier_from[unit]), int(state.carrier_from[unit + 1]))
-        )
-        if QUANTITIES[int(state.c_quantity[c])] in CARRIERS and state.c_sign[c]
+        _prefix(state, (c, target), first, table[i])
+        for i, c in enumerate(range(mine.start, mine.stop))
+        if state.c_signs[c, target]
     ]
-    begins, base = int(state.begins[unit]), _opening(state, unit, start, until)
+    begins, base = int(state.begins[unit]), _opening(state, unit, window, target)
     lows = _lows_at_hours(state, unit, (start, last - first), prefixes, table, gaps)
     begun = start + HOUR_MS * np.arange(len(lows)) > begins
     lows += np.where(begun, base, 0)
-    possible = begun & (lows + _SLACK * len(prefixes) > quota)
+    possible = begun & (lows + _SLACK * len(prefixes) > limit)
     for hour in np.flatnonzero(possible[1:]).tolist():
         found = yield from _in_hour(
-            state, unit, start, (first + hour, until), (prefixes, hour, gaps), (quota, begins, base)
+            state, unit, start, (first + hour, until), (prefixes, hour, gaps), (limit, begins, base)
         )
         if found is not None:
             return found
     return None
 
 
-def _opening(state: State, unit: int, start: int, until: int) -> int:
+def _opening(state: State, unit: int, window: tuple[int, int], target: int) -> int:
+    start, until = window
     begins = int(state.begins[unit])
     if not start < begins < until:
         return 0
-    declared = state.opening(unit, year_of(start), "energy")
+    declared = state.opening(unit, year_of(start), TARGETS[target])
     return 0 if declared is None else declared[0]
 
 
-def _prefix(state: State, carrier: int, first: int, table: Ints) -> Prefix:
+def _prefix(state: State, of: tuple[int, int], first: int, table: Ints) -> Prefix:
+    carrier, target = of
     rows = table[:-1]
     points, _ = points_of(state, np.array([carrier]))
     ends = state.end[points]
@@ -220,12 +221,13 @@ def _prefix(state: State, carrier: int, first: int, table: Ints) -> Prefix:
     earliest = int(opens.min()) // HOUR_MS if len(opens) else FOREVER
     hours = np.arange(first, first + len(rows))
     exact = (rows[:, H_INEXACT] == 0) & (hours < earliest)
-    energy, _ = converted_hours(state, np.full(len(rows), carrier), hours, rows[:, H_BEST])
+    amounts = converted_hours(state, np.full(len(rows), carrier), hours, rows[:, H_BEST])[target]
     known = _cumulated(np.where(exact, 0, rows[:, H_BEST] - rows[:, H_UNKNOWN_BEST]))
     known[1:] += table[0, H_AFTER_LOW]
     return Prefix(
         carrier,
-        _cumulated(np.where(exact, energy, 0)),
+        target,
+        _cumulated(np.where(exact, amounts, 0)),
         known,
         _cumulated((~exact).astype(np.int64)),
     )
@@ -287,7 +289,7 @@ def _bounded_lows(state: State, gap: Gap, start: int, ends: Ints) -> Ints:
 def _low(state: State, prefix: Prefix, first: int, native: Ints, sums: tuple[Ints, Ints]) -> Ints:
     exact, inexact = sums
     carrier = np.full(len(native), prefix.carrier)
-    numerator, denominator = factors_of(state, carrier, np.full(len(native), first), 0)
+    numerator, denominator = factors_of(state, carrier, np.full(len(native), first), prefix.target)
     result: Ints = np.maximum(0, exact + converted_down(native, numerator, denominator) - inexact)
     return result
 
@@ -300,10 +302,10 @@ def _in_hour(
     known: tuple[list[Prefix], int, list[Gap]],
     limit: tuple[int, int, int],
 ) -> Generator[Needs, Fetched, int | None]:
-    """The first quarter-hour end of one hour at which low is above the quota; `limit`: quota, first validity, opening low after it."""
+    """The first quarter-hour end of one hour at which low is above the limit; `limit`: it, first validity, opening low after it."""
     hour, until = where
     prefixes, done, gaps = known
-    quota, begins, base = limit
+    most, begins, base = limit
     begin = hour * HOUR_MS
     parts = yield from pieces_near(state, unit, (begin, begin + HOUR_MS), gaps)
     for t in range(begin + QUARTER_MS, min(begin + HOUR_MS, until) + 1, QUARTER_MS):
@@ -317,7 +319,7 @@ def _in_hour(
                 and state.p_carrier[int(state.point_of_number[unit][gap.point])] == prefix.carrier
             ]
             low += _low_until(state, unit, (start, begin, t), (prefix, done), (mine, before))
-        if low > quota:
+        if low > most:
             return t
     return None
 
@@ -329,7 +331,7 @@ def _low_until(
     prefix: tuple[Prefix, int],
     parts: tuple[list[Piece], list[Gap]],
 ) -> int:
-    """Low (10⁻⁶ tce) of one carrier over [start, t), t inside the hour that begins at `begin`."""
+    """Low (10⁻⁶ t) of one carrier over [start, t), t inside the hour that begins at `begin`."""
     start, begin, t = times
     sums, done = prefix
     mine, gaps = parts
@@ -341,7 +343,7 @@ def _low_until(
         best, native, exact = best + share, native + cut, exact and whole
     exact = exact and not _open_until(state, sums.carrier, t)
     numerator, denominator = factors_of(
-        state, np.array([sums.carrier]), np.array([begin // HOUR_MS]), 0
+        state, np.array([sums.carrier]), np.array([begin // HOUR_MS]), sums.target
     )
     total = int(sums.exact[done])
     if exact:

@@ -18,16 +18,27 @@ from processors.boundaries import Boundary, boundaries
 from processors.line_limits import Law
 from processors.ports import HOUR_FIELDS, Gap, Ints, UnitState
 from processors.profiles import Weights, weights_of
-from processors.rates import Rates, Way, way_of
-from schemas.calendar import HOUR_MS
+from processors.rates import TARGETS, Rates, Way, way_of
+from schemas.calendar import HOUR_MS, year_of
 from schemas.cells import named_cell
 from schemas.factors import FactorPack
 from schemas.quantities import QUANTITIES
-from schemas.registry import CARRIERS, LENGTH_MS, STATEMENTS, UNIT_OF_MEASURE, Point, Profile, Unit
+from schemas.registry import (
+    CARRIERS,
+    LENGTH_MS,
+    STATEMENTS,
+    UNIT_OF_MEASURE,
+    Budget,
+    Point,
+    Profile,
+    Unit,
+)
 from schemas.scale import SCALE, scaled
 from schemas.section import NEVER
 
 FOREVER = 2**62
+ENERGY, CO2 = range(len(TARGETS))
+"""Places in TARGETS: the axis of rates, and of what a unit is held to (quota, budget)."""
 LAYOUT = 4
 """Version of the blob; 2 lacked the three last scalars, 3 the last. Another version: rebuild from the records."""
 
@@ -81,7 +92,8 @@ _UNITS = (
     "begins",
     "horizon",
     "configuration",
-    "quota",
+    "limit",
+    "other_view",
     "last_known_gap",
     "changed",
     "told_verdict",
@@ -125,7 +137,7 @@ LIMIT, RESTATED, FACTOR = 3, 4, 5
 """Codes of `changed` that are told at once, in full."""
 WAITS = 10
 """Added to the code of a unit that begins to wait: told at once, in full, with the cause that it has anyway."""
-NO_VERDICT, PASS, FAIL, OPENING_UNKNOWN, MISSING_DATA, AMBIGUOUS_DATA = range(6)
+NO_VERDICT, PASS, FAIL, OPENING_UNKNOWN, MISSING_DATA, AMBIGUOUS_DATA, OTHER_VIEW = range(7)
 """Codes of verdict and reason together, as told."""
 
 
@@ -152,6 +164,10 @@ def _empty() -> Ints:
     return np.empty(0, np.int64)
 
 
+def _by_target() -> Ints:
+    return np.empty((0, len(TARGETS)), np.int64)
+
+
 @dataclass(slots=True)
 class State:
     """See the module. Every field but the dictionaries is an array over one axis."""
@@ -171,15 +187,17 @@ class State:
     begins: Ints = field(default_factory=_empty)
     horizon: Ints = field(default_factory=_empty)
     configuration: Ints = field(default_factory=_empty)
-    quota: Ints = field(default_factory=_empty)
-    """Of the open year window, −1 where there is none."""
+    limit: Ints = field(default_factory=_by_target)
+    """[unit, target]: quota and budget of the open year window, −1 where there is none."""
+    other_view: npt.NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, np.bool_))
+    """The budget of the open year is meant in another view than the unit is converted by."""
     last_known_gap: Ints = field(default_factory=_empty)
     """No known gap of the unit ends after this."""
     changed: Ints = field(default_factory=_empty)
     """Since last told: 0 nothing, 1 new readings, 2 late ones, from 3 on what is told in full (see LIMIT)."""
-    told_verdict: Ints = field(default_factory=_empty)
-    """Verdict code of the open year, as last told."""
-    told_since: Ints = field(default_factory=_empty)
+    told_verdict: Ints = field(default_factory=_by_target)
+    """[unit, target]: verdict code of the open year, as last told."""
+    told_since: Ints = field(default_factory=_by_target)
     """Since when it is a FAIL, found when the verdict changed."""
     told_full: Ints = field(default_factory=_empty)
     """Last full hour told."""
@@ -331,11 +349,12 @@ class State:
             "begins": np.array(begins, np.int64),
             "horizon": np.array([unit.horizon_days * 24 * HOUR_MS for unit in new], np.int64),
             "configuration": np.full(n, configuration, np.int64),
-            "quota": np.full(n, -1, np.int64),
+            "limit": np.full((n, len(TARGETS)), -1, np.int64),
+            "other_view": np.zeros(n, np.bool_),
             "last_known_gap": np.full(n, NEVER, np.int64),
             "changed": np.zeros(n, np.int64),
-            "told_verdict": np.zeros(n, np.int64),
-            "told_since": np.full(n, NEVER, np.int64),
+            "told_verdict": np.zeros((n, len(TARGETS)), np.int64),
+            "told_since": np.full((n, len(TARGETS)), NEVER, np.int64),
             "told_full": np.full(n, NEVER, np.int64),
             "pending": np.zeros(n, np.int64),
             "revised": np.zeros(n, np.int64),
@@ -561,11 +580,31 @@ class State:
                 return scaled(entry.low)[0], scaled(entry.best)[0], scaled(entry.high)[0]
         return None
 
-    def quota_of(self, unit: int, year: int) -> int:
-        """The unit's quota of a business year in 10⁻⁶ tce, −1 where there is none, or nothing that counts against it."""
-        if not any(point.quantity in CARRIERS for point in self.units[unit].points):
-            return -1
-        return next((quota.amount for quota in self.units[unit].quotas if quota.year == year), -1)
+    def limits_of(self, unit: int, year: int) -> tuple[int, int]:
+        """The unit's quota and budget of a business year in 10⁻⁶ t, −1 where there is none, or nothing that counts against it."""
+        feeds = self.c_feeds[self.carrier_from[unit] : self.carrier_from[unit + 1]]
+        budget = self.budget_of(unit, year) if feeds[:, CO2].any() else None
+        quotas = self.units[unit].quotas if feeds[:, ENERGY].any() else ()
+        quota = next((quota.amount for quota in quotas if quota.year == year), -1)
+        return quota, -1 if budget is None else budget.amount
+
+    def budget_of(self, unit: int, year: int) -> Budget | None:
+        """The unit's CO2 budget of a business year."""
+        return next((one for one in self.units[unit].budgets if one.year == year), None)
+
+    def is_other_view(self, unit: int, year: int) -> bool:
+        """Whether the year's budget is meant in another view than the unit is converted by."""
+        budget = self.budget_of(unit, year)
+        return (
+            budget is not None
+            and budget.view
+            != self.rates.packs[int(self.pack[unit])].entry("electricity", "co2", year).view
+        )
+
+    def take_limits(self, unit: int, year: int) -> None:
+        """Hold the open year window to the limits of a business year."""
+        self.limit[unit] = self.limits_of(unit, year)
+        self.other_view[unit] = self.is_other_view(unit, year)
 
     # The form on disk.
 
@@ -574,7 +613,7 @@ class State:
         chosen = np.array(units, np.int64)
         if not len(chosen):
             return []
-        scalars = np.stack([getattr(self, name)[chosen] for name in _SCALARS], axis=1).astype("<i8")
+        scalars = np.stack([self._scalar(name)[chosen] for name in _SCALARS], axis=1).astype("<i8")
         packed = _packed([(values, count) for values, count, _ in self._columns(chosen)])
         ends = self.end[np.concatenate([self.point_of_number[u] for u in units])].tolist()
         edges = [0, *np.cumsum(self.point_from[chosen + 1] - self.point_from[chosen]).tolist()]
@@ -591,12 +630,20 @@ class State:
             for i, u in enumerate(units)
         ]
 
+    def _scalar(self, name: str) -> Ints:
+        """A column of units; of what they have by target that of energy: carbon's rests in the marks of those that have a budget."""
+        values: Ints = getattr(self, name)
+        return values if values.ndim == 1 else values[:, ENERGY]
+
     def _marks(self, u: int) -> bytes:
-        """What is remembered for the next full hour, as JSON; mostly nothing."""
-        if not self.touched[u] and not self.earlier[u] and not self.broken_since[u]:
+        """What is remembered for the next full hour, and of a budget, as JSON; mostly nothing."""
+        budget = self.told_verdict[u, CO2] != NO_VERDICT
+        if not (self.touched[u] or self.earlier[u] or self.broken_since[u] or budget):
             return b""
         earlier = [[*key, mark] for key, mark in sorted(self.earlier[u].items())]
         marks = [sorted(self.touched[u]), earlier, self.broken_since[u]]
+        if budget:
+            marks.append([int(self.told_verdict[u, CO2]), int(self.told_since[u, CO2])])
         return json.dumps(marks, separators=(",", ":"), sort_keys=True).encode()
 
     def _columns(self, units: Ints) -> list[tuple[Ints, Ints, Ints]]:
@@ -638,7 +685,7 @@ class State:
         names = _SCALARS_OF[layout]
         scalars = np.frombuffer(blob, "<i8", len(names), _LAYOUT.size)
         for name, value in zip(names, scalars.tolist(), strict=True):
-            getattr(self, name)[u] = value
+            self._scalar(name)[u] = value
         columns = self._columns(np.array([u]))
         stored, rest = _unpacked(
             blob, _LAYOUT.size + scalars.nbytes, [len(values) for values, _, _ in columns]
@@ -652,11 +699,15 @@ class State:
         self.ahead[series] += self.last_at[series]
         touched, earlier, *more = json.loads(rest) if rest else ([], [])
         self.broken_since[u] = more[0] if more else {}
+        if len(more) > 1:
+            self.told_verdict[u, CO2], self.told_since[u, CO2] = more[1]
         self.touched[u] = {(kind, start) for kind, start in touched}
         self.earlier[u] = {(carrier, hour): mark for carrier, hour, mark in earlier}
         carriers = slice(int(self.carrier_from[u]), int(self.carrier_from[u + 1]))
         self.hot_from[carriers] = self.max_hour[carriers] + 1
         self.convert_by(u, self.pack_at(int(self.configuration[u])))
+        if self.slot_start[u, -1] != FOREVER:
+            self.take_limits(u, year_of(int(self.slot_start[u, -1])))
 
 
 def cell_of(quantity: int, cell: int) -> str:
@@ -728,7 +779,7 @@ _SCALARS = (
     "live",
     "last_tick",
     "configuration",
-    "quota",
+    "limit",
     "last_known_gap",
     "changed",
     "told_verdict",

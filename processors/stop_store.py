@@ -19,8 +19,13 @@ _SAID = 4_000
 """Characters that are kept of what was refused."""
 _DECLARE = """
 SELECT declare_stop(%s, %s, %s, %s, %s, %s::text[], %s, %s, %s, %s, %s, %s)"""
+_MOST_REFUSED = 200
+"""Of a unit and day that are kept; all are answered."""
 _REFUSE = """
-INSERT INTO stop_refused (source, unit, door, reason, said) VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+INSERT INTO stop_refused (source, unit, door, reason, said)
+SELECT %(source)s, %(unit)s, %(door)s, %(reason)s, %(said)s
+WHERE (SELECT count(*) FROM stop_refused WHERE unit = %(unit)s AND refused_at > now() - interval '1 day') < %(most)s
+ON CONFLICT DO NOTHING"""
 _UNTOLD = """
 SELECT unit, max(id), (array_agg(ms_of(entered_at) ORDER BY id DESC))[1] FROM stop_entry
 WHERE told IS NULL GROUP BY unit ORDER BY 2 LIMIT %s"""
@@ -82,8 +87,15 @@ def declare(
 
 def refuse(link: Link, origin: Origin, reasons: Sequence[str], said: bytes) -> None:
     """Keep what was refused, with the reason."""
-    text = said.decode(errors="replace").replace("\x00", "")[:_SAID]
-    link.execute(_REFUSE, (origin.source, origin.unit, origin.door, "; ".join(reasons), text))
+    told = {
+        "source": origin.source,
+        "unit": origin.unit,
+        "door": origin.door,
+        "reason": "; ".join(reasons),
+        "said": said.decode(errors="replace").replace("\x00", "")[:_SAID],
+        "most": _MOST_REFUSED,
+    }
+    link.execute(_REFUSE, told)
 
 
 def untold(link: Link, *, generation: int, partition: int, unit: str, entry: int, at: int) -> bytes:

@@ -16,17 +16,15 @@ import orjson
 from processors import beyond, line_limits, lines, spans
 from processors.boundaries import Boundary
 from processors.judgement import (
-    Energy,
     Figures,
     Sums,
+    against_limits,
     by_quantity,
     figures,
     open_of,
     open_sums,
     settled_at,
     silent_points,
-    unit_energy,
-    verdicts,
 )
 from processors.line_message import limit_name, limit_told, line_window
 from processors.line_openings import opened, way_of_opening
@@ -34,12 +32,15 @@ from processors.ports import Fetched, Ints, LineRow, Needs, OutboxRow, WindowRow
 from processors.rates import FIRST_YEAR, TARGETS, Rates, Way
 from processors.state import (
     AMBIGUOUS_DATA,
+    CO2,
+    ENERGY,
     FAIL,
     KEY_BITS,
     LIMIT,
     MISSING_DATA,
     NO_VERDICT,
     OPENING_UNKNOWN,
+    OTHER_VIEW,
     PASS,
     WAITS,
     State,
@@ -81,6 +82,7 @@ _WORDS: dict[int, tuple[str | None, str | None]] = {
     OPENING_UNKNOWN: ("UNDECIDABLE", "opening unknown"),
     MISSING_DATA: ("UNDECIDABLE", "missing data"),
     AMBIGUOUS_DATA: ("UNDECIDABLE", "ambiguous data"),
+    OTHER_VIEW: ("UNDECIDABLE", "other factor view"),
 }
 _TOGETHER = 64
 """Units whose earlier windows are looked up together: one question instead of many, and bounded memory."""
@@ -180,8 +182,10 @@ def judge(state: State, moments: list[Moment], told: Told) -> Asking:
 class _Judged:
     """What was found at a tick; by position of the unit, those to tell only: their open windows and silent points."""
 
-    energy: Energy
     codes: Ints
+    """[unit, target]"""
+    best: Ints
+    """[unit, target]"""
     full: list[bool]
     to_tell: list[int]
     windows: dict[int, list[Window]]
@@ -218,9 +222,9 @@ def _judge_open(
         found[kind] = by_quantity(state, carriers, cells[kind])
     start = state.slot_start[units, YEAR]
     owner = np.repeat(np.arange(len(units)), quantities)
-    energy = unit_energy(state, units, owner, found[YEAR], (start, at))
-    codes = verdicts(energy, state.quota[units])
-    to_tell = (codes != state.told_verdict[units]) | differs[units] | full
+    limits = state.limit[units], state.other_view[units]
+    codes, best = against_limits(state, units, owner, found[YEAR], (start, at), limits)
+    to_tell = (codes != state.told_verdict[units]).any(axis=1) | differs[units] | full
     windows: dict[int, list[Window]] = {i: [] for i in np.flatnonzero(to_tell).tolist()}
     for kind, of_kind in found.items():
         some = np.flatnonzero(to_tell if kind == YEAR else full)
@@ -250,8 +254,8 @@ def _judge_open(
         for i in lined
     }
     return _Judged(
-        energy,
         codes,
+        best,
         full.tolist(),
         list(windows),
         windows,
@@ -276,18 +280,22 @@ def _ratios(state: State, carriers: Ints, start: Ints) -> tuple[Ints, Ints]:
 
 def _tell(state: State, moment: Moment, judged: _Judged, i: int, told: Told) -> Asking:
     """One unit's message; remembers what was told."""
-    u, code, quota = moment.unit, int(judged.codes[i]), int(state.quota[moment.unit])
-    before = int(state.told_verdict[u])
-    if code == FAIL and (before != FAIL or state.told_since[u] == NEVER):
-        until = -(-moment.at // QUARTER_MS) * QUARTER_MS
-        found = yield from spans.since(state, u, (int(state.slot_start[u, YEAR]), until), quota)
-        state.told_since[u] = until if found is None else found
-    state.told_verdict[u] = code
+    u, start = moment.unit, int(state.slot_start[moment.unit, YEAR])
+    before = int(state.told_verdict[u, ENERGY])
     windows = judged.windows[i]
-    if code != NO_VERDICT:
-        since = int(state.told_since[u]) if code == FAIL else None
-        suspected = int(judged.energy.best[i]) > quota
-        windows[-1] = windows[-1].judged(_verdict(code, quota, since, suspected=suspected))
+    for target, code in enumerate(judged.codes[i].tolist()):
+        if code == NO_VERDICT:
+            continue
+        limit = int(state.limit[u, target])
+        is_new = state.told_verdict[u, target] != FAIL or state.told_since[u, target] == NEVER
+        if code == FAIL and is_new:
+            until = -(-moment.at // QUARTER_MS) * QUARTER_MS
+            found = yield from spans.since(state, u, (start, until), limit, target)
+            state.told_since[u, target] = until if found is None else found
+        since = int(state.told_since[u, target]) if code == FAIL else None
+        said = _verdict(code, limit, since, suspected=int(judged.best[i, target]) > limit)
+        windows[-1] = windows[-1].judged(_against(state, u, start, said, target))
+    state.told_verdict[u] = judged.codes[i]
     if judged.full[i]:
         earlier = judged.earlier.get(i, [])
         windows += [window for window, _ in earlier]
@@ -411,15 +419,22 @@ def numbered(outbox: list[OutboxRow]) -> tuple[OutboxRow, ...]:
 # Windows.
 
 
-def _verdict(code: int, quota: int, since: int | None, *, suspected: bool) -> Json:
+def _verdict(code: int, limit: int, since: int | None, *, suspected: bool) -> Json:
     verdict, reason = _WORDS[code]
+    may_be = verdict == "UNDECIDABLE" and code != OTHER_VIEW
     return {
-        "limit": quota,
+        "limit": limit,
         "verdict": verdict,
         "reason": reason,
         "since": since,
-        "suspected": verdict == "UNDECIDABLE" and suspected,
+        "suspected": may_be and suspected,
     }
+
+
+def _against(state: State, u: int, start: int, verdict: Json, target: int) -> Json:
+    """A year's verdict as it stands in the window: that on the budget apart, with its view."""
+    budget = state.budget_of(u, year_of(start)) if target == CO2 else None
+    return verdict if budget is None else {"budget": {**verdict, "view": budget.view}}
 
 
 def _windows(
@@ -573,17 +588,21 @@ def _closed_window(
     units, begin, until = np.array([u]), np.array([start]), np.array([end])
     window = _windows(state, units, kind, (begin, until, until), found)[0]
     lines = _line_windows(state, u, where, end, cells, is_open=False) if state.boundaries[u] else {}
-    quota = state.quota_of(u, year_of(start)) if kind == YEAR else -1
-    if quota < 0:
+    if kind != YEAR:
         return window, lines
+    year = year_of(start)
+    limits = np.array([state.limits_of(u, year)]), np.array([state.is_other_view(u, year)])
     owner = np.zeros(len(found.low), np.int64)
-    energy = unit_energy(state, units, owner, found, (begin, until))
-    code = int(verdicts(energy, np.array([quota]))[0])
-    since = None
-    if code == FAIL:
-        since = yield from spans.since(state, u, (start, end), quota)
-    verdict = _verdict(code, quota, since, suspected=int(energy.best[0]) > quota)
-    return window.judged(verdict), lines
+    codes, best = against_limits(state, units, owner, found, (begin, until), limits)
+    for target, code in enumerate(codes[0].tolist()):
+        if code == NO_VERDICT:
+            continue
+        limit, since = int(limits[0][0, target]), None
+        if code == FAIL:
+            since = yield from spans.since(state, u, (start, end), limit, target)
+        said = _verdict(code, limit, since, suspected=int(best[0, target]) > limit)
+        window = window.judged(_against(state, u, start, said, target))
+    return window, lines
 
 
 # Product lines.

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from processors.feedback_store import AwayError, FeedbackStore, TablesError
+from processors.feedback_store import FeedbackStore
+from processors.leader_store import AwayError, TablesError
 from processors.migrate import MigrationError, database_url
 from processors.registry import RegistryError, check
 from processors.trial import About, answer

@@ -661,9 +661,8 @@ def _open(state: State, kind: int, units: Ints, starts: Ints) -> Asking:
     if kind == len(KINDS) - 1:
         years = years_of_hours(starts // HOUR_MS) + FIRST_YEAR
         state.told_verdict[units] = NO_VERDICT
-        state.quota[units] = [
-            state.quota_of(int(u), int(year)) for u, year in zip(units, years, strict=True)
-        ]
+        for u, year in zip(units.tolist(), years.tolist(), strict=True):
+            state.take_limits(u, year)
     first = state.slot_start[state.c_unit[carriers], kind] // HOUR_MS
     begun = state.max_hour[carriers] >= first
     if begun.any():
@@ -679,7 +678,7 @@ def change_limits(state: State, u: int, entry: Unit) -> None:
     state.take_entry(u, entry)
     state.told_since[u] = NEVER
     if state.slot_start[u, YEAR] != FOREVER:
-        state.quota[u] = state.quota_of(u, year_of(int(state.slot_start[u, YEAR])))
+        state.take_limits(u, year_of(int(state.slot_start[u, YEAR])))
 
 
 def carriers_of(state: State, units: Ints) -> Ints:

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from schemas.calendar import WindowKind
 from schemas.indicator import Judged, LimitJudged, Silent, Version
-from schemas.landing import Landed
+from schemas.landing import Landed, Regime
 from schemas.regions import Standing
 from schemas.rule import Kind, Severity
 
@@ -67,6 +67,8 @@ class Evidence(_Frozen):
     version: Version
     as_of: int
     configuration: int
+    regime: Regime = "energy"
+    """Of a year's verdict or landing: by which of both it is said."""
     judged: Judged | None
     """The window's figures and verdict; None for silent points."""
     silent: tuple[Silent, ...]

@@ -8,12 +8,14 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.calendar import WindowKind
-from schemas.landing import Landed
+from schemas.landing import Landed, Regime
 from schemas.regions import Standing
 from schemas.stop import Stop
 
 Verdict = Literal["PASS", "FAIL", "UNDECIDABLE"]
-Reason = Literal["opening unknown", "missing data", "ambiguous data"]
+Reason = Literal["opening unknown", "missing data", "ambiguous data", "other factor view"]
+"""`other factor view`: a CO2 budget is meant in another view of electricity's factor than the unit is converted by."""
+FIGURE_OF: dict[Regime, str] = {"energy": "energy", "carbon": "co2"}
 Cause = Literal["time", "reading", "late reading", "limit", "restatement", "factor"]
 
 
@@ -44,26 +46,50 @@ class Figure(_Told):
     share_measured: int
     """Expected point-time under exact pieces, in 10⁻⁶."""
     factors: tuple[str, ...] = ()
-    """Ids of the factors used, `energy` and `co2` only."""
+    """Ids of the factors used and names of own heat values, of `energy`, `co2` and `process` only."""
     unverified: bool = False
     """True where one of the factors rests on a figure nobody has verified."""
 
 
-class Judged(_Told):
-    """One window of one unit."""
+class Against(_Told):
+    """A year against what it may use."""
 
-    window: WindowKind
-    start: int
-    end: int
-    figures: dict[str, Figure]
     limit: int | None = None
-    """The unit's quota in 10⁻⁶ tce, for the year window."""
+    """In 10⁻⁶ of the figure's unit of measure."""
     verdict: Verdict | None = None
     reason: Reason | None = None
     since: int | None = None
     """Of a FAIL: the first quarter-hour end at which `low` was above the limit."""
     suspected: bool = False
     """UNDECIDABLE, and the best estimate is above the limit."""
+
+
+class AgainstBudget(Against):
+    """CO2 of a year against the unit's budget."""
+
+    limit: int
+    verdict: Verdict
+    view: str
+    """The view of electricity's factor that the budget is meant in."""
+
+
+class Judged(Against):
+    """One window of one unit; of the year, energy against the unit's quota (10⁻⁶ tce) where it has one."""
+
+    window: WindowKind
+    start: int
+    end: int
+    figures: dict[str, Figure]
+    budget: AgainstBudget | None = None
+    """Of the year of a unit that has a CO2 budget."""
+
+    def against(self, regime: Regime) -> Against:
+        """The judgement of one regime; without a verdict where it has no limit."""
+        return self if regime == "energy" else self.budget or Against()
+
+    def used(self, regime: Regime) -> Figure | None:
+        """What that judgement is about."""
+        return self.figures.get(FIGURE_OF[regime])
 
 
 class LineFigure(_Told):
@@ -78,6 +104,15 @@ class LineFigure(_Told):
     unverified: bool = False
     said: Literal["not computable", "energy without output"] | None = None
     """Of the intensity: why there is none."""
+
+
+class ComingLimit(_Told):
+    """What a line would be by a limit that is published and not yet in force, if it were."""
+
+    from_day: str
+    """Business day on which it comes in force: `2027-01-01`."""
+    verdict: Verdict
+    suspected: bool
 
 
 class LimitJudged(_Told):
@@ -112,6 +147,8 @@ class LimitJudged(_Told):
     """Where it rests on an unverified figure, or on a day that nobody confirmed."""
     law: str
     """The packs that the limits are from."""
+    coming: ComingLimit | None = None
+    """Of a limit that is NOT JUDGED since it is not yet in force."""
 
 
 class StandardEnergy(_Told):
@@ -162,7 +199,7 @@ class Indicator(_Told):
     cause: Cause
     """`late reading`: something before the last tick changed; `reading`: new readings; `time`: neither.
 
-    `limit`: another quota or opening balance came into force; `restatement`: all was worked out again from the readings;
+    `limit`: another quota, budget or opening balance came into force; `restatement`: all was worked out again from the readings;
     `factor`: converted by other factors.
     """
     configuration: int
@@ -228,7 +265,7 @@ class LevelTold(_Told):
 
 
 class LandingTold(_Told):
-    """Where a unit's year lands, at a business midnight. Key: `landing:` and the unit's code."""
+    """Where a unit's year lands, at a business midnight. Key: `landing:`, of a CO2 budget `carbon:`, and the unit's code."""
 
     kind: Literal["landing"] = "landing"
     unit: str
@@ -236,7 +273,7 @@ class LandingTold(_Told):
     """`offset` is the midnight."""
     as_of: int
     cause: Literal["reading", "limit"]
-    """`limit`: another quota than at the midnight before."""
+    """`limit`: another quota or budget than at the midnight before."""
     history: bool = False
     """The unit was in history: its time is its own, and it is notified only on request."""
     landed: Landed
@@ -244,7 +281,8 @@ class LandingTold(_Told):
     @property
     def subject(self) -> str:
         """As it is remembered, apart from what the unit itself tells; no unit's code has a colon."""
-        return f"landing:{self.unit}"
+        regime = "" if self.landed.regime == "energy" else f"{self.landed.regime}:"
+        return f"landing:{regime}{self.unit}"
 
 
 class StopsTold(_Told):

@@ -1,7 +1,7 @@
-"""What others are told of where a unit's year lands: each business midnight, against the quota known then.
+"""What others are told of where a unit's year lands: each business midnight, against the quota or CO2 budget known then.
 
-A projection is no verdict. Amounts are integers of 10⁻⁶ tce, burn rates of 10⁻³ of the rate that the quota allows (1000 uses
-it up on the last day of the year), days are business days as `2026-11-23`.
+A projection is no verdict. Amounts are integers of 10⁻⁶ tce (of a budget 10⁻⁶ t CO2), burn rates of 10⁻³ of the rate that the quota
+allows (1000 uses it up on the last day of the year), days are business days as `2026-11-23`.
 """
 
 from typing import Literal
@@ -19,6 +19,10 @@ and no earlier year; what was used before the first reading is unknown; the answ
 """
 
 Basis = Literal["seasonal", "calendar"]
+Regime = Literal["energy", "carbon"]
+"""A unit's year is held to its energy quota and to its CO2 budget, each alone."""
+REGIMES: tuple[Regime, ...] = ("energy", "carbon")
+MEASURE_OF: dict[Regime, str] = {"energy": "tce", "carbon": "t CO2"}
 
 
 class _Told(BaseModel):
@@ -57,8 +61,11 @@ class Landed(_Told):
     """Where a unit's year stood at a midnight."""
 
     year: int
+    regime: Regime = "energy"
     quota: int
-    """Annual, equivalent value, as it was known then."""
+    """Annual, as it was known then: energy, equivalent value; or the CO2 budget."""
+    view: str | None = None
+    """Of a budget: the view of electricity's factor that it is meant in."""
     state: State
     reason: Unsaid | None
     """Set where it cannot be said."""

@@ -296,6 +296,30 @@ class Quota(_Entity):
         return scaled(self.energy_tce)[0]
 
 
+class Budget(_Entity):
+    """A unit's annual CO2 budget: t, by one view of electricity's factor."""
+
+    year: Annotated[int, Field(ge=2000, le=2099)]
+    co2_t: Annotated[Decimal, Field(ge=0)]
+    view: Annotated[str, StringConstraints(min_length=1, max_length=100)]
+    """The view that it is meant in, as the packs' [[stream]] names it: `provincial average, Sichuan`.
+
+    Where the unit is converted by another one, the budget cannot be judged.
+    """
+    source: str
+    status: Literal["official", "example"] = "official"
+
+    @field_validator("co2_t")
+    @classmethod
+    def _fits(cls, amount: Decimal) -> Decimal:
+        return checked_amount(amount)
+
+    @property
+    def amount(self) -> int:
+        """The budget in 10⁻⁶ t."""
+        return scaled(self.co2_t)[0]
+
+
 class Opening(_Entity):
     """What a unit used in a year before its points begin: declared, with evidence."""
 
@@ -365,6 +389,7 @@ class Unit(_Entity):
     """A live unit's readings older than this at the door are `too old`."""
     points: Annotated[tuple[Point, ...], Field(min_length=1, max_length=MAX_POINTS)]
     quotas: tuple[Quota, ...] = ()
+    budgets: tuple[Budget, ...] = ()
     openings: tuple[Opening, ...] = ()
     lines: tuple[Line, ...] = ()
     heat_values: tuple[HeatValue, ...] = ()
@@ -375,6 +400,7 @@ class Unit(_Entity):
         for what, keys in (
             ("line", [line.id for line in self.lines]),
             ("quota", [str(quota.year) for quota in self.quotas]),
+            ("budget", [str(budget.year) for budget in self.budgets]),
             ("opening", [f"{opening.year} {opening.quantity}" for opening in self.openings]),
         ):
             twice = sorted(key for key, count in Counter(keys).items() if count > 1)
@@ -575,7 +601,7 @@ class Configuration(BaseModel):
         for unit in told["units"]:  # hashes from before these stay
             for line in unit["lines"]:
                 _without_usual(line, {"openings": []})
-            _without_usual(unit, {"lines": [], "heat_values": []})
+            _without_usual(unit, {"lines": [], "budgets": [], "heat_values": []})
             for point in unit["points"]:
                 _without_usual(point, _USUAL_OF_POINT)
         if self.factors is not None:

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from schemas.calendar import DAY_MS, HOUR_MS, WindowKind
+from schemas.landing import Regime
 
 Kind = Literal[
     "confirmed breach",
@@ -36,6 +37,7 @@ Kind = Literal[
     "limit broken",
     "limit probably broken",
     "limit cannot be judged",
+    "limit to come",
 ]
 KINDS: tuple[Kind, ...] = (
     "confirmed breach",
@@ -47,6 +49,7 @@ KINDS: tuple[Kind, ...] = (
     "limit broken",
     "limit probably broken",
     "limit cannot be judged",
+    "limit to come",
 )
 BREACHES: frozenset[Kind] = frozenset(
     {"confirmed breach", "suspected breach", "limit broken", "limit probably broken"}
@@ -54,9 +57,17 @@ BREACHES: frozenset[Kind] = frozenset(
 """Kinds that say something against a unit. The others are about data, not about guilt."""
 
 OF_LIMITS: frozenset[Kind] = frozenset(
-    {"limit broken", "limit probably broken", "limit cannot be judged"}
+    {"limit broken", "limit probably broken", "limit cannot be judged", "limit to come"}
 )
 """Kinds about product lines and the limits of their products."""
+
+FORETELLING: frozenset[Kind] = frozenset({"will break", "limit to come"})
+"""Kinds about what is not so yet."""
+
+OF_YEARS: frozenset[Kind] = frozenset(
+    {"confirmed breach", "suspected breach", "cannot be judged", "will break"}
+)
+"""Kinds about a unit against its energy quota or its CO2 budget."""
 
 Severity = Literal["critical", "warning", "info"]
 """Level 1, 2, 3; level 1 is the worst."""
@@ -88,6 +99,9 @@ PLACEHOLDERS = {
     "cause": "what made the condition begin, or end",
     "amount": "the energy: interval and best estimate, with its unit of measure",
     "limit": "the limit, with its unit of measure",
+    "regime": "energy, carbon or product limit: by which of them it is judged",
+    "basis": "how it is counted: equivalent value, the view of electricity's factor, or the standard's own",
+    "from_day": "of a rule on limits to come: the day on which it comes in force, and how many days that is from then",
     "over": "by how much it is over the limit: an interval, with its unit of measure",
     "measured": "share of the expected time that was measured exactly, in per cent",
     "reason": "why it cannot be judged",
@@ -182,8 +196,13 @@ class Rule(BaseModel):
     """Whom it leaves out, although `units` names them."""
     levels: Annotated[tuple[Annotated[int, Field(ge=1, le=2)], ...], Field(min_length=1)] = (1, 2)
     """Of a rule on levels: a target at one of these. 1 is very severe, 2 rather severe."""
+    regime: Regime = "energy"
+    """Of a rule on a year's verdict or landing: `energy` against the quota, or `carbon` against the CO2 budget."""
     certainty: Literal["certain", "likely"] = "certain"
-    """Of a rule on landings. `certain`: even the low end of the year's 80 % interval is over the quota; `likely`: the expected year is."""
+    """Of a rule on landings. `certain`: even the low end of the year's 80 % interval is over the quota; `likely`: the expected year is.
+
+    Of a rule on limits to come. `certain`: the line would break it; `likely`: its best estimate is above it, too.
+    """
     limit_levels: Annotated[tuple[Annotated[int, Field(ge=1, le=3)], ...], Field(min_length=1)] = (
         3,
     )
@@ -200,8 +219,14 @@ class Rule(BaseModel):
         if self.kind != "level changed" and "levels" in self.model_fields_set:
             message = f"levels {list(self.levels)}: only a rule of kind level changed has them"
             raise ValueError(message)
-        if self.kind != "will break" and "certainty" in self.model_fields_set:
-            message = f"certainty {self.certainty!r}: only a rule of kind will break has it"
+        if self.kind not in FORETELLING and "certainty" in self.model_fields_set:
+            message = f"certainty {self.certainty!r}: only a rule of kind will break or limit to come has it"
+            raise ValueError(message)
+        if self.kind not in OF_YEARS and "regime" in self.model_fields_set:
+            message = f"regime {self.regime!r}: only a rule on a year's verdict or landing has it"
+            raise ValueError(message)
+        if self.regime == "carbon" and self.window != "year":
+            message = f"window {self.window!r}: a CO2 budget is that of a year"
             raise ValueError(message)
         if self.kind not in OF_LIMITS and "limit_levels" in self.model_fields_set:
             message = (
@@ -242,8 +267,10 @@ class Rule(BaseModel):
         """Short hash of what the rule says, so that a transition names the wording it came from."""
         # A field that came later, and that the rule does not have, leaves its version as it was.
         later = {"certainty", "limit_levels"}
-        if self.kind == "will break":
+        if self.kind in FORETELLING:
             later.remove("certainty")
+        if self.regime == "energy":
+            later.add("regime")
         if self.kind in OF_LIMITS:
             later.remove("limit_levels")
         return sha256(self.model_dump_json(exclude=later).encode()).hexdigest()[:12]
@@ -300,6 +327,14 @@ DEFAULT_RULES: Rules = (
         hold="P7D",
         recover_hold="P1D",
     ),
+    # Once, before a published limit comes in force, of lines that would break it.
+    Rule(
+        name="product-limit-to-come",
+        kind="limit to come",
+        severity="info",
+        hold="P1D",
+        recover_hold="P7D",
+    ),
     # Told once a midnight: held for P2D means so at three midnights in a row.
     Rule(
         name="quota-will-be-exceeded",
@@ -312,6 +347,42 @@ DEFAULT_RULES: Rules = (
     Rule(
         name="quota-likely-exceeded-by-year-end",
         kind="will break",
+        severity="info",
+        certainty="likely",
+        hold="P6D",
+        recover_hold="P6D",
+    ),
+    # The same of the CO2 budget; they say nothing of units without one.
+    Rule(name="budget-exceeded", kind="confirmed breach", regime="carbon", severity="critical"),
+    Rule(
+        name="budget-probably-exceeded",
+        kind="suspected breach",
+        regime="carbon",
+        severity="warning",
+        hold="PT2H",
+        recover_hold="PT1H",
+    ),
+    Rule(
+        name="budget-cannot-be-judged",
+        kind="cannot be judged",
+        regime="carbon",
+        severity="info",
+        hold="PT24H",
+        recover_hold="PT1H",
+    ),
+    Rule(
+        name="budget-will-be-exceeded",
+        kind="will break",
+        regime="carbon",
+        severity="warning",
+        certainty="certain",
+        hold="P2D",
+        recover_hold="P2D",
+    ),
+    Rule(
+        name="budget-likely-exceeded-by-year-end",
+        kind="will break",
+        regime="carbon",
         severity="info",
         certainty="likely",
         hold="P6D",

@@ -20,6 +20,8 @@ from pydantic import (
 from schemas.calendar import DAY_MS, instant
 
 LONGEST_DAYS = 400
+_LATEST = 7_258_118_400_000
+"""The year 2200, UTC."""
 MAX_OCTETS = 65_536
 """Bytes of one declaration."""
 DOOR_HEADER = "door"
@@ -59,6 +61,9 @@ class DeclaredStop(BaseModel):
     def _check(self) -> Self:
         if not 0 < self.end - self.start <= LONGEST_DAYS * DAY_MS:
             message = f"until {self.ends} is not after from {self.begins}, or more than {LONGEST_DAYS} days after it"
+            raise ValueError(message)
+        if self.start < 0 or self.end > _LATEST:
+            message = f"from {self.begins} until {self.ends}: instants from 1970 to 2199 are taken"
             raise ValueError(message)
         if len(set(self.points)) != len(self.points):
             message = "a point is named twice"

@@ -61,6 +61,7 @@ AMOUNTS = "processors/amounts.py"
 CLAIMS = "processors/claims.py"
 ENGINE = "processors/engine.py"
 REBUILD = "processors/rebuild.py"
+RATES = "processors/rates.py"
 RESTATEMENT = "processors/restatement.py"
 SEGMENTS = "processors/segments.py"
 WINDOWS = "processors/windows.py"
@@ -79,7 +80,7 @@ TAKE = """            if len(some):
 JUDGE = """            if number in chunk.moments:
                 yield from judge(self.state, chunk.moments[number], outcome.told)
 """
-FACTOR = "numerator[pack, quantity, t, year], denominator[pack, quantity, t, year]"
+FACTOR = "numerator[rate, t, year], denominator[rate, t, year]"
 
 MUTATIONS = (
     Mutation(
@@ -184,7 +185,19 @@ MUTATIONS = (
     ),
     Mutation(
         "a restated unit keeps its factors",
-        (Swap(RESTATEMENT, "state.pack[u] = state.pack_at(asked.version)", "pass"),),
+        (Swap(RESTATEMENT, "state.convert_by(u, state.pack_at(asked.version))", "pass"),),
+    ),
+    Mutation(
+        "own generation has CO2",
+        (Swap(RATES, "is_energy and (not self.self_generated)", "is_energy"),),
+    ),
+    Mutation(
+        "what a product fixes is emitted",
+        (Swap(RATES, "-1 if total < 0 else 1", "1"),),
+    ),
+    Mutation(
+        "the supplier's heat value goes before the unit's own",
+        (Swap("schemas/co2.py", "return min(held", "return max(held"),),
     ),
 )
 

@@ -154,6 +154,7 @@ def test_the_words() -> None:
         " Used in the last 7 days 1.10 times and in the last 30 days 1.06 times the pace that the quota allows."
         " At most 0.99123 tce a day from now on still keep the quota, whatever is missing."
         " It rests on a factor that nobody has verified (factors: grid.2024)."
+        " Regime energy, equivalent value."
         " Forecast since 2026-04-02T00:00:00+08:00, told at 2026-04-04T00:00:00+08:00; cause: a new reading, and it has held."
     )
     assert first.labels == {

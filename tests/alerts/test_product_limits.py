@@ -143,6 +143,79 @@ def test_the_defaults_hold_for_a_day() -> None:
     assert [one.rule for one in lasting if one.state == "firing"] == ["product-limit-exceeded"]
 
 
+COMING = LimitJudged.model_validate(
+    limit("a", 3, "-").model_dump()
+    | {
+        "entries": ["a.2027"],
+        "coming": {"from_day": "2026-02-01", "verdict": "FAIL", "suspected": False},
+    }
+)
+"""In force thirty-one days after the year's beginning."""
+DAY = 24
+
+
+def in_force(mark: str) -> LimitJudged:
+    return limit("a", 3, mark).model_copy(update={"entries": ("a.2027",)})
+
+
+def test_a_limit_to_come_is_told_once_before_its_day() -> None:
+    """Beside the edition that holds; with the days until then, in both languages; and it ends on the day."""
+    both = limit("a", 3, "."), COMING
+    log = [told(DAY * day, *both) for day in range(1, 31)]
+    found = heard(
+        *log, told(DAY * 31, in_force("x")), told(DAY * 33, in_force("x")), rules=DEFAULT_RULES
+    )
+    course = [
+        (one.rule, one.state, one.began_by) for one in found if one.state in {"firing", "resolved"}
+    ]
+    assert course == [
+        ("product-limit-to-come", "firing", "reading"),
+        ("product-limit-to-come", "resolved", "reading"),
+        ("product-limit-exceeded", "firing", "limit"),
+    ]
+    come, over, broken = (one for one in found if one.state in {"firing", "resolved"})
+    assert come.annotations["summary"] == (
+        f"Product limit to come: line kiln of unit {UNIT} would break a level 3, in force from 2026-02-01, in 29 days"
+    )
+    assert "would be FAIL, regime product limit" in come.annotations["description"]
+    title, body = alone_in_chinese(come)
+    assert "将超过即将施行的限额" in title
+    assert "2026-02-01起施行，距今29天" in body
+    assert (over.cause, over.labels) == ("limit", come.labels)
+    assert (
+        "is in force at 2026-02-01T00:00:00+08:00; cause: a change of the limit"
+        in over.annotations["description"]
+    )
+    assert "已施行" in alone_in_chinese(over)[0]
+    assert "cause: a change of the limit" in broken.annotations["description"]
+    assert "By a.2027 (weir 2026-11)." in broken.annotations["description"]
+
+
+def test_who_would_keep_it_hears_nothing_and_who_comes_to_is_told_that_it_is_over() -> None:
+    """Kept again before the day: that ends it as well, a week later."""
+    kept = COMING.model_copy(
+        update={"coming": COMING.coming and COMING.coming.model_copy(update={"verdict": "PASS"})}
+    )
+    assert heard(*(told(DAY * day, kept) for day in range(1, 30)), rules=DEFAULT_RULES) == []
+    log = [
+        told(DAY, COMING),
+        told(DAY * 2, COMING),
+        *(told(DAY * day, kept) for day in range(3, 12)),
+    ]
+    found = [one for one in heard(*log, rules=DEFAULT_RULES) if one.state != "pending"]
+    assert [one.state for one in found] == ["firing", "resolved"]
+    assert "product limit to come" in found[-1].annotations["summary"]
+
+
+def test_another_edition_is_the_cause_of_what_it_breaks() -> None:
+    """Heard of by the one that held before; what an older window is told anew is not."""
+    old, new = (
+        heard(told(1, limit("a", 3, ".")), told(2, one))
+        for one in (limit("a", 3, "x"), in_force("x"))
+    )
+    assert [one.cause for one in (*old, *new)] == ["reading", "limit"]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

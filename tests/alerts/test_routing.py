@@ -42,7 +42,7 @@ def test_a_confirmed_breach() -> None:
         "(best estimate 1,000.00002). "
         "Quota 1,000 tce: between 0.00001 tce over and 0.00003 tce over "
         "(best estimate 0.00002 tce over). "
-        "Verdict FAIL; 98.7 % of the time is measured exactly. "
+        "Verdict FAIL; 98.7 % of the time is measured exactly. Regime energy, equivalent value. "
         f"Above the quota since the quarter hour that ends at 2026-02-11T15:45:00+08:00, told at {T}; cause: a new reading."
     )
 

@@ -18,7 +18,7 @@ EXAMPLE = Path("deploy/example/rules-test.toml")
 def test_the_example_passes(capsys: pytest.CaptureFixture[str]) -> None:
     """Its rules are the default ones."""
     assert main(["test", str(EXAMPLE)]) == 0
-    assert capsys.readouterr().out.count("ok ") == 5
+    assert capsys.readouterr().out.count("ok ") == 7
     assert read_rules(Path("deploy/example/rules.toml").read_text()) == DEFAULT_RULES
 
 

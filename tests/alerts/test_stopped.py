@@ -1,5 +1,7 @@
 """A declared stop holds back what is said of missing data while it lasts, and nothing else."""
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,8 +12,8 @@ from schemas.alert import Transition
 from schemas.calendar import DAY_MS, HOUR_MS
 from schemas.indicator import Message, StopsTold
 from schemas.rule import Rule, Rules
-from schemas.stop import Stop, covered_until
-from tests.alerts.logs import LOGS, MINUTE, START, UNIT, Log, indicator, tick, told, version
+from schemas.stop import DeclaredStop, Stop, covered_until, declared_in, is_declaration
+from tests.alerts.logs import LOGS, MINUTE, OTHER, START, UNIT, Log, indicator, tick, told, version
 from tests.alerts.test_alert_laws import reloaded
 
 QUARTER = 15 * MINUTE
@@ -160,6 +162,51 @@ def test_a_year_that_cannot_be_judged_for_it_waits() -> None:
     assert states(log, (rule,)) == [(2, "pending", "reading"), (6, "firing", "time")]
     unrelated = drawn(8, {0: stops(1, stop(0, 6, "a"))}, silent={2: ("a", "b")})
     assert states(unrelated, (rule,)) == [(2, "firing", "reading")]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"until": "2026-12-01T08:00:00+08:00"}, "is not after"),
+        ({"until": "2028-12-01T08:00:00+08:00"}, "more than 400 days"),
+        ({"from": "2199-12-30T08:00:00Z", "until": "2200-01-02T00:00:00Z"}, "1970 to 2199"),
+        ({"points": ["E1", "E1"]}, "named twice"),
+        ({"evidence": ""}, "stop.evidence"),
+        ({"from": "2026-12-01T08:00:00"}, "stop.from"),
+        ({"other": 1}, "stop.other"),
+    ],
+)
+def test_what_is_wrong_with_a_declaration_is_said(changed: dict[str, object], said: str) -> None:
+    """Each mistake by its place; one that is right says nothing."""
+    told: dict[str, object] = {
+        "id": "a",
+        "kind": "stop",
+        "from": "2026-12-01T08:00:00+08:00",
+        "until": "2026-12-02T08:00:00+08:00",
+        "evidence": "notice",
+        "by": "Li",
+    }
+    assert isinstance(declared_in(json.dumps({"stop": told}).encode(), UNIT), DeclaredStop)
+    wrong = declared_in(json.dumps({"stop": told | changed}).encode(), UNIT)
+    assert isinstance(wrong, list)
+    assert said in wrong[0]
+    (other,) = declared_in(json.dumps({"stop": told, "unit_code": OTHER}).encode(), UNIT)
+    assert "another unit" in other
+
+
+@pytest.mark.parametrize(
+    ("payload", "declares"),
+    [
+        (b'{"stop": {}}', True),
+        (b'{"message_id": "\\"stop\\"", "readings": []}', False),
+        (b'{"message_id": "stop", "readings": []}', False),
+        (b'["stop"]', False),
+        (b'{"stop"', False),
+    ],
+)
+def test_only_an_object_with_the_key_declares(payload: bytes, *, declares: bool) -> None:
+    """Whatever else says the word is a message with readings, or none."""
+    assert is_declaration(payload) is declares
 
 
 # ---- Laws

@@ -3,7 +3,7 @@
 _VIEWS = (
     "figure_told", "figure_now", "unit_now", "point_standing", "unit_verdict", "unit_standing", "figure_factors", "unit_account",
     "alert_standing", "alert_log", "unit_landing", "level_changed", "objection_log", "stop_declared", "line_figure_told", "line_limit_told",
-    "unit_energy", "unit_deducted",
+    "unit_energy", "unit_deducted", "co2_by_view",
 )  # fmt: skip
 _SPAN = "'2025-12-01', '2026-02-01'"
 _CALLS = (
@@ -26,7 +26,7 @@ _TABLES = (
     "unit", "point", "quota", "opening", "cell_factor",
     "line", "line_point", "line_opening", "line_window", "unit_window", "unit_state", "hour", "gap", "account", "reading_record", "rejection_record",
     "refused", "outbox", "alert_state", "alert_transition", "alert_delivery", "landing", "region_hour", "region_telling", "target_hour",
-    "unit_deduction", "scope_deduction",
+    "unit_deduction", "scope_deduction", "power_factor",
     "level_change", "objection", "objection_decision", "stop_entry", "stop_refused", "proposal", "approval", "deduction_version", "configuration",
     "act", "export", "audit_log", "login_scope", "alert_now", "seen.unit", "seen.condition",
 )  # fmt: skip
@@ -61,6 +61,8 @@ ATTEMPTS: dict[str, tuple[str, ...]] = {
         "SELECT * FROM readings(NULL, '2025-01-01', '2027-01-01')", "SELECT * FROM readings('%', '2025-01-01', '2027-01-01')",
         "SELECT * FROM readings('x'' OR true --{victim}', '2025-01-01', '2027-01-01')",
         "SELECT * FROM note_export('report', 'unit:{victim}', '{{}}')",
+        "SELECT declare_stop('{victim}', 'held', 'stop', 1, 2, '{{}}', 'proof', 'who', '', false)",
+        "SELECT declare_stop('{victim}', 'held', 'maintenance', 1, 2, '{{E1}}', 'proof', 'who', '', true)",
         "SELECT * FROM note_export('report', 'unit:{victim}+province:510000', '{{}}')",
     ),
     "tables": (

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from fractions import Fraction
-from math import inf
+from math import ceil, floor, inf
 from typing import Any
 from unittest.mock import ANY
 
 from oracle import quarter_hours, window_figures
 from oracle_claims import allowed, winner
 from oracle_energies import Case, Range, net_of
-from oracle_figures import Figure, Judged, Window, quota_of
+from oracle_figures import Figure, Judged, Window, limit_of
 from oracle_pieces import Course, Piece
 from schemas.alert import Alert
 from schemas.calendar import (
@@ -24,9 +24,12 @@ from schemas.calendar import (
     moment,
     window_start,
     year_of,
+    year_start,
 )
 from schemas.deductions import our_deduction_rules
 from schemas.factors import default_pack
+from schemas.pack_entries import View
+from schemas.pack_reading import our_packs
 from schemas.registry import CARRIERS, UNIT_OF_MEASURE, Point, Unit
 from schemas.section import Unreadable
 from tests.dashboards.shown import ALERTS, PROVINCE, QUALITY, REGIONAL, UNIT
@@ -118,7 +121,7 @@ class Standing:
 
     @property
     def quota(self) -> int | None:
-        return None if self.year is None else quota_of(self.unit, self.year)
+        return None if self.year is None else limit_of(self.unit, self.year)
 
     @property
     def share(self) -> Decimal | None:
@@ -229,6 +232,36 @@ def tail(one: Standing) -> Row:
 def who(one: Standing) -> Row:
     """Name, city, industry, year."""
     return one.unit.name, one.region, one.industry, one.year
+
+
+def budget(one: Standing) -> Row | None:
+    """Of a unit with a budget; who is meant in another view cannot be judged, and nobody's is broken or forecast here."""
+    if one.judged is None or not one.unit.budgets:
+        return None
+    (held,) = one.unit.budgets
+    co2 = one.judged.windows["year"].figures["co2"]
+    in_view = held.view == "provincial average, Sichuan"
+    assert co2.high is None or co2.high <= held.amount
+    word, reason = ("within budget", None) if in_view else ("cannot be judged", "other factor view")
+    share = rounded(Decimal(co2.best) / Decimal(held.amount), "0.0001")
+    ends = (amount(held.amount), amount(co2.low), amount(co2.best), amount(co2.high))
+    told = (amount(co2.share_measured), one.watermark, one.watermark)
+    unverified = factors(one.unit, "co2", START)[1]
+    left = None if co2.high is None else held.amount - co2.high
+    safe = 0 if left is None else left * DAY_MS // (year_start(2027) - END)
+    landing_ = ("cannot be said", None, amount(safe))  # two days are too few
+    return (word, reason, None, share, *ends, held.view, unverified, *landing_, None, *told)
+
+
+def budgets(units: list[Standing], _: Expected) -> Rows:
+    found = [(one, row) for one in units if (row := budget(one)) is not None]
+    found.sort(key=lambda pair: (pair[1][0] != "cannot be judged", pair[0].code))
+    return [(*who(one), *row, *one.link) for one, row in found]
+
+
+def budget_of_unit(one: Standing, _: Expected) -> Rows:
+    row = budget(one)
+    return [] if row is None else [row]
 
 
 def in_breach(units: list[Standing], _: Expected) -> Rows:
@@ -999,6 +1032,7 @@ OF_PROVINCE: dict[str, Callable[[list[Standing], Expected], Rows]] = {
     "panel 10": others,
     "panel 11": will_break,
     "panel 12": barometer,
+    "panel 13": budgets,
 }
 OF_QUALITY: dict[str, Callable[[list[Standing], Expected], Rows]] = {
     "panel 1": came,
@@ -1077,6 +1111,43 @@ def _range(figure: Figure) -> Range:
     return Range(figure.low, figure.best, inf if figure.high is None else figure.high)
 
 
+VIEWS: tuple[tuple[View, str], ...] = (
+    ("provincial average", "sichuan"),
+    ("regional average", "southwest"),
+    ("national average", "china"),
+    ("national residual", "china"),
+)
+
+
+def co2_views(unit: Standing, _: Expected) -> Rows:
+    """CO2 as told, and with each other factor for its electricity; a line's that told none has no views."""
+    if unit.judged is None:
+        return []
+    return [row for kind in ("year", "month") for row in _co2_views(unit, kind)]
+
+
+def _co2_views(unit: Standing, kind: WindowKind) -> Iterator[Row]:
+    assert unit.judged is not None
+    window = unit.judged.windows[kind]
+    co2, power = (window.figures.get(name, Figure(0, 0, 0, 0)) for name in ("co2", "electricity"))
+    packs = our_packs()
+    told = packs.power("sichuan", "provincial average", 2026).entry
+    fuels = default_pack()
+    coal = fuels.factor("raw_coal", "co2", 2026).unverified and "raw_coal" in window.figures
+    for view, region in VIEWS:
+        one = packs.power(region, view, 2026).entry
+        assert one.value is not None
+        assert told.value is not None
+        by = (Fraction(one.value) - Fraction(told.value)) / 1000
+        high = None if None in {co2.high, power.high} else co2.high + ceil(power.high * by)
+        yield (
+            *(kind, at(window.start), None, view, region, one.id == told.id),
+            *(amount(co2.low + floor(power.low * by)), amount(co2.best + round(power.best * by))),
+            *(amount(high), "t", one.id, one.year, one.status == "unverified" or coal, None),
+            *(amount(co2.share_measured), at(END), unit.watermark),
+        )
+
+
 OF_UNIT: dict[str, Callable[[Standing, Expected], Rows]] = {
     "panel 1": verdict,
     "panel 2": against_quota,
@@ -1093,6 +1164,8 @@ OF_UNIT: dict[str, Callable[[Standing, Expected], Rows]] = {
     "panel 13": landings,
     "panel 14": line_limits,
     "panel 15": energies,
+    "panel 16": budget_of_unit,
+    "panel 17": co2_views,
     "annotation Watermark (数据截至)": watermark,
     "annotation Contested (存在争议)": lambda _, __: [],
     "annotation Alerts (告警)": transitions,

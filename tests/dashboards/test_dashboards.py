@@ -164,6 +164,15 @@ def test_variables_offer_what_there_is(
     assert {text for text, _ in rows} == names[name]
 
 
+def test_a_units_city_is_where_the_link_leads(grafana: psycopg.Connection) -> None:
+    """It is one of the scopes that are offered there."""
+    _, offered = asked(grafana, Query(REGIONAL, "scope", variables(REGIONAL)["scope"]["query"]))
+    for unit in UNITS:
+        _, ((scope, value),) = asked(grafana, Query(UNIT, "scope", variables(UNIT)["scope"]["query"]), unit=unit)  # fmt: skip
+        assert scope == value
+        assert value in {chosen for _, chosen in offered}
+
+
 def test_a_year_that_is_past_is_shown_as_it_ended(
     grafana: psycopg.Connection, seeded: Seeded
 ) -> None:

@@ -221,6 +221,41 @@ def test_every_figure_stands_beside_its_watermark_and_share_measured(
         )
 
 
+def test_a_figure_stands_beside_its_objections(columns: dict[tuple[str, int], list[str]]) -> None:
+    """Every panel that shows best estimates of units or regions says which are contested, but for lines over time: there they are annotations."""
+    kinds = {(uid, panel["id"]): panel["type"] for uid, panel in (one.values for one in PANELS)}
+    shown = {
+        where
+        for where, names in columns.items()
+        if any("est (最佳估计)" in name or "Expected" in name for name in names)
+        and kinds[where] != "timeseries"
+    }
+    marked = {where for where in shown if "Contested (存在争议)" in columns[where]}
+    assert len(marked) >= 10
+    assert shown - marked == {(UNIT, 14)}, "limits of product lines, to which nobody objects"
+
+
+def test_dashboards_lead_to_one_another() -> None:
+    """From the province to a region to a unit and back: each link to one that there is, choosing what can be chosen there."""
+    for uid, dashboard in DASHBOARDS.items():
+        cells = [link["url"] for panel in dashboard["panels"] for link in links_of(panel)]
+        for url in (*cells, *(link["url"] for link in dashboard["links"])):
+            path, _, chosen = url.partition("?")
+            there = DASHBOARDS[path.removeprefix("/d/")]
+            names = {one["name"] for one in there["templating"]["list"]}
+            assert set(re.findall(r"var-(\w+)=", chosen)) <= names, (uid, url)
+            own = {one["name"] for one in dashboard["templating"]["list"]}
+            assert set(re.findall(r"=\$\{(\w+)\}", chosen)) <= own, (uid, url)
+    ways = {
+        uid: json.dumps([dashboard["links"], dashboard["panels"]])
+        for uid, dashboard in DASHBOARDS.items()
+    }
+    assert "/d/weir-regions?var-scope=" in ways[PROVINCE]
+    assert "/d/weir-unit?var-unit=" in ways[REGIONAL]
+    assert "/d/weir-regions?var-scope=${scope}" in ways[UNIT]
+    assert all(f"/d/{PROVINCE}" in ways[uid] for uid in (REGIONAL, UNIT, QUALITY, ALERTS))
+
+
 @each_panel
 def test_overrides_name_columns(
     columns: dict[tuple[str, int], list[str]], uid: str, panel: Json

@@ -334,7 +334,9 @@ RIGHTS = {
         ),
         "alert_message": "SELECT INSERT UPDATE",
         "act": "INSERT",
-        **dict.fromkeys(["unit", "region", "configuration", "factor_pack", "step"], "SELECT"),
+        **dict.fromkeys(
+            ["unit", "region", "configuration", "factor_pack", "step", "target_hour"], "SELECT"
+        ),
     },
 }
 """On tables, of roles that are members of none."""

@@ -9,6 +9,7 @@ hypertables have several chunks. The last was registered after everything: nothi
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import cached_property
 
 import numpy as np
@@ -24,8 +25,10 @@ from ingest.world import Plant, default_world
 from oracle import Outcome, World, judge_log
 from oracle_figures import Judged
 from processors import entries
+from processors.co2_views import power_rows
 from processors.deductions import KIND as DEDUCTED
 from processors.metrics import WorkerMetrics
+from processors.power_store import keep_powers
 from processors.region_rows import HourRows
 from processors.region_store import RegionStore
 from processors.store import Store
@@ -37,7 +40,8 @@ from schemas.deductions import Deductions
 from schemas.factors import default_pack
 from schemas.indicator import LimitJudged, LineFigure, LineJudged, StandardEnergy
 from schemas.landing import Ends, Exhausted, Landed, Projected
-from schemas.registry import Configuration
+from schemas.pack_reading import our_packs
+from schemas.registry import Budget, Configuration
 from schemas.rule import DEFAULT_RULES
 from schemas.section import ApplyConfiguration, Record, Refused, Section, Unreadable, partition_of
 from schemas.targets import Targets
@@ -93,11 +97,22 @@ WELL, NO_QUOTA, UNTOLD = code(4), code(7), code(8)
 def plants() -> dict[int, tuple[Plant, ...]]:
     """By version of the configuration that brings them."""
     history = default_world(start=START, units=4, live=False)
+    # The one that breaks its quota keeps its CO2 budget; the next one's is meant in another view.
+    history = (
+        _with_budget(history[0], "provincial average, Sichuan"),
+        _with_budget(history[1], "national average"),
+        *history[2:],
+    )
     live = default_world(start=START, units=6, live=True)[4:]
     (early,) = default_world(start=EARLIER, units=7, live=False)[6:]
     early = replace(early, unit=early.unit.model_copy(update={"quotas": ()}))
     last = default_world(start=START, units=8, live=True)[7:]
     return {1: history, 2: live, 3: (early,), 4: last}
+
+
+def _with_budget(plant: Plant, view: str) -> Plant:
+    budget = Budget(year=2026, co2_t=Decimal(100_000), view=view, source="test", status="example")
+    return replace(plant, unit=plant.unit.model_copy(update={"budgets": (budget,)}))
 
 
 def records() -> Iterator[tuple[int, Record]]:
@@ -232,6 +247,7 @@ def write(told: Province, *, owner: str, worker: str, alerts: str) -> Heard:
 def write_regions(url: str) -> Iterator[tuple[int, HourRows]]:
     """Sum the regions hour by hour, with targets from the first hour on."""
     with psycopg.connect(url, autocommit=True) as link:
+        keep_powers(link, power_rows(our_packs()))
         assert entries.load(link, KIND, TARGETS, author="test", reason="test", from_hour=START)
         assert entries.load(link, DEDUCTED, EVIDENCE, author="test", reason="test", from_hour=START)
     with closing(RegionStore(url, partitions=PARTITIONS)) as store:

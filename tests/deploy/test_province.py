@@ -33,6 +33,20 @@ def test_forty_eight_reach_every_city() -> None:
     assert len({plant.plant.unit.region for plant in plants}) == 21
 
 
+def test_some_keep_one_regime_and_break_the_other() -> None:
+    """Quota and budget over what each plant will use and emit, by the figures it is planned with."""
+    found = set()
+    for one in province.examples(48, start=START):
+        unit = one.plant.unit
+        for budget in unit.budgets:
+            keeps = (
+                float(unit.quotas[0].energy_tce) > one.energy_tce,
+                float(budget.co2_t) > one.co2_t,
+            )
+            found.add(keeps)
+    assert {(True, False), (False, True)} <= found
+
+
 def test_a_plant_is_a_function_of_its_number() -> None:
     few, many = province.examples(20, start=START), province.examples(60, start=START)
     assert few == many[:20]

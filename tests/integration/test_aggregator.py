@@ -321,6 +321,8 @@ def test_killed_between_commit_and_publishing(
         assert place.query("SELECT count(*) FROM region_cut") == [
             ((END - START) // HOUR_MS * PARTITIONS,)
         ]
+        views = place.query("SELECT count(DISTINCT place) FROM power_factor WHERE value > 0")
+        assert views == [(4,)], "CO2 can be shown in each view"
         assert [one.poll() for one in standby] == [None, None]
         assert {leads(place, name) for name in ("one", "two")} == {0.0, 1.0}
         assert [place.stop(name) for name in ("one", "two")] == [0, 0]

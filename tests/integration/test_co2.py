@@ -14,7 +14,7 @@ from processors.deduction_store import DeductionStore
 from processors.engine import Engine
 from processors.memory import drive
 from processors.store import Store
-from schemas.calendar import HOUR_MS, moment
+from schemas.calendar import HOUR_MS, moment, year_start
 from schemas.double_control import NOTHING
 from schemas.factors import default_pack
 from schemas.section import NEVER, ApplyConfiguration, Body, Record, Section, Tick
@@ -41,6 +41,12 @@ POINTS = (
 )
 HEAT = {"carrier": "raw_coal", "by": "measured", "gj_per_t": "20.934", "valid_from": "2026-01-01"}
 NAME = "raw_coal heat value 20.934 GJ/t (measured)"
+OPENINGS = [
+    {"year": 2026, "quantity": quantity, "low": low, "best": "12", "high": "15"}
+    | {"evidence": "books"}
+    for quantity, low in (("electricity", "0"), ("raw_coal", "11"))
+]
+"""Of what the kiln took in before its points began."""
 PROCESS = Decimal("0.683") * 300 + Decimal("0.44") * 30
 
 
@@ -68,7 +74,7 @@ def take(database: str) -> None:
     """Three hours of the unit, through the engine into the tables."""
     entry = unit(
         *(one for one, _ in POINTS),
-        lines=[{"id": "kiln", "name": "Kiln", "valid_from": moment(BEGIN)}],
+        lines=[{"id": "kiln", "name": "Kiln", "openings": OPENINGS}],
         heat_values=[HEAT | {"source": "report 7", "status": "sourced"}],
         history=False,
     )
@@ -119,6 +125,14 @@ def test_co2_with_all_its_terms(
             "SELECT quantity, best FROM figures(%s, 'kiln', %s, %s) WHERE quantity IN ('co2', 'process', 'purchased')",
             (CODES[0], *SPAN),
         ).fetchall()
+        year = moment(year_start(2026)), SPAN[1]
+        opened = link.execute(
+            "SELECT sum(low), sum(best) FROM co2_terms(%s, 'kiln', %s, %s)", (CODES[0], *year)
+        ).fetchone()
+        of_year = link.execute(
+            "SELECT low, best FROM figures(%s, 'kiln', %s, %s) WHERE quantity = 'co2'",
+            (CODES[0], *year),
+        ).fetchone()
         telling = Telling(
             *(CODES[0], span_of("year", BEGIN), BEGIN + HOURS * HOUR_MS, "reading", 0, None),
             *(True, 0, NOTHING, NOTHING, 1),
@@ -143,6 +157,9 @@ def test_co2_with_all_its_terms(
     assert sum(best for best, *_ in of_line.values()) == by_line["co2"]
     assert of_line.keys() == {"fuel", "electricity", "process"}
     assert (by_line["process"], by_line["purchased"]) == (PROCESS, 30_000)
+    assert opened == of_year
+    assert opened is not None
+    assert opened[1] > by_line["co2"]
     assert (NAME,) in factors
     assert (deducted_by.id, deducted_by.unverified) == (NAME, False)
     assert round(Decimal(deducted_by.numerator) / deducted_by.denominator, 6) == Decimal("0.714286")
@@ -151,6 +168,7 @@ def test_co2_with_all_its_terms(
     monkeypatch.setenv("WEIR_DATABASE_URL", database)
     assert main(["show", CODES[0], "--views", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
+    assert Decimal(shown["lines"][0]["windows"][-1]["figures"]["process"]["best"]) == PROCESS
     assert [one["of"] for one in shown["co2_terms"]] == [f"unit {CODES[0]}", "line kiln"]
     named = [one["term"] for one in shown["co2_terms"][0]["terms"]]
     assert named[:4] == ["fuel", "electricity", "heat", "process"]

@@ -26,6 +26,9 @@ PARTITIONS = 2
 DAYS = 3
 START, BEFORE = year_start(2026), year_start(2025)
 HIGH, LOW, BEHIND, FREE, AHEAD = (f"91510100SYN{number:07d}" for number in range(5))
+EMITTED = 3
+"""Times as much CO2 as energy."""
+BUDGETS = {LOW: 900 * SCALE}
 QUOTAS = {HIGH: 300 * SCALE, LOW: 500 * SCALE, BEHIND: 300 * SCALE, AHEAD: 300 * SCALE}
 OPEN = year_start(2027)
 
@@ -44,7 +47,9 @@ def window(
     }
     figure |= {"factors": ["f"], "unverified": True}
     quota = {} if limit is None else {"limit": limit, "verdict": "PASS"}
-    return {"window": kind, "start": start, "end": end, "figures": {"energy": figure}} | quota
+    co2 = figure | dict.fromkeys(("low", "best", "high"), amount * EMITTED)
+    figures = {"energy": figure, "co2": co2}
+    return {"window": kind, "start": start, "end": end, "figures": figures} | quota
 
 
 def message(unit: str, at: int, *windows: dict[str, Any]) -> bytes:
@@ -61,6 +66,8 @@ def told_at(unit: str, day: int) -> bytes:
         return message(unit, START, *its, window("year", BEFORE, START, 365))
     end = START + day * DAY_MS
     year = window("year", START, OPEN, day, QUOTAS.get(unit))
+    if unit in BUDGETS:
+        year["budget"] = {"limit": BUDGETS[unit], "verdict": "PASS", "view": "provincial"}
     return message(
         unit,
         end - (HOUR_MS // 2 if unit == BEHIND else 0),
@@ -117,6 +124,7 @@ def rows(url: str, query: str) -> list[Row]:
 
 
 TOLD = "SELECT hour, partition, key, payload FROM region_outbox WHERE key LIKE 'landing:%' ORDER BY hour, number"
+OF_CARBON = "SELECT unit, at, history, landed FROM budget_landing ORDER BY at, unit"
 KEPT = "SELECT unit, at, history, landed FROM landing ORDER BY at, unit"
 
 
@@ -139,13 +147,18 @@ def test_each_midnight_is_a_function_of_the_log(
             if day == 1:
                 tell_all(upgraded)
                 with psycopg.connect(upgraded) as link:
-                    link.execute("TRUNCATE landing, landing_begun, landing_day, landing_year")
+                    link.execute(
+                        "TRUNCATE landing, budget_landing, landing_begun, landing_day, landing_year"
+                    )
         assert (tell_all(late), tell_all(upgraded)) == (24 * DAYS + 1, 24 * (DAYS - 1))
         assert rows(database, TOLD) == rows(late, TOLD) == rows(upgraded, TOLD)
         kept = rows(database, KEPT)
         assert kept == rows(late, KEPT)
         assert [row for row in kept if row[1] > START + DAY_MS] == rows(upgraded, KEPT)
         check_rows(kept)
+        carbon = rows(database, OF_CARBON)
+        assert carbon == rows(late, OF_CARBON)
+        check_carbon(carbon)
     finally:
         drop_database(late)
         drop_database(upgraded)
@@ -177,6 +190,14 @@ def check_rows(kept: list[Row]) -> None:
     assert last["projected"]["year_end"]["best"] == 365 * SCALE
 
 
+def check_carbon(kept: list[Row]) -> None:
+    """Its energy keeps the quota of 500, its CO2 (1,095 t) will not keep the budget of 900."""
+    assert [(unit, landed["state"]) for unit, _, _, landed in kept] == [(LOW, "will break")] * DAYS
+    last = kept[-1][3]
+    assert (last["regime"], last["quota"], last["view"]) == ("carbon", 900 * SCALE, "provincial")
+    assert last["projected"]["year_end"]["best"] == 365 * EMITTED * SCALE
+
+
 def check_alerts(place: Place) -> None:
     """Published and heard, the forecast is an alert of its unit, told once."""
     place.start(
@@ -194,10 +215,16 @@ def check_alerts(place: Place) -> None:
     third = START + 3 * DAY_MS
     assert place.query(fired) == [
         (HIGH, "quota-will-be-exceeded", third, False),
+        (LOW, "budget-will-be-exceeded", third, False),
         (AHEAD, "quota-will-be-exceeded", third, True),
     ]
     now = "SELECT unit, kind, summary IS NOT NULL FROM alert_now WHERE state = 'firing' ORDER BY 1"
-    assert place.query(now) == [(HIGH, "will break", True), (AHEAD, "will break", True)]
+    assert place.query(now) == [(unit, "will break", True) for unit in (HIGH, LOW, AHEAD)]
+    said = "SELECT body #>> '{annotations,summary}' FROM alert_transition WHERE unit = %s AND state = 'firing'"
+    expected = f"Unit {LOW}: CO2 of 2026 will be above its CO2 budget at the year's end"
+    assert place.query(said, LOW) == [(expected,)]
+    of_budget = "SELECT unit, state, budget_t::integer, factor_view FROM unit_budget_landing ORDER BY at LIMIT 1"
+    assert place.query(of_budget) == [(LOW, "will break", 900, "provincial")]
     seen = "SELECT unit, state, basis, year_end_best::integer FROM unit_landing WHERE unit = %s LIMIT 1"
     assert place.query(seen, HIGH) == [(HIGH, "will break", "seasonal", 365)]
 

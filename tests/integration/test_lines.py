@@ -1,14 +1,18 @@
 """A product line through the engine into the tables, and out again to people."""
 
 import json
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import psycopg
 import pytest
 
 from processors.__main__ import main
+from processors.co2_views import power_rows
 from processors.engine import Engine
 from processors.memory import drive
+from processors.power_store import keep_powers
 from processors.store import Store
 from schemas.calendar import HOUR_MS, moment
 from schemas.factors import default_pack
@@ -106,6 +110,7 @@ def test_a_line_is_told_judged_stored_and_shown(
     monkeypatch.setenv("WEIR_DATABASE_URL", database)
     assert main(["show", CODES[0], "--views", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
+    check_views(database, shown["co2_views"])
     assert shown["lines"][0]["windows"][0]["limits"][2]["verdict"] == "FAIL"
     assert [one["of"] for one in shown["co2_views"]] == [f"unit {CODES[0]}", "line kiln"]
     assert main(["show", CODES[0], "--views"]) == 0
@@ -113,3 +118,30 @@ def test_a_line_is_told_judged_stored_and_shown(
     assert "FAIL since 2026-03-10T03:00:00" in text
     assert "national residual" in text
     store.close()
+
+
+def check_views(url: str, shown: list[dict[str, Any]]) -> None:
+    """What the database says of each view is what is worked out from the packs; one of them is told."""
+    with psycopg.connect(url) as link:
+        keep_powers(link, power_rows(our_packs()))
+        keep_powers(link, power_rows(our_packs()))
+        rows = link.execute(
+            "SELECT coalesce('line ' || line, 'unit ' || unit), view, region, factor, factor_year, unverified, low, best, high, is_told"
+            " FROM co2_by_view WHERE window_kind = 'year' ORDER BY line NULLS FIRST, place"
+        ).fetchall()
+    names = ("view", "region", "factor", "factor_year", "unverified")
+    expected = [
+        (
+            one["of"],
+            *(view[name] for name in names),
+            *(view[end] and Decimal(view[end]) for end in ENDS),
+        )
+        for one in shown
+        for view in one["views"]
+    ]
+    assert [row[:-1] for row in rows] == expected
+    assert [row[-1] for row in rows] == [True, False, False, False] * 2
+    assert len({row[7] for row in rows}) == 2 * 4
+
+
+ENDS = ("low", "best", "high")

@@ -203,7 +203,7 @@ class Outcome:
     """For each honoured tick: the units it concerns, and what each had heard."""
     histories: dict[str, History] = field(default_factory=dict)
     _worlds: dict[tuple[str, Heard], World] = field(default_factory=dict)
-    _fails: dict[tuple[str, int], bool] = field(default_factory=dict)
+    _fails: dict[tuple[str, int, str], bool] = field(default_factory=dict)
 
     def pack_at(self, version: int) -> FactorPack:
         """The factors under a configuration: the last that came until then."""
@@ -252,11 +252,12 @@ class Outcome:
             first = self.world_at(unit, j), at
         return first
 
-    def fails(self, unit: str, i: int) -> bool:
+    def fails(self, unit: str, i: int, target: str = "energy") -> bool:
         """Whether the unit's verdict at honoured tick `i` is FAIL."""
-        if (unit, i) not in self._fails:
-            self._fails[unit, i] = fails(self.world_at(unit, i), self.ticks[i].at)
-        return self._fails[unit, i]
+        if (unit, i, target) not in self._fails:
+            found = fails(self.world_at(unit, i), self.ticks[i].at, target)
+            self._fails[unit, i, target] = found
+        return self._fails[unit, i, target]
 
     def world_at(self, unit: str, i: int) -> World:
         """One unit as the log before honoured tick `i` says it is."""

@@ -347,7 +347,7 @@ def target_amount(world: World, target: str, span: Span) -> Amount:
     """The same without opening: what a product fixes is taken off."""
     return signed(
         (
-            cell.sign if world.ratio(cell, target, span.start) >= 0 else -cell.sign,
+            effect(world, cell, target, span.start),
             cell_native(world, cell, span)
             if target == "purchased"
             else converted(world, cell, target, span),
@@ -443,7 +443,7 @@ def judge(world: World, at: int, failed: tuple[World, int] | None = None) -> Jud
         start, end = window_around(kind, at - 1)
         windows[kind] = Window(start, end, window_figures(world, start, end, at))
     silent = {name: course.end for name, course in world.courses.items() if is_silent(course, at)}
-    verdict = against_quota(world, windows["year"], at, failed or (world, at))
+    verdict = against(world, windows["year"], at, failed or (world, at))
     return Judged(*verdict, windows, silent)
 
 
@@ -460,81 +460,101 @@ def is_silent(course: Course, at: int) -> bool:
     return valid and at - course.end > course.point.cadence_ms + course.point.tolerance
 
 
-def quota_of(unit: Unit, year: int) -> int | None:
-    """The unit's quota of a year, in 10⁻⁶ tce."""
-    return next((quota.amount for quota in unit.quotas if quota.year == year), None)
+def limit_of(unit: Unit, year: int, target: str = "energy") -> int | None:
+    """The unit's quota (energy) or budget (co2) of a year, in 10⁻⁶ t."""
+    limits = unit.quotas if target == "energy" else unit.budgets
+    return next((limit.amount for limit in limits if limit.year == year), None)
 
 
-def against_quota(
-    world: World, window: Window, at: int, failed: tuple[World, int]
+def in_its_view(world: World, year: int) -> bool:
+    """Whether the year's budget is meant in the view of the factor that electricity is converted by."""
+    view = world.pack.entry("electricity", "co2", year).view
+    return all(budget.view == view for budget in world.unit.budgets if budget.year == year)
+
+
+def against(
+    world: World, window: Window, at: int, failed: tuple[World, int], target: str = "energy"
 ) -> tuple[Verdict | None, Reason | None, int | None, bool]:
-    """Verdict, reason, since, suspected. Without a quota or a carrier there is none."""
-    quota = quota_of(world.unit, year_of(window.start))
-    energy = window.figures.get("energy")
-    if quota is None or energy is None:
+    """Verdict, reason, since, suspected. Without a limit or a carrier there is none."""
+    year = year_of(window.start)
+    limit, used = limit_of(world.unit, year, target), window.figures.get(target)
+    if limit is None or used is None:
         return None, None, None, False
-    if energy.low > quota:
-        return "FAIL", None, since(failed[0], quota, window.start, failed[1]), False
-    if energy.high is not None and energy.high <= quota:
+    if target == "co2" and not in_its_view(world, year):
+        return "UNDECIDABLE", "other factor view", None, False
+    if used.low > limit:
+        return "FAIL", None, since(failed[0], limit, window.start, failed[1], target), False
+    if used.high is not None and used.high <= limit:
         return "PASS", None, None, False
-    return "UNDECIDABLE", undecided(world, energy, window, at), None, energy.best > quota
+    return "UNDECIDABLE", undecided(world, used, window, at, target), None, used.best > limit
 
 
-def undecided(world: World, energy: Figure, window: Window, at: int) -> Reason:
+def undecided(world: World, used: Figure, window: Window, at: int, target: str) -> Reason:
     """Why a verdict is UNDECIDABLE."""
-    if energy.high is None:
+    if used.high is None:
         return "opening unknown"
-    missing = any(
-        course.misses(window.start, window.end, at) for course in world.of(*world.carriers)
-    )
+    emit = {cell.quantity for cell in world.cells if cell.process} if target == "co2" else set()
+    fed = world.of(*{*world.carriers, *emit})
+    missing = any(course.misses(window.start, window.end, at) for course in fed)
     return "missing data" if missing else "ambiguous data"
 
 
-def energy_low(world: World, span: Span) -> int:
-    """`low` of energy, as `window_figures` has it."""
-    low = opening(world.unit, "energy", span)[0]
-    for cell in world.counting(*world.carriers):
-        factor = world.factor(cell, "energy", span.start)
+def low_of(world: World, span: Span, target: str = "energy") -> int:
+    """`low` of energy or CO2, as `window_figures` has it."""
+    low = opening(world.unit, target, span)[0]
+    for cell in world.feeding(target):
+        factor = world.factor(cell, target, span.start)
         cell_low, cell_high = bounds(world.hours(cell), factor, span)
-        low += cell_low if cell.sign > 0 else -cell_high
+        low += cell_low if effect(world, cell, target, span.start) > 0 else -cell_high
     return low
 
 
-def energy_low_at_most(world: World, span: Span) -> int:
-    """Not less than `energy_low`, and never falling with the cut.
+def effect(world: World, cell: Cell, target: str, at: int) -> int:
+    """1 where it adds to the unit's energy or CO2, −1 where it takes off: given away, or fixed by a product."""
+    return cell.sign if world.ratio(cell, target, at) >= 0 else -cell.sign
+
+
+def low_at_most(world: World, span: Span, target: str) -> int:
+    """Not less than `low_of`, and never falling with the cut.
 
     Without the reduction for inexact hours, and with the ½ that rounding adds at most for each
     exact hour.
     """
-    low = opening(world.unit, "energy", span)[0]
-    for cell in world.counting(*world.carriers):
+    low = opening(world.unit, target, span)[0]
+    for cell in world.feeding(target):
         hours = world.hours(cell)
         native = sum(course.told(span.start, span.cut).low for course in hours.courses)
         exact = hours.exact_count(span.start // HOUR_MS, span.cut // HOUR_MS) + 1
-        low += ceil(native, world.factor(cell, "energy", span.start)) + (exact + 1) // 2
+        low += ceil(native, world.factor(cell, target, span.start)) + (exact + 1) // 2
     return low
 
 
-def fails(world: World, at: int) -> bool:
+def fails(world: World, at: int, target: str = "energy") -> bool:
     """Whether the year's verdict at the tick `at` is FAIL."""
     span = Span(*window_around("year", at - 1), at)
-    quota = quota_of(world.unit, year_of(span.start))
-    return bool(world.carriers) and quota is not None and energy_low(world, span) > quota
+    year = year_of(span.start)
+    limit = limit_of(world.unit, year, target)
+    if target not in world.told_targets or limit is None:
+        return False
+    if target == "co2" and not in_its_view(world, year):
+        return False
+    return low_of(world, span, target) > limit
 
 
-def since(world: World, quota: int, start: int, at: int) -> int:
-    """The least quarter-hour end whose window from the year's start has low > quota.
+def since(world: World, limit: int, start: int, at: int, target: str = "energy") -> int:
+    """The least quarter-hour end whose window from the year's start has low > limit.
 
     The window is cut at that end, and at the tick. `low` may fall by some 10⁻⁶ from one end to the
     next, so what is searched by halves is a bound that does not; from there each end is tried.
     Where something is given away `low` may fall by any amount: the last end.
     """
-    if any(cell.sign < 0 for cell in world.cells):
+    taken_off = (effect(world, cell, target, start) < 0 for cell in world.feeding(target))
+    if any(cell.sign < 0 for cell in world.cells) or any(taken_off):
         return -(-at // QUARTER_MS) * QUARTER_MS
     ends = range(start + QUARTER_MS, -(-at // QUARTER_MS) * QUARTER_MS + 1, QUARTER_MS)
 
     def span(end: int) -> Span:
         return Span(start, end, min(end, at))
 
-    possible = bisect_right(ends, quota, key=lambda end: energy_low_at_most(world, span(end)))
-    return next(end for end in ends[possible:] if energy_low(world, span(end)) > quota)
+    possible = bisect_right(ends, limit, key=lambda end: low_at_most(world, span(end), target))
+    return next(end for end in ends[possible:] if low_of(world, span(end), target) > limit)

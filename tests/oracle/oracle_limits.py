@@ -27,6 +27,8 @@ class LimitFigure(NamedTuple):
     bounds: tuple[int | None, int | None]
     energy: tuple[int | None, ...] = ()
     """What the line used as the standard counts energy."""
+    coming: tuple[str, str, bool] | None = None
+    """From which day it is in force, and what would be judged."""
 
 
 def limits_of(law: LawInForce, world: World, line: Line, span: Span) -> Iterator[LimitFigure]:
@@ -55,7 +57,8 @@ def levels_of(
         for limit in rows:
             begins = limit.valid_from
             if begins and begins > on and not (limit.published_on and limit.published_on > on):
-                yield from (not_judged(limit, level, used) for level in (1, 2, 3))
+                for level in (1, 2, 3):
+                    yield not_before(judged(limit, level, line, law, used), begins.isoformat())
 
 
 def rounded(energy: Range) -> tuple[int | None, int | None, int | None]:
@@ -65,13 +68,19 @@ def rounded(energy: Range) -> tuple[int | None, int | None, int | None]:
     return low, round(energy.best), high
 
 
+def not_before(one: LimitFigure, begins: str) -> LimitFigure:
+    """Of a limit that is not in force yet: told, with what would be judged."""
+    coming = None if one.verdict == "NOT JUDGED" else (begins, one.verdict, one.suspected)
+    return one._replace(verdict="NOT JUDGED", suspected=False, coming=coming)
+
+
 def name(limit: Limit, level: int) -> str:
     """How a level is told."""
     return f"{limit.indicator} level {level}" + (f" of {limit.region}" if limit.region else "")
 
 
 def not_judged(limit: Limit, level: int, used: Range) -> LimitFigure:
-    """A level that is not in force yet, or that the standard has not."""
+    """A level that the standard has not."""
     base = limit.level(level)
     bound = None if base is None else int(base * 10**6)
     bounds = (bound, bound)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from oracle import HonouredTick, Judged, Log, Outcome, judge_log, quarter_hours, window_figures
 from oracle_claims import allowed
-from oracle_figures import Span, World, converted, energy_low, since
+from oracle_figures import Span, World, converted, low_of, since
 from oracle_pieces import Amount, Course, total
 from schemas.calendar import DAY_MS, HOUR_MS, QUARTER_MS, moment, year_start
 from schemas.factors import default_pack
@@ -849,9 +849,9 @@ def test_since_is_the_first_quarter_hour(case: Case, tick: int) -> None:
     world, _ = judge_case(case, tick)
     if not world.carriers or tick <= NEW_YEAR:
         return
-    quota = energy_low(world, Span(NEW_YEAR, tick, tick)) * 2 // 3
+    quota = low_of(world, Span(NEW_YEAR, tick, tick)) * 2 // 3
     ends = range(NEW_YEAR + QUARTER_MS, tick + QUARTER_MS, QUARTER_MS)
-    lows = ((t, energy_low(world, Span(NEW_YEAR, t, min(t, tick)))) for t in ends)
+    lows = ((t, low_of(world, Span(NEW_YEAR, t, min(t, tick)))) for t in ends)
     first = next((t for t, low in lows if low > quota), None)
     assert first is None or since(world, quota, NEW_YEAR, tick) == first
 

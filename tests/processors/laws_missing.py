@@ -150,8 +150,10 @@ def better_limits(poor: dict[Place, Message], rich: dict[Place, Message]) -> lis
     ]
 
 
-def verdicts(outcome: Outcome, told: dict[Place, Message]) -> dict[Place, Verdict | None]:
-    """The verdict that holds at each tick, as last told of its year."""
+def verdicts(
+    outcome: Outcome, told: dict[Place, Message], target: str
+) -> dict[Place, Verdict | None]:
+    """The verdict on energy or CO2 that holds at each tick, as last told of its year."""
     last: dict[tuple[str, int], Verdict | None] = {}
     found: dict[Place, Verdict | None] = {}
     for i, tick in enumerate(outcome.ticks):
@@ -159,6 +161,7 @@ def verdicts(outcome: Outcome, told: dict[Place, Message]) -> dict[Place, Verdic
         for unit in outcome.told_at(i):
             place = (tick.partition, tick.offset, tick.position, unit)
             if place in told:
-                last[unit, year] = told[place].windows["year", year].standing.verdict
+                held = told[place].windows["year", year].standings.get(target)
+                last[unit, year] = None if held is None else held.verdict
             found[place] = last.get((unit, year))
     return found

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from oracle import Epoch, Figure, HonouredTick, Outcome, Window, World, window_figures
-from oracle_figures import Span, against_quota, judge, quota_of
+from oracle_figures import TARGETS, Span, against, limit_of
 from oracle_limits import LimitFigure, limits_of
 from oracle_lines import LineFigure, LineTold, line_figures
 from oracle_pieces import Course, Piece
@@ -21,7 +21,9 @@ from schemas.calendar import (
 )
 from schemas.indicator import Judged, LineJudged, Reason, Verdict
 from schemas.indicator import LineTold as LineMessage
+from schemas.landing import REGIMES
 from schemas.law import LawInForce
+from schemas.registry import Unit
 
 Place = tuple[int, int, int, str]
 """Partition, offset, position, unit."""
@@ -38,6 +40,8 @@ class Standing(NamedTuple):
 
 
 UNTOLD = Standing()
+Standings = dict[str, Standing]
+"""Of energy against the quota, of CO2 against the budget."""
 
 
 class Told(NamedTuple):
@@ -45,8 +49,11 @@ class Told(NamedTuple):
 
     end: int
     figures: dict[str, Figure]
-    limit: int | None = None
-    standing: Standing = UNTOLD
+    limits: tuple[int | None, ...] = (None, None)
+    """Quota and budget."""
+    standings: Standings = {}  # noqa: RUF012 - never changed
+    view: str | None = None
+    """That of the budget."""
 
 
 Windows = dict[tuple[WindowKind, int], Told]
@@ -73,7 +80,7 @@ class Listener:
     """What one unit was told so far."""
 
     year: int = 0
-    standing: Standing = UNTOLD
+    standings: Standings = field(default_factory=dict)
     silent: dict[str, int] = field(default_factory=dict)
     tick: int | None = None
     full: World | None = None
@@ -93,11 +100,19 @@ class Listener:
             self.full = None
             return
         old, entry = before.unit, epoch.unit
-        changed = {*old.quotas, *old.openings} ^ {*entry.quotas, *entry.openings}
-        for year in {one.year for one in changed}:
+        for year in declared_otherwise(old, entry):
             start = year_start(year)
             if start < window_start("year", at - 1) and window_end("year", start) > entry.begins:
                 self.ended.add(("year", start))
+
+
+def declared_otherwise(old: Unit, new: Unit) -> set[int]:
+    """Years whose quota, budget or opening balances differ."""
+    return {
+        *(quota.year for quota in {*old.quotas} ^ {*new.quotas}),
+        *(budget.year for budget in {*old.budgets} ^ {*new.budgets}),
+        *(opening.year for opening in {*old.openings} ^ {*new.openings}),
+    }
 
 
 def messages(outcome: Outcome) -> dict[Place, Message]:
@@ -125,28 +140,28 @@ def hear(outcome: Outcome, listener: Listener, unit: str, i: int) -> Message | N
         listener.broken.clear()
     listener.epoch, listener.law = epoch, heard.law
     year = window_start("year", tick.at - 1)
-    before = listener.standing if listener.year == year else UNTOLD
+    before = listener.standings if listener.year == year else {}
     silent = {name: course.end for name, course in world.courses.items() if is_silent(course, tick)}
-    standing = standing_at(outcome, unit, i, UNTOLD if changed_entry else before)
+    standings = standings_at(outcome, unit, i, {} if changed_entry else before)
     listener.ended |= set(left(listener.tick, tick.at))
-    changed = standing[:2] != before[:2] or silent.keys() != listener.silent.keys()
+    changed = said(standings) != said(before) or silent.keys() != listener.silent.keys()
     full = tick.at % HOUR_MS == 0 or anew
     message = None
     if changed or full:
-        windows = open_windows(world, tick.at, standing, KINDS if full else ("year",))
+        windows = open_windows(world, tick.at, standings, KINDS if full else ("year",))
         if full:
             windows |= earlier_windows(world, listener, tick.at)
             listener.full, listener.ended = world, set()
         named = {world.courses[label].point.name: end for label, end in silent.items()}
         told = (tick.unit is not None, epoch.version, heard.waits)
-        message = Message(tick.at, windows, named, before.verdict, *told)
+        message = Message(tick.at, windows, named, before.get("energy", UNTOLD).verdict, *told)
         if full:
             law = outcome.laws.get(heard.law)
             message = message._replace(
                 lines=lines_told(world, windows, tick.at),
                 limits={} if law is None else limits_told(law, world, windows, tick.at, listener),
             )
-    listener.year, listener.standing, listener.silent = year, standing, silent
+    listener.year, listener.standings, listener.silent = year, standings, silent
     listener.tick = tick.at
     return message
 
@@ -195,13 +210,23 @@ def is_silent(course: Course, tick: HonouredTick) -> bool:
     return valid and tick.at - course.end > course.point.cadence_ms + course.point.tolerance
 
 
-def standing_at(outcome: Outcome, unit: str, i: int, before: Standing) -> Standing:
-    """The verdict at a tick; a FAIL that stays one keeps its since."""
-    if before.verdict == "FAIL" and outcome.fails(unit, i):
-        return before
-    at = outcome.ticks[i].at
-    judged = judge(outcome.world_at(unit, i), at, (outcome.world_at(unit, i), at))
-    return Standing(*judged[:4])
+def said(standings: Standings) -> list[tuple[str, Verdict | None, Reason | None]]:
+    """Verdicts and reasons: what is told when it changes."""
+    return [(target, *one[:2]) for target, one in standings.items() if one.verdict is not None]
+
+
+def standings_at(outcome: Outcome, unit: str, i: int, before: Standings) -> Standings:
+    """The verdicts at a tick; a FAIL that stays one keeps its since."""
+    world, at = outcome.world_at(unit, i), outcome.ticks[i].at
+    start = window_start("year", at - 1)
+    end = window_end("year", start)
+    year = Window(start, end, window_figures(world, start, end, at))
+    found = {}
+    for target in TARGETS:
+        held = before.get(target, UNTOLD)
+        kept = held.verdict == "FAIL" and outcome.fails(unit, i, target)
+        found[target] = held if kept else Standing(*against(world, year, at, (world, at), target))
+    return found
 
 
 def left(before: int | None, at: int) -> Iterator[tuple[WindowKind, int]]:
@@ -217,7 +242,7 @@ def left(before: int | None, at: int) -> Iterator[tuple[WindowKind, int]]:
 
 
 def open_windows(
-    world: World, at: int, standing: Standing, kinds: tuple[WindowKind, ...]
+    world: World, at: int, standings: Standings, kinds: tuple[WindowKind, ...]
 ) -> Windows:
     """The windows that hold the instant before the tick."""
     windows: Windows = {}
@@ -226,16 +251,24 @@ def open_windows(
         end = window_end(kind, start)
         figures = window_figures(world, start, end, at)
         windows[kind, start] = (
-            Told(end, figures, limit_of(world, start), standing)
+            Told(end, figures, *limited(world, start, standings))
             if kind == "year"
             else Told(end, figures)
         )
     return windows
 
 
-def limit_of(world: World, start: int) -> int | None:
-    """The quota of a year that begins then; none without a carrier."""
-    return quota_of(world.unit, year_of(start)) if world.carriers else None
+def limited(
+    world: World, start: int, standings: Standings
+) -> tuple[tuple[int | None, ...], Standings, str | None]:
+    """Quota and budget of a year that begins then, what it stands against them, and the budget's view; nothing without a carrier."""
+    year = year_of(start)
+    limits = tuple(
+        limit_of(world.unit, year, one) if one in world.told_targets else None for one in TARGETS
+    )
+    held = {t: standings[t] for t, limit in zip(TARGETS, limits, strict=True) if limit is not None}
+    view = next((budget.view for budget in world.unit.budgets if budget.year == year), None)
+    return limits, held, view if "co2" in held else None
 
 
 def earlier_windows(world: World, listener: Listener, at: int) -> Windows:
@@ -260,11 +293,11 @@ def closed(world: World, kind: WindowKind, start: int) -> Told:
     """A window that has ended, as the log says by now."""
     end = window_end(kind, start)
     figures = window_figures(world, start, end)
-    limit = limit_of(world, start) if kind == "year" else None
-    if limit is None:
+    if kind != "year":
         return Told(end, figures)
     window = Window(start, end, figures)
-    return Told(end, figures, limit, Standing(*against_quota(world, window, end, (world, end))))
+    found = {t: Standing(*against(world, window, end, (world, end), t)) for t in TARGETS}
+    return Told(end, figures, *limited(world, start, found))
 
 
 def changed_spans(before: World, after: World) -> Iterator[tuple[int, int]]:
@@ -301,8 +334,14 @@ def as_told(windows: tuple[Judged, ...]) -> Windows:
             name: Figure(figure.low, figure.best, figure.high, figure.share_measured)
             for name, figure in window.figures.items()
         }
-        standing = Standing(window.verdict, window.reason, window.since, window.suspected)
-        found[window.window, window.start] = Told(window.end, figures, window.limit, standing)
+        held: Standings = {}
+        for target, regime in zip(TARGETS, REGIMES, strict=True):
+            one = window.against(regime)
+            if one.limit is not None:
+                held[target] = Standing(one.verdict, one.reason, one.since, one.suspected)
+        limits = tuple(window.against(regime).limit for regime in REGIMES)
+        view = None if window.budget is None else window.budget.view
+        found[window.window, window.start] = Told(window.end, figures, limits, held, view)
     return found
 
 
@@ -334,6 +373,9 @@ def limits_as_told(told: LineMessage) -> Limits:
                 (one.low, one.best, one.high),
                 (one.limit_low, one.limit_high),
                 _energy(window, one.indicator),
+                None
+                if one.coming is None
+                else (one.coming.from_day, one.coming.verdict, one.coming.suspected),
             )
             for one in window.limits
         ]

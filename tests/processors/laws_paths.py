@@ -178,6 +178,12 @@ def is_held_to_limits(shell: Shell) -> bool:
     return any(one in payload for payload in lines for one in (*said, broke))
 
 
+def breaks_a_budget(shell: Shell) -> bool:
+    """CO2 of a year was above the unit's budget."""
+    windows = (window.judged for window in shell.store.windows.values() if window.kind == "year")
+    return any((json.loads(one).get("budget") or {}).get("verdict") == "FAIL" for one in windows)
+
+
 def gives_away(shell: Shell) -> bool:
     """A point that was heard is given away by its unit."""
     points = primary(shell.store, shell.world.units)
@@ -201,6 +207,7 @@ PATHS: dict[str, Callable[[Shell], bool]] = {
     "product line": tells_lines,
     "product limit": is_held_to_limits,
     "given away": gives_away,
+    "budget": breaks_a_budget,
 }
 
 

@@ -163,7 +163,7 @@ def test_days_count_once_they_are_over_and_years_at_midnights() -> None:
     early, full = (message(at, day, year, limit=7) for at in (night - HOUR_MS, night))
     assert days_in(early) == []
     assert [one.place for one in (*years_in(early), *years_in(full))] == [JANUARY + 1, night]
-    assert days_in(full) == [DayTold(UNIT, JANUARY, night, 1, 2, 3)]
+    assert days_in(full) == [DayTold(UNIT, JANUARY, night, 1, 2, 3, 0, 0, 0)]
     assert years_in(full) == [
         YearTold(UNIT, JANUARY, night, 1, 2, 3, 4, 7, ("f",), unverified=False, history=False)
     ]
@@ -237,7 +237,7 @@ def test_headroom_says_which_limit_binds_first(
     assert tuple(limit["at_this_output"].values()) == more
     makes = cast("dict[str, dict[str, str]]", room["quota_still_makes"])["kiln"]
     assert makes["best"] == as_text(25_000 * SCALE // used)
-    text = render_landing(landing_shown(UNIT, None, room))
+    text = render_landing(landing_shown(UNIT, {}, room))
     assert f"the limit that binds first: {first}" in text
     assert "at the output so far" in text
 
@@ -246,11 +246,11 @@ def test_shown_to_people() -> None:
     """The state in words, the interval, the day, the amount a day that still lands, the basis, and the headroom."""
     at = JANUARY + 100 * DAY_MS
     body = told(level(100), 350).model_dump()
-    shown = landing_shown(UNIT, (at, body), headroom(windows(350 * SCALE, at)))
+    shown = landing_shown(UNIT, {"energy": (at, body)}, headroom(windows(350 * SCALE, at)))
     assert render_landing(shown).splitlines() == EXPECTED
-    broken = landing_shown(UNIT, (at, told(level(100), 99).model_dump()), None)
+    broken = landing_shown(UNIT, {"energy": (at, told(level(100), 99).model_dump())}, None)
     assert "passed on" not in render_landing(broken), "that is a fact, and not of this day"
-    nothing = landing_shown(UNIT, None, None)
+    nothing = landing_shown(UNIT, {}, None)
     assert render_landing(nothing).splitlines() == [f"unit {UNIT}", "", "no landing was told yet"]
 
 

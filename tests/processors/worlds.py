@@ -242,6 +242,7 @@ def draw_unit(rng: random.Random, code: str, start: int, size: int) -> Unit:
         {
             "code": code,
             "name": f"unit {code[-1]}",
+            "budgets": [draw_budget(rng, year)] if rng.random() < 0.5 else [],
             "region": "510100",
             "industry": "31",
             "history": rng.random() < 0.6,
@@ -252,6 +253,13 @@ def draw_unit(rng: random.Random, code: str, start: int, size: int) -> Unit:
             "openings": openings,
         }
     )
+
+
+def draw_budget(rng: random.Random, year: int) -> dict[str, object]:
+    """A CO2 budget that can be reached, sometimes by a view that the unit is not converted by."""
+    view = "provincial average, Sichuan" if rng.random() < 0.9 else "national average"
+    amount = rng.choice(["0", "0.000001", "0.01", "0.03", "0.1", "0.3", "1"])
+    return {"year": year, "co2_t": amount, "view": view, "source": "drawn"}
 
 
 PROCESSES: tuple[dict[str, object], ...] = (
@@ -541,13 +549,16 @@ def with_point(entry: Unit, number: int, **told: object) -> Unit:
 
 
 def other_limits(rng: random.Random, entry: Unit, start: int) -> Unit:
-    """Another quota, or another opening balance."""
+    """Another quota or budget, or another opening balance."""
     del start
     if rng.random() < 0.3:
         lines = [line.model_dump() | {"openings": ()} for line in entry.lines]
         return revised(entry, openings=(), lines=lines, name="renamed")
     if rng.random() < 0.2:
         return revised(entry, horizon_days=rng.choice([1, 3, 40, 400]))
+    if rng.random() < 0.3:
+        budget = draw_budget(rng, rng.choice([2025, 2026, 2026]))
+        return revised(entry, budgets=[] if rng.random() < 0.2 else [budget])
     amount = rng.choice(["0.00001", "0.02", "5"])
     quota = {"year": rng.choice([2025, 2026, 2026]), "energy_tce": amount, "source": "revised"}
     return revised(entry, quotas=[quota])
