@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from alerts.evaluation import has_come, is_confirmed
 from alerts.limit_text import limit_in_chinese
-from alerts.routing import number, window_name
+from alerts.routing import number, regime_of, window_name
 from schemas.alert import Cause, Evidence, Notice
 from schemas.calendar import rfc3339
 from schemas.indicator import Figure, Judged
@@ -105,7 +105,9 @@ def _of_standing(standing: Standing) -> list[str]:
     unit = _MEASURE["energy" if standing.quantity == "energy" else "carbon"]
     used, allowed = number(standing.used.best), number(standing.allowed)
     return [
-        f"已用{used}{unit}（最佳估计），至此允许{allowed}{unit}，全年目标{number(standing.amount)}{unit}。"
+        f"已用{used}{unit}（最佳估计），至此允许{allowed}{unit}，全年目标{number(standing.amount)}{unit}。",
+        *_counted(regime_of(standing), "、".join(standing.views)),
+        *(["所用系数未经核实。"] if standing.used.unverified else []),
     ]
 
 
@@ -129,10 +131,14 @@ def _of_window(judged: Judged, evidence: Evidence) -> list[str]:
 
 def _rests(evidence: Evidence) -> list[str]:
     """Regime, and how it is counted."""
-    if evidence.regime == "energy":
-        return ["口径：能耗，当量值。"]
     budget = evidence.judged.budget if evidence.judged else None
     view = budget.view if budget else evidence.landed.view if evidence.landed else None
+    return _counted(evidence.regime, view)
+
+
+def _counted(regime: Regime, view: str | None) -> list[str]:
+    if regime == "energy":
+        return ["口径：能耗，当量值。"]
     return [f"口径：碳排放，电力排放因子{view}。"] if view else []
 
 

@@ -139,7 +139,7 @@ def placeholders(transition: Transition) -> dict[str, str]:
         "measured": f"{number(used.share_measured * 100)} %" if used and not standing else "",
         "reason": (judged.against(regime).reason or "") if judged else "",
         "points": _points(transition.evidence.silent),
-        "factors": _unverified(used) if judged else "",
+        "factors": _unverified(used) if judged else _unverified_sum(standing),
         "from_day": "",
         "landing": lands_at(landed) if landed else "",
         "exhaustion": exhausted_on(landed) if landed else "",
@@ -169,12 +169,24 @@ def _words_of_limit(transition: Transition, held: HeldToLimit) -> dict[str, str]
 
 
 def _regime(transition: Transition) -> str:
-    of_year = transition.evidence.judged is not None or transition.evidence.landed is not None
-    return transition.evidence.regime if of_year else ""
+    evidence = transition.evidence
+    if evidence.standing is not None:
+        return regime_of(evidence.standing)
+    of_year = evidence.judged is not None or evidence.landed is not None
+    return evidence.regime if of_year else ""
+
+
+def regime_of(standing: Standing) -> Regime:
+    """Return which regime a target is of."""
+    return "energy" if standing.quantity == "energy" else "carbon"
 
 
 def basis_of(evidence: Evidence) -> str:
-    """Return how a year's verdict or landing is counted: of CO2 with the view that the budget is meant in."""
+    """Return how a year's verdict, landing or target is counted: of CO2 with the view of electricity's factor."""
+    if evidence.standing is not None:
+        views = ", ".join(evidence.standing.views)
+        in_views = f"electricity by the view {views}" if views else ""
+        return "equivalent value" if evidence.standing.quantity == "energy" else in_views
     if evidence.judged is None and evidence.landed is None:
         return ""
     if evidence.regime == "energy":
@@ -256,6 +268,8 @@ def _level_figures(standing: Standing, words: dict[str, str]) -> list[str]:
         f"{standing.figure_of.capitalize()}: {words['amount']};",
         f"allowed until then: {number(standing.allowed)} {unit} of {words['limit']}, {standing.basis}.",
         f"Against the whole year: {standing.verdict}{reason}. Level rule {standing.rule}.",
+        _rests(words),
+        words["factors"],
         *_moved(standing, unit),
     ]
 
@@ -415,6 +429,12 @@ def _unverified(used: Figure | None) -> str:
         return ""
     named = ", ".join(used.factors) or "not named"
     return f"It rests on a factor that nobody has verified (factors: {named})."
+
+
+def _unverified_sum(standing: Standing | None) -> str:
+    if standing is None or not standing.used.unverified:
+        return ""
+    return "It rests on a factor that nobody has verified."
 
 
 def number(scaled: int) -> str:

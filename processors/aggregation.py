@@ -55,6 +55,9 @@ class Telling(NamedTuple):
     co2: Amount
     configuration: int = 0
     """Under which it was told."""
+    energy_unverified: bool = False
+    co2_unverified: bool = False
+    """A factor that it was converted by is."""
     natives: tuple[Amount, ...] = ()
     """What can be deducted from, in its own unit of measure: electricity (kWh), raw coal (t); empty where it is not known."""
 
@@ -122,8 +125,14 @@ def _telling(told: Mapping[str, object], window: Mapping[str, object]) -> Tellin
         energy=amount_in(energy),
         co2=amount_in(figures.get("co2")),
         configuration=cast("int", told["configuration"]),
+        energy_unverified=_unverified(energy),
+        co2_unverified=_unverified(figures.get("co2")),
         natives=tuple(amount_in(figures.get(carrier)) for carrier in CARRIERS),
     )
+
+
+def _unverified(figure: Mapping[str, int | None] | None) -> bool:
+    return bool(figure and figure.get("unverified"))
 
 
 def amount_in(figure: Mapping[str, int | None] | None) -> Amount:
@@ -182,6 +191,13 @@ def amount_of(telling: Telling | None, quantity: str, hour: int) -> Amount:
     return amount if reaches(telling, hour) else Amount(amount.low, amount.best, None)
 
 
+def is_unverified(telling: Telling | None, quantity: str) -> bool:
+    """Whether a unit's part in a sum rests on an unverified factor."""
+    if telling is None:
+        return False
+    return telling.energy_unverified if quantity == "energy" else telling.co2_unverified
+
+
 # ---- Sums
 
 
@@ -189,6 +205,8 @@ def amount_of(telling: Telling | None, quantity: str, hour: int) -> Amount:
 class _Sum:
     energy: Amount = NOTHING
     co2: Amount = NOTHING
+    energy_unverified: bool = False
+    co2_unverified: bool = False
     share: int = 0
     owing: int = 0
     """Units that have, or may have, something that counts."""
@@ -202,6 +220,8 @@ class _Sum:
         self.units += 1
         self.energy += amount_of(telling, "energy", hour)
         self.co2 += amount_of(telling, "co2", hour)
+        self.energy_unverified |= is_unverified(telling, "energy")
+        self.co2_unverified |= is_unverified(telling, "co2")
         reached = reaches(telling, hour)
         self.owing += telling is None or telling.fed
         if telling is None:
@@ -219,8 +239,8 @@ class _Sum:
             window=span.kind,
             start=span.start,
             end=span.end,
-            energy=told_sum(self.energy),
-            co2=told_sum(self.co2),
+            energy=told_sum(self.energy, unverified=self.energy_unverified),
+            co2=told_sum(self.co2, unverified=self.co2_unverified),
             share_measured=self.share // self.owing if self.owing else 0,
             counts=Counts(
                 units=self.units,
@@ -233,10 +253,11 @@ class _Sum:
         )
 
 
-def told_sum(amount: Amount) -> Sum:
+def told_sum(amount: Amount, *, unverified: bool = False) -> Sum:
     """As it is told. What no column holds is still a lower end, and no upper one."""
     high = None if amount.high is None or amount.high > LARGEST else amount.high
-    return Sum(low=min(amount.low, LARGEST), best=min(amount.best, LARGEST), high=high)
+    low, best = min(amount.low, LARGEST), min(amount.best, LARGEST)
+    return Sum(low=low, best=best, high=high, unverified=unverified)
 
 
 def summed(

@@ -46,7 +46,12 @@ class DeductionStore:
             unverified = any(mark for _, mark in found.used)
             return Factor(names, found.numerator, found.denominator, unverified, year)
 
-        return ledger_of(self._decided(link, hour), factor)
+        def view(telling: Telling, year: int) -> str:
+            if not telling.configuration:  # told before that was kept
+                return ""
+            return self._pack(link, telling.configuration).entry("electricity", "co2", year).view
+
+        return ledger_of(self._decided(link, hour), factor, view)
 
     def _decided(self, link: Link, hour: int) -> Sequence[Decision]:
         row = link.execute(_NEWEST, (hour,)).fetchone()

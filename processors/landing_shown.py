@@ -66,12 +66,13 @@ def headroom(
         quota, used = cast("int", year["limit"]), _used(year, "energy")
         rest = _rest(quota, used)
         left.append((_left(quota, used), QUOTA))
-        found |= _under(QUOTA, "tce", quota, used, (at, year["end"]))
+        found |= _under(QUOTA, "tce", quota, used, (at, year["end"])) | _doubts(year, "energy")
     if "budget" in year:
         budget, used = cast("int", year["budget"]["limit"]), _used(year, "carbon")
         name = BUDGET.format(year["budget"]["view"])
         left.append((_left(budget, used), name))
-        found["carbon"] = _under(name, "t CO2", budget, used, (at, year["end"]))
+        under = _under(name, "t CO2", budget, used, (at, year["end"]))
+        found["carbon"] = under | _doubts(year, "carbon")
     left += [
         (one.left, f"{one.limit} of line {one.line}")
         for one in rooms(lines)
@@ -98,6 +99,14 @@ def _used(year: Json, regime: Regime) -> Span:
     figure = cast("Mapping[str, Json]", year["figures"]).get(FIGURE_OF[regime], {})
     low, best, high = (cast("int | None", figure.get(end, 0)) for end in _ENDS)
     return Span(low or 0, best or 0, high)
+
+
+def _doubts(year: Json, regime: Regime) -> dict[str, object]:
+    """Whether what was used of a limit rests on an unverified factor, and by which objections it is contested."""
+    name = FIGURE_OF[regime]
+    figure = cast("Mapping[str, Json]", year["figures"]).get(name, {})
+    contested = cast("Mapping[str, str]", year.get("contested", {})).get(name)
+    return {"unverified": bool(figure.get("unverified")), "contested": contested}
 
 
 def _under(
@@ -135,9 +144,18 @@ def landing_shown(
     unit: str, last: Mapping[Regime, tuple[int, Json]], room: Json | None
 ) -> dict[str, object]:
     """The last midnight's landings and the headroom, amounts as text in tce (t CO2), burn rates as multiples of what the quota allows."""
-    told = {by: _landing(at, Landed.model_validate(said)) for by, (at, said) in last.items()}
+    told = {
+        by: _landing(at, Landed.model_validate(said)) | _contested(by, room)
+        for by, (at, said) in last.items()
+    }
     shown: dict[str, object] = {"unit": unit, "landing": told.get("energy"), "headroom": room}
     return shown | ({"carbon_landing": told["carbon"]} if "carbon" in told else {})
+
+
+def _contested(regime: Regime, room: Json | None) -> dict[str, object]:
+    """Of a landing: its year's figure is."""
+    under = (room or {}).get("carbon", {}) if regime == "carbon" else room or {}
+    return {"contested": cast("Json", under).get("contested")}
 
 
 def _landing(at: int, landed: Landed) -> dict[str, object]:
@@ -193,7 +211,7 @@ def render_landing(told: Json) -> str:
 
 def _landing_lines(landing: Json) -> Iterator[str]:
     measure, limit = str(landing["unit_of_measure"]), LIMIT_OF[cast("Regime", landing["regime"])]
-    view = f" ({landing['view']})" if landing["view"] else ""
+    view = f" ({landing['view'] or 'equivalent value'})"
     yield f"year {landing['year']} against its {limit} {landing['quota']} {measure}{view}, told at {landing['at']}"
     reason = landing["reason"]
     why = f" ({REASONS[str(reason)]})" if reason else ""
@@ -207,8 +225,14 @@ def _landing_lines(landing: Json) -> Iterator[str]:
         if landing["state"] != "broken":
             yield f"  the {limit} is passed on {_exhausted(cast('Json', landing['exhaustion']))}"
         yield f"  {_BASES[str(landing['basis'])]}"
-    if landing["unverified"]:
+    yield from _doubted(landing)
+
+
+def _doubted(told: Json) -> Iterator[str]:
+    if told["unverified"]:
         yield "  rests on an unverified factor"
+    if told["contested"]:
+        yield f"  contested, and not decided ({told['contested']})"
 
 
 _ROWS = (
@@ -239,11 +263,7 @@ def _room_lines(room: Json) -> Iterator[str]:
         return
     under = [room] if binds is not None else []
     under += [cast("Json", room["carbon"])] if "carbon" in room else []
-    of_first = [
-        b for one in under if (b := cast("Json", one["binds"]))["limit"] == room["binds_first"]
-    ]
-    amount = "".join(f", {one['amount']} {one['unit_of_measure']}" for one in of_first)
-    yield f"headroom of {room['year']} at {room['as_of']}; the limit that binds first: {room['binds_first']}{amount}"
+    yield f"headroom of {room['year']} at {room['as_of']}; the limit that binds first: {room['binds_first']}"
     for one in under:
         yield from _year_lines(one)
     yield from _product_lines(room)
@@ -252,7 +272,8 @@ def _room_lines(room: Json) -> Iterator[str]:
 def _product_lines(room: Json) -> Iterator[str]:
     for one in cast("Sequence[Json]", room["product_limits"]):
         measure = str(one["unit_of_measure"])
-        yield f"  {one['limit']} of line {one['line']}, limit less what was used:"
+        notes = "".join(f"; {note}" for note in cast("Sequence[str]", one["notes"]))
+        yield f"  {one['limit']} of line {one['line']}, limit less what was used{notes}:"
         yield _line_row("a unit of output", one["per_unit"], measure)
         yield _line_row("at the output so far", one["at_this_output"], measure.partition("/")[0])
     for line, ends in cast("Mapping[str, Json]", room["quota_still_makes"]).items():
@@ -265,7 +286,9 @@ def _line_row(name: str, ends: object, unit: str) -> str:
 
 def _year_lines(room: Json) -> Iterator[str]:
     """Under the quota, or under the budget."""
-    measure = str(cast("Json", room["binds"])["unit_of_measure"])
+    binds = cast("Json", room["binds"])
+    measure = str(binds["unit_of_measure"])
+    yield f"  under the {binds['limit']}, {binds['amount']} {measure}"
     yield f"  {'':26} {'safe':>16} {'best':>16} {'at most':>16}"
     for name, key in (
         ("this year", "this_year"),
@@ -275,3 +298,4 @@ def _year_lines(room: Json) -> Iterator[str]:
         ends = cast("Json | None", room[key])
         if ends is not None:
             yield _row(name, ends, measure)
+    yield from _doubted(room)

@@ -313,6 +313,10 @@ def _change(before: Amount, after: Amount) -> Amount:
 # ---- At an hour
 
 
+def _no_view(_: Telling, __: int) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Ledger:
     """The evidence admitted by an hour, by unit, and how units convert."""
@@ -321,6 +325,8 @@ class Ledger:
     factor: Callable[[Telling, str, int], Factor]
     """By what a unit told, the carrier, and the business year: as that telling was converted."""
     rules: Sequence[DeductionRule]
+    view: Callable[[Telling, int], str] = _no_view
+    """Of electricity's CO2 factor, by what a unit told and the business year; empty where it is not known."""
 
     def taken(
         self, telling: Telling | None, hour: int, net_of: Sequence[Part]
@@ -365,14 +371,16 @@ def decisions_of(loads: Iterable[tuple[int, Deductions]]) -> tuple[Decision, ...
 
 
 def ledger_of(
-    decisions: Iterable[Decision], factor: Callable[[Telling, str, int], Factor]
+    decisions: Iterable[Decision],
+    factor: Callable[[Telling, str, int], Factor],
+    view: Callable[[Telling, int], str] = _no_view,
 ) -> Ledger:
     """The admitted ones by unit."""
     admitted: dict[str, list[Evidence]] = defaultdict(list)
     for one in decisions:
         if one.state == "admitted":
             admitted[one.evidence.unit].append(one.evidence)
-    return Ledger(admitted, factor, our_deduction_rules())
+    return Ledger(admitted, factor, our_deduction_rules(), view)
 
 
 def spans_moved(before: Ledger, after: Ledger) -> set[Span]:

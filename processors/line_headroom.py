@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 import orjson
 
 from processors.landing import Span
-from processors.lines_shown import Row
+from processors.lines_shown import Row, contested_by
 from schemas.scale import SCALE, as_text
 
 Json = Mapping[str, object]
@@ -27,6 +27,8 @@ class Room(NamedTuple):
     """Limit less what was used, a unit of output; below nothing: over it."""
     at_this_output: Ends
     """What more may be used for the output of the year so far; nothing where it is over."""
+    notes: tuple[str, ...]
+    """Where it rests on an unverified figure, or is contested."""
     left: int | None
     """Share of the limit that is left by the best estimate, in 10⁻⁶; below nothing: over it."""
 
@@ -61,8 +63,20 @@ def _of_line(line: str, year: Json) -> Iterator[Room]:
         left = None if per[1] is None or not low else per[1] * SCALE // low
         more = tuple(_times(a, b) for a, b in zip(per, made, strict=True))
         yield Room(
-            line, str(one["limit"]), str(one["unit_of_measure"]), per, cast("Ends", more), left
+            line=line,
+            limit=str(one["limit"]),
+            unit_of_measure=str(one["unit_of_measure"]),
+            per_unit=per,
+            at_this_output=cast("Ends", more),
+            notes=(*cast("Sequence[str]", one.get("notes", ())), *_contested(year)),
+            left=left,
         )
+
+
+def _contested(year: Json) -> Iterator[str]:
+    by = contested_by(cast("Mapping[str, str]", year.get("contested", {}))).get("intensity")
+    if by is not None:
+        yield f"contested ({by})"
 
 
 def _two(told: Json, *keys: str) -> tuple[int | None, ...]:
@@ -106,6 +120,7 @@ def rooms_shown(rows: Sequence[Row], rest: Span | None) -> dict[str, object]:
                 "unit_of_measure": one.unit_of_measure,
                 "per_unit": _texts(one.per_unit),
                 "at_this_output": _texts(one.at_this_output),
+                "notes": list(one.notes),
                 "left_of_limit": as_text(one.left),
             }
             for one in rooms(rows)

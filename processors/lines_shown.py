@@ -36,14 +36,33 @@ def lines_shown(rows: Iterable[Row]) -> list[dict[str, object]]:
 
 def _window(told: Json, as_of: int) -> dict[str, object]:
     figures = cast("Mapping[str, Json]", told["figures"])
+    contested = contested_by(cast("Mapping[str, str]", told.get("contested", {})))
     return {
         "window": told["window"],
         "start": rfc3339(cast("int", told["start"])),
         "end": rfc3339(cast("int", told["end"])),
         "as_of": rfc3339(as_of),
-        "figures": {name: _figure(figures[name]) for name in _ORDER if name in figures},
-        "limits": [_limit(one) for one in cast("Sequence[Json]", told.get("limits", ()))],
+        "figures": {
+            name: _figure(figures[name]) | marked(contested.get(name))
+            for name in _ORDER
+            if name in figures
+        },
+        "limits": [
+            _limit(one) | marked(contested.get("intensity"))
+            for one in cast("Sequence[Json]", told.get("limits", ()))
+        ],
     }
+
+
+def contested_by(of_unit: Mapping[str, str]) -> Mapping[str, str]:
+    """By which objections each figure of a line is contested, by those of its unit; energy a unit of output by either."""
+    rests = sorted({of_unit[name] for name in ("energy", "output") if name in of_unit})
+    return {**of_unit, "intensity": ", ".join(rests)} if rests else of_unit
+
+
+def marked(by: str | None) -> dict[str, object]:
+    """What is added to what is contested, and not decided."""
+    return {} if by is None else {"contested": by}
 
 
 _AMOUNTS = ("low", "best", "high", "limit_low", "limit_high")
@@ -86,9 +105,10 @@ def _sentence(limit: Json) -> str:
     ends = [limit["limit_low"], limit["limit_high"]]
     bound = "unknown" if None in ends else " to ".join(dict.fromkeys(map(str, ends)))
     notes = "".join(f"; {note}" for note in cast("Sequence[str]", limit["notes"]))
+    contested = f"; contested ({limit['contested']})" if "contested" in limit else ""
     return (
         f"{limit['verdict']}{since}{reason}{_coming(limit)}{suspected}: {limit['limit']}, limit {bound}"
-        f" {limit['unit_of_measure']}, {limit['basis']}{notes}"
+        f" {limit['unit_of_measure']}, {limit['basis']}{notes}{contested}"
     )
 
 
@@ -109,4 +129,5 @@ def _row(name: str, figure: Json) -> str:
         for key in ("low", "best", "high")
     )
     mark = "  unverified factor" if figure.get("unverified") else ""
-    return f"{name:12} {amounts} {figure['unit_of_measure']}{mark}"
+    contested = f"  contested ({figure['contested']})" if "contested" in figure else ""
+    return f"{name:12} {amounts} {figure['unit_of_measure']}{mark}{contested}"

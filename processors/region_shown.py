@@ -44,6 +44,7 @@ def _window(row: Row) -> dict[str, object]:
         "figures": figures,
         "share_measured": as_text(cast("int", row["share"])),
         "counts": {name: row[name] for name in _COUNTS},
+        "contested": row["contested"],
     }
 
 
@@ -88,7 +89,7 @@ def _intensities(
 
 def _figure(row: Row, name: str) -> dict[str, object]:
     ends = {end: as_text(cast("int | None", row[f"{name}_{end}"])) for end in _ENDS}
-    return {"unit_of_measure": _UNITS[name], **ends}
+    return {"unit_of_measure": _UNITS[name], **ends, "unverified": row[f"{name}_unverified"]}
 
 
 _TIMES = {"start": "starts", "end": "ends", "hour": "hour"}
@@ -102,7 +103,8 @@ def _standing(row: Row, change: tuple[int, Row] | None) -> dict[str, object]:
     told["hour"] = rfc3339(cast("int", row["hour"]))
     told["unit_of_measure"] = _UNITS[str(row["quantity"])]
     told |= {name: as_text(cast("int | None", row[name])) for name in amounts}
-    told["net_of"] = row["net_of"]
+    told["regime"] = "energy" if row["quantity"] == "energy" else "carbon"
+    told |= {name: row[name] for name in ("views", "unverified", "contested", "net_of")}
     told |= {f"gross_{end}": as_text(cast("int | None", row[f"gross_{end}"])) for end in _ENDS}
     told |= {name: row[name] for name in ("verdict", "reason", "level", "level_reason", "rule")}
     told["last_change"] = None if change is None else _change(*change)
@@ -158,8 +160,14 @@ def _window_lines(window: Json) -> list[str]:
     ]
     for name, figure in figures.items():
         ends = " ".join(f"{_end(figure[end]):>18}" for end in _ENDS)
-        lines.append(f"  {name:{width}} {ends} {figure['unit_of_measure']}")
-    return lines
+        mark = "  unverified factor" if figure.get("unverified") else ""
+        lines.append(f"  {name:{width}} {ends} {figure['unit_of_measure']}{mark}")
+    return [*lines, *_contested(window)]
+
+
+def _contested(told: Json) -> Iterator[str]:
+    if told["contested"]:
+        yield f"  contested, and not decided: figures of {told['contested']} units (objection list names them)"
 
 
 def _intensity_line(one: Json) -> str:
@@ -187,9 +195,21 @@ def _standing_lines(standing: Json) -> list[str]:
         head,
         f"  {standing['verdict']}{reason}: used [{used}] {unit}{of}",
         f"  {level}: allowed until then {standing['allowed']} {unit}, {standing['basis']}; rule {standing['rule'] or 'none'}",
+        f"  regime {standing['regime']}, {_rests(standing)}",
+        *_contested(standing),
     ]
     change = cast("Json | None", standing["last_change"])
     return lines if change is None else [*lines, *_change_lines(change, str(unit))]
+
+
+def _rests(standing: Json) -> str:
+    """Basis or view, and status."""
+    views = ", ".join(cast("Sequence[str]", standing["views"] or ()))
+    told = (
+        f"electricity by the view {views}" if views else "electricity by a view that was not kept"
+    )
+    basis = "equivalent value" if standing["regime"] == "energy" else told
+    return f"{basis}{'; rests on an unverified factor' if standing['unverified'] else ''}"
 
 
 def _change_lines(change: Json, unit: str) -> list[str]:

@@ -84,7 +84,8 @@ SELECT u.unit ->> 'code', u.unit ->> 'region', u.unit ->> 'industry',
 FROM configuration c CROSS JOIN LATERAL jsonb_array_elements(c.body -> 'units') AS u (unit)
 WHERE c.version = %s"""
 _TELLING = """unit, kind, starts, ends, as_of, cause, silent, verdict, fed, share,
-  energy_low, energy_best, energy_high, co2_low, co2_best, co2_high, configuration, natives"""
+  energy_low, energy_best, energy_high, co2_low, co2_best, co2_high, configuration,
+  energy_unverified, co2_unverified, natives"""
 _DUE = f"SELECT {_TELLING} FROM region_telling WHERE NOT counted AND as_of <= %s ORDER BY as_of"  # noqa: S608 - our own columns
 _COUNTED = f"SELECT {_TELLING} FROM region_telling WHERE kind = %s AND starts = %s AND counted"  # noqa: S608 - our own columns
 _FORGET_DUE = "DELETE FROM region_telling WHERE NOT counted AND as_of <= %s"
@@ -97,7 +98,7 @@ WHERE t.kind = s.kind AND t.starts = s.starts AND t.unit = s.unit AND t.as_of = 
 _COPY_TELLINGS = f"COPY region_telling (counted, {_TELLING}) FROM STDIN"
 _COPY_HOURS = """
 COPY region_hour (scope, kind, starts, hour, ends, energy_low, energy_best, energy_high, co2_low, co2_best, co2_high,
-  share, units, told, pending, silent, broken, not_judged) FROM STDIN"""
+  share, units, told, pending, silent, broken, not_judged, energy_unverified, co2_unverified) FROM STDIN"""
 _FORGET_DEDUCTED = "DELETE FROM unit_deduction WHERE kind = %s AND starts = %s"
 _COPY_DEDUCTED = """
 COPY unit_deduction (kind, starts, unit, net_of, number, form, carrier, capped, low, best, high, evidence, rests_on, unverified) FROM STDIN"""
@@ -113,8 +114,9 @@ SELECT DISTINCT ON (target) target, scope, year, quantity, covers, level, level_
 FROM target_hour WHERE target = ANY(%s) ORDER BY target, hour DESC"""
 _STANDING = """
 INSERT INTO target_hour (target, hour, version, scope, year, quantity, covers, target_amount, allowed, basis,
-  low, best, high, verdict, reason, level, level_reason, last_known, rule, net_of, gross_low, gross_best, gross_high)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+  low, best, high, verdict, reason, level, level_reason, last_known, rule, net_of, gross_low, gross_best, gross_high,
+  unverified, views)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
 _CHANGE = """
 INSERT INTO level_change (target, hour, scope, from_level, to_level, body)
 VALUES (%s, %s, %s, %s, %s, %s::jsonb)"""
@@ -128,7 +130,9 @@ WHERE (o.hour, o.number) > (a.outbox_hour, a.outbox_number) ORDER BY o.hour, o.n
 _PUBLISHED = "UPDATE aggregation SET outbox_hour = %s, outbox_number = %s"
 _NEWEST_WINDOWS = """
 SELECT r.kind, r.starts, r.ends, r.hour, r.energy_low, r.energy_best, r.energy_high, r.co2_low, r.co2_best, r.co2_high,
-       r.share, r.units, r.told, r.pending, r.silent, r.broken, r.not_judged,
+       r.share, r.units, r.told, r.pending, r.silent, r.broken, r.not_judged, r.energy_unverified, r.co2_unverified,
+       (SELECT v.contested FROM region_told v WHERE (v.scope, v.window_kind, v.starts, v.hour) = (r.scope, r.kind, instant(r.starts), instant(r.hour)))
+           AS contested,
        (SELECT jsonb_object_agg(array_to_string(d.net_of, ' and '), ARRAY[d.low, d.best, d.high]) FROM scope_deduction d
         WHERE (d.scope, d.kind, d.starts, d.hour) = (r.scope, r.kind, r.starts, r.hour)) AS deducted
 FROM (VALUES ('year'), ('month')) AS k (kind)
@@ -139,8 +143,9 @@ CROSS JOIN LATERAL (SELECT * FROM region_hour h WHERE h.scope = %(scope)s AND h.
 ORDER BY r.kind DESC, r.starts DESC"""
 _NEWEST_STANDINGS = """
 SELECT DISTINCT ON (target) target, hour, year, quantity, covers, target_amount, allowed, basis, low, best, high,
-       verdict, reason, level, level_reason, rule, net_of, gross_low, gross_best, gross_high
-FROM target_hour WHERE scope = %(scope)s ORDER BY target, hour DESC"""
+       verdict, reason, level, level_reason, rule, net_of, gross_low, gross_best, gross_high, unverified, views,
+       (SELECT v.contested FROM target_told v WHERE v.target = t.target AND v.is_newest) AS contested
+FROM target_hour t WHERE scope = %(scope)s ORDER BY target, hour DESC"""
 _NEWEST_CHANGES = """
 SELECT DISTINCT ON (target) target, hour, body FROM level_change WHERE scope = %(scope)s ORDER BY target, hour DESC"""
 
@@ -508,7 +513,7 @@ def _by_name(link: Link, query: LiteralString, scope: str) -> list[dict[str, obj
 
 def _telling(row: TupleRow) -> Telling:
     unit, kind, starts, ends, *rest = row
-    as_of, cause, silent, verdict, fed, share, *amounts, configuration, natives = rest
+    as_of, cause, silent, verdict, fed, share, *amounts, configuration, energy, co2, natives = rest
     return Telling(
         unit=unit,
         span=Span(cast("Kind", kind), starts, ends),
@@ -521,6 +526,8 @@ def _telling(row: TupleRow) -> Telling:
         energy=Amount(*amounts[:3]),
         co2=Amount(*amounts[3:]),
         configuration=configuration,
+        energy_unverified=energy,
+        co2_unverified=co2,
         natives=tuple(Amount(*natives[n : n + 3]) for n in range(0, len(natives), 3)),
     )
 
@@ -539,6 +546,7 @@ def _columns(telling: Telling) -> tuple[object, ...]:
         *(energy.low, energy.best, energy.high),
         *(co2.low, co2.best, co2.high),
         telling.configuration,
+        *(telling.energy_unverified, telling.co2_unverified),
         [end for one in telling.natives for end in (one.low, one.best, one.high)],
     )
 
@@ -551,6 +559,7 @@ def _sums(window: Window) -> tuple[int | None, ...]:
         window.share_measured,
         *(counts.units, counts.told, counts.pending),
         *(counts.silent, counts.broken, counts.not_judged),
+        *(energy.unverified, co2.unverified),
     )
 
 
@@ -589,6 +598,7 @@ def _write_standing(link: Link, hour: int, judged: Judged) -> None:
             *(said.used.low, said.used.best, said.used.high, said.verdict, said.reason),
             *(level.level, level.reason, level.last_known, said.rule, list(said.net_of)),
             *((None,) * 3 if gross is None else (gross.low, gross.best, gross.high)),
+            *(said.used.unverified, list(said.views)),
         ),
     )
     if said.changed is not None:

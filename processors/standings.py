@@ -9,7 +9,15 @@ from datetime import datetime
 from fractions import Fraction
 from typing import Literal, TypeVar
 
-from processors.aggregation import Member, Telling, Told, amount_of, belongs, told_sum
+from processors.aggregation import (
+    Member,
+    Telling,
+    Told,
+    amount_of,
+    belongs,
+    is_unverified,
+    told_sum,
+)
 from processors.double_control import Bounds
 from processors.ledger import EMPTY, Ledger
 from processors.levels import Edges, ratios, told_level
@@ -55,6 +63,10 @@ class Stand:
     schedule: Schedule | None
     """The seasonal one where it decides."""
     allowed: int
+    unverified: bool = False
+    """A factor of a unit or of a deduction is."""
+    views: tuple[str, ...] = ()
+    """Of CO2: of electricity's factor."""
 
     @property
     def gross(self) -> Amount:
@@ -84,7 +96,8 @@ def stand_of(
     start, end = year_start(target.year), year_start(target.year + 1)
     till = min(hour, end)
     parts = _parts(target, members, told, till)
-    deducted = _deductions(target, (told.get(unit) for unit in parts), till, ledger)
+    tellings = [telling for unit in parts if (telling := told.get(unit)) is not None]
+    deducted, doubted = _deductions(target, tellings, till, ledger)
     remainder = _remainder(targets, target, start, till)
     rule = rule_at(
         (*our_rules(), *targets.targets.levels), "total", target.quantity, business_date(till - 1)
@@ -106,7 +119,15 @@ def stand_of(
         rule=rule,
         schedule=schedule,
         allowed=allowed_at(target.limit, target.year, till, schedule),
+        unverified=doubted or any(is_unverified(one, target.quantity) for one in tellings),
+        views=_views(target, tellings, ledger),
     )
+
+
+def _views(target: Target, told: Iterable[Telling], ledger: Ledger) -> tuple[str, ...]:
+    if target.quantity == "energy":
+        return ()
+    return tuple(sorted({view for one in told if (view := ledger.view(one, target.year))}))
 
 
 def _parts(target: Target, members: Iterable[Member], told: Told, till: int) -> Parts:
@@ -120,20 +141,19 @@ def _parts(target: Target, members: Iterable[Member], told: Told, till: int) -> 
 
 
 def _deductions(
-    target: Target, told: Iterable[Telling | None], till: int, ledger: Ledger
-) -> Deductions:
-    """What the target is net of, by unit and form; of capped certificates no more than it names."""
+    target: Target, told: Iterable[Telling], till: int, ledger: Ledger
+) -> tuple[Deductions, bool]:
+    """What the target is net of, by unit and form, of capped certificates no more than it names; and whether any of it is unverified."""
     found: dict[tuple[str, str], Amount] = {}
-    capped = NOTHING
+    capped, unverified = NOTHING, False
     for telling in told if target.net_of else ():
         for one in ledger.taken(telling, till, target.net_of):
-            if telling is None:
-                continue
             key = telling.unit, f"deduction: {one.form}"
             found[key] = found.get(key, NOTHING) + one.amount
             capped += one.amount if one.capped else NOTHING
+            unverified |= one.unverified
     beyond = Amount(*(max(0, -(end or 0) - target.certificates_cap) for end in _ends(capped)))
-    return found if beyond == NOTHING else found | {("", CAPPED): beyond}
+    return (found if beyond == NOTHING else found | {("", CAPPED): beyond}), unverified
 
 
 def _ends(amount: Amount) -> tuple[int, int, int | None]:
@@ -264,7 +284,8 @@ def told_standing(stand: Stand, level: Level, changed: LevelChange | None) -> St
         amount=target.limit,
         allowed=stand.allowed,
         basis="calendar" if stand.schedule is None else "seasonal",
-        used=told_sum(stand.used),
+        used=told_sum(stand.used, unverified=stand.unverified),
+        views=stand.views,
         net_of=target.net_of,
         gross=told_sum(stand.gross) if target.net_of else None,
         verdict=verdict,

@@ -80,8 +80,13 @@ SELECT d.name, d.kind, ms_of(d.starts), ms_of(d.ends), d.points, d.evidence
 FROM stop_declared d JOIN unit u ON u.code = d.unit LEFT JOIN unit_state s ON s.unit = u.id
 WHERE d.unit = %s AND NOT d.withdrawn AND ms_of(d.ends) > coalesce(s.last_tick, 0) ORDER BY 3, 1"""
 LINES_OF = """
-SELECT w.line, coalesce(l.name, w.line), w.as_of, w.judged::text
+SELECT w.line, coalesce(l.name, w.line), w.as_of, (w.judged || coalesce(c.contested, '{}'))::text
 FROM line_window w JOIN unit u ON u.id = w.unit LEFT JOIN line l ON l.unit = w.unit AND l.id = w.line
+LEFT JOIN LATERAL (
+    SELECT jsonb_build_object('contested', jsonb_object_agg(f.quantity, f.contested)) AS contested FROM figure_told f
+    WHERE f.unit = u.code AND f.window_kind = w.kind AND f.starts = instant(w.starts) AND f.contested IS NOT NULL
+      AND EXISTS (SELECT FROM objection_log o WHERE o.unit = u.code AND o.upheld IS NULL)
+    HAVING count(*) > 0) c ON true
 WHERE u.code = %s ORDER BY l.number, w.line, w.kind, w.starts"""
 
 RECORDS = """

@@ -21,6 +21,8 @@ class Sum(_Told):
     low: int
     best: int
     high: int | None
+    unverified: bool = False
+    """A factor that it rests on is."""
 
 
 class Counts(_Told):
@@ -88,6 +90,8 @@ class Standing(_Told):
     """Of it until the hour."""
     basis: Literal["calendar", "seasonal"]
     used: Sum
+    views: tuple[str, ...] = ()
+    """Of CO2: by which views of electricity's factor the units are converted; energy is of equivalent value."""
     net_of: tuple[Literal["feedstock", "non-fossil"], ...] = ()
     """What was deducted of `used`, as admitted evidence proves it."""
     gross: Sum | None = None

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alerts.batch import Record, batch_of
+from alerts.chinese import alone_in_chinese
 from alerts.replay import replay
 from alerts.state import Partition, advance
 from schemas.alert import Notice
@@ -52,6 +53,29 @@ def level(hour: int, mark: str, before: str = "") -> LevelTold:
         cause="late reading" if standing.changed else "time",
         standing=standing,
     )
+
+
+def test_a_level_says_regime_basis_view_and_status() -> None:
+    """In English and in Chinese, of energy and of CO2."""
+    for quantity, views, english, chinese in (
+        ("energy", (), "Regime energy, equivalent value.", "口径：能耗，当量值。"),
+        (
+            "co2",
+            ("V",),
+            "Regime carbon, electricity by the view V.",
+            "口径：碳排放，电力排放因子V。",
+        ),
+    ):
+        one = level(1, "1")
+        used = one.standing.used.model_copy(update={"unverified": quantity == "co2"})
+        update = {"quantity": quantity, "views": views, "used": used}
+        told = one.model_copy(update={"standing": one.standing.model_copy(update=update)})
+        (notice,) = notices([told])
+        text, zh = notice.annotations["description"], alone_in_chinese(notice)[1]
+        assert english in text
+        assert chinese in zh
+        unverified = ("nobody has verified" in text, "未经核实" in zh)
+        assert unverified == (used.unverified,) * 2
 
 
 def course(marks: str) -> list[LevelTold]:

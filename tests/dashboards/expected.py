@@ -225,8 +225,9 @@ def how_far(_: list[Standing], expected: Expected) -> Rows:
 
 
 def tail(one: Standing) -> Row:
-    """Share measured, silent points, contested by nothing, as of, watermark, and the link."""
-    return one.share, len(one.silent), None, one.watermark, one.watermark, *one.link
+    """Share measured, silent points, unverified, contested by nothing, as of, watermark, and the link."""
+    unverified = None if one.judged is None else factors(one.unit, "energy", START)[1]
+    return one.share, len(one.silent), unverified, None, one.watermark, one.watermark, *one.link
 
 
 def who(one: Standing) -> Row:
@@ -687,10 +688,17 @@ def targets_now(_: str, expected: Expected) -> Rows:
                 *(target.id, names[target.scope], 2026, target.quantity, target.covers, None),
                 *(*LEVELS[target.id], "UNDECIDABLE" if is_whole else verdict, reason),
                 *(low, best, high, amount(allowed_now), target.amount),
-                *("calendar", 0, row[15], at(END), target.scope),
+                *("calendar", *_rests(target, expected), 0, row[15], at(END), target.scope),
             )
         )
     return sorted(rows, key=lambda row: (row[6] is None, row[6] or 0, row[0]))
+
+
+def _rests(target: Target, expected: Expected) -> tuple[str | None, bool]:
+    """The view of CO2, and whether a factor of a unit is unverified."""
+    units = [one.unit for one in expected.standings() if one.judged and target.scope in scopes(one)]
+    view = None if target.quantity == "energy" else "provincial average, Sichuan"
+    return view, any(factors(unit, target.quantity, START)[1] for unit in units)
 
 
 LEVELS = {

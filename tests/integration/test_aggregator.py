@@ -516,6 +516,14 @@ amount = "2190"
 covers = "key units"
 net_of = ["non-fossil"]
 source = "test"
+[[targets]]
+id = "carbon"
+scope = "province:510000"
+year = 2026
+quantity = "co2"
+amount = "9000"
+covers = "key units"
+source = "test"
 [[value_added]]
 scope = "province:510000"
 covers = "key units"
@@ -584,6 +592,8 @@ def test_a_target_net_of_evidence(
     assert processors.main(["show", "--region", "510000"]) == 0
     shown = capsys.readouterr().out
     assert "net of non-fossil (gross [" in shown
+    assert "regime energy, equivalent value" in shown
+    assert "regime carbon, electricity by the view provincial average, Sichuan" in shown
     assert "co2 per value added 2026, key units, prices of 2025 (preliminary), gross: [" in shown
     assert "energy net of feedstock and non-fossil" in shown
     check_foretold(database)
@@ -641,7 +651,7 @@ def check_foretold(url: str) -> None:
     """What units would have told otherwise moves the target's sum by as much, and nothing else."""
     with closing(RegionStore(url, partitions=PARTITIONS)) as store:
         same = store.foretold(lambda one: one, 9, default_pack())
-        [(before, after)] = same
+        (before, after) = same[0]
         assert before == after
         more = Amount(SCALE, SCALE, SCALE)
         other = store.foretold(

@@ -254,10 +254,32 @@ def test_shown_to_people() -> None:
     assert render_landing(nothing).splitlines() == [f"unit {UNIT}", "", "no landing was told yet"]
 
 
+def test_what_is_doubted_is_said_beside_landing_and_headroom() -> None:
+    """Unverified factors and objections, of the quota, of a line's figures and of its limit."""
+    at = JANUARY + 100 * DAY_MS
+    ((as_of, year),) = windows(350 * SCALE, at)
+    doubted = json.loads(year) | {"contested": {"energy": "objection 3"}}
+    doubted["figures"]["energy"]["unverified"] = True
+    line, name, line_as_of, judged = line_year(50, 100)
+    row = (
+        line,
+        name,
+        line_as_of,
+        json.dumps(json.loads(judged) | {"contested": {"output": "objection 4"}}).encode(),
+    )
+    room = headroom([(as_of, json.dumps(doubted).encode())], [row])
+    text = render_landing(
+        landing_shown(UNIT, {"energy": (at, told(level(100), 350).model_dump())}, room)
+    )
+    assert text.count("contested, and not decided (objection 3)") == 2, "landing, headroom"
+    assert text.count("rests on an unverified factor") == 1, "the landing's own days were verified"
+    assert "limit less what was used; contested (objection 4):" in text
+
+
 EXPECTED = """\
 unit 91510100SYN0000001
 
-year 2026 against its quota 350 tce, told at 2026-04-11T00:00:00+08:00
+year 2026 against its quota 350 tce (equivalent value), told at 2026-04-11T00:00:00+08:00
   MAY BREAK: the expected year is above the quota
                                           low             best             high
   used so far                             100              100              100 tce
@@ -268,7 +290,8 @@ year 2026 against its quota 350 tce, told at 2026-04-11T00:00:00+08:00
   the quota is passed on 2026-12-17, between 2026-11-10 and the next year
   calendar: no whole earlier year is known, one day counts as another
 
-headroom of 2026 at 2026-04-11T00:00:00+08:00; the limit that binds first: annual energy quota, equivalent value, 350 tce
+headroom of 2026 at 2026-04-11T00:00:00+08:00; the limit that binds first: annual energy quota, equivalent value
+  under the annual energy quota, equivalent value, 350 tce
                                          safe             best          at most
   this year                               240              250              260 tce
   this month, evenly                18.113207        18.867924        19.622641 tce

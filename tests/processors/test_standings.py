@@ -1,5 +1,6 @@
 """Targets at an hour: to the last digit, by calendar and season, with the remainder where it is needed."""
 
+from dataclasses import replace
 from datetime import date
 from fractions import Fraction
 
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from processors.aggregation import Member, Span, Telling, Told
 from processors.entries import differences
 from processors.intensities import intensities
+from processors.ledger import EMPTY
 from processors.standings import (
     Level,
     Stand,
@@ -19,6 +21,7 @@ from processors.standings import (
     remainder_until,
     share_at,
     stand_of,
+    told_standing,
     verdict_of,
 )
 from processors.targets import named
@@ -57,6 +60,21 @@ def version(**changed: object) -> TargetVersion:
 
 def stand(found: Told, targets: TargetVersion, *, at: int = MARCH) -> Stand:
     return stand_of(targets, targets.targets.targets[0], MEMBERS, found, at)
+
+
+@pytest.mark.parametrize("quantity", ["energy", "co2"])
+def test_a_target_says_what_it_rests_on(quantity: str) -> None:
+    """One unverified factor of its quantity is enough; of CO2 each view of electricity's factor is named, of energy none."""
+    targets = version(quantity=quantity)
+    views = replace(EMPTY, view=lambda one, _: "national" if one.unit == "A" else "provincial")
+    of_other = {"energy": "co2_unverified", "co2": "energy_unverified"}[quantity]
+    for mark, unverified in ((f"{quantity}_unverified", True), (of_other, False)):
+        units = told(1, 2)
+        found = units | {"B": units["B"]._replace(**{mark: True})}
+        one = stand_of(targets, targets.targets.targets[0], MEMBERS, found, MARCH, views)
+        said = told_standing(one, level_after(one, None), None)
+        assert said.used.unverified is unverified
+        assert said.views == (("national", "provincial") if quantity == "co2" else ())
 
 
 @pytest.mark.parametrize(
