@@ -181,7 +181,9 @@ class Sender:
         """Take in one declaration, or only check it; what its unit is told."""
         unit = (record.key or b"").decode(errors="replace")
         door = dict(record.headers).get(DOOR_HEADER, b"?").decode(errors="replace")
-        source = f"{record.partition}-{record.offset}-{record.timestamp}" + ("-try" if tried else "")
+        source = f"{record.partition}-{record.offset}-{record.timestamp}" + (
+            "-try" if tried else ""
+        )
         origin = Origin(unit, door, source)
         told = self._store.declared(record.value or b"{}", origin, tried=tried)
         return unit, orjson.dumps(told)

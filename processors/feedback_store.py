@@ -151,9 +151,7 @@ class FeedbackStore(LeaderStore):
             for row in rows:
                 link.execute(_SENT_ACCOUNT, row[:3])
 
-    def declared(
-        self, payload: bytes, origin: Origin, *, tried: bool = False
-    ) -> dict[str, object]:
+    def declared(self, payload: bytes, origin: Origin, *, tried: bool = False) -> dict[str, object]:
         """Take in a declared stop, or keep it as refused: what its unit is told. The same twice says the same.
 
         One that is only tried is entered like any other and then undone.
