@@ -1,4 +1,4 @@
--- 0045: what is pending says that a declared stop holds it back, wherever it is shown; targets of industries are told by name.
+-- 0046: what is pending says that a declared stop holds it back, wherever it is shown; targets of industries are told by name.
 CREATE OR REPLACE VIEW alert_standing WITH (security_barrier) AS
 SELECT a.unit, u.name AS unit_name, u.region, u.industry, a.rule, a.kind, a.severity, a.state, a.since, a.told_at, a.summary,
        (SELECT string_agg('objection ' || o.id, ', ' ORDER BY o.id) FROM objection_log o
