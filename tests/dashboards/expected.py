@@ -609,7 +609,7 @@ def line_limits(one: Standing, _: Expected) -> Rows:
     row = (
         *("kiln", told.limit, told.level, told.verdict, told.reason, None),
         *map(amount, (told.low, told.best, told.high, told.limit_low, told.limit_high)),
-        *(told.unit_of_measure, amount(KILN.share_measured), at(END), one.watermark),
+        *(told.unit_of_measure, None, amount(KILN.share_measured), at(END), one.watermark),
     )
     return [row] if one.code == code(1) else []
 
