@@ -2,9 +2,8 @@
 
 import argparse
 
+from ingest import gateway_command
 from ingest.command import FATAL, Verbs, positive, say, verb
-from ingest.complaint import ComplaintError
-from schemas.settings import Settings
 
 
 def add(verbs: Verbs) -> None:
@@ -24,12 +23,6 @@ def add(verbs: Verbs) -> None:
         "--door", default="weir-kafka-1", help="stable name, one a gateway (weir-kafka-1)"
     )
     parser.add_argument(
-        "--wait-ms", type=positive, default=100, help="how long a reading waits for others (100)"
-    )
-    parser.add_argument(
-        "--record-readings", type=positive, default=500, help="readings of a record (500)"
-    )
-    parser.add_argument(
         "--at-once", type=positive, default=2_000, help="messages committed together (2000)"
     )
     parser.add_argument(
@@ -38,31 +31,19 @@ def add(verbs: Verbs) -> None:
     parser.add_argument(
         "--session", type=positive, default=10, help="seconds until others take over (10)"
     )
-    parser.add_argument("--partitions", type=positive, help="partitions (WEIR_PARTITIONS, 8)")
-    parser.add_argument(
-        "--metrics-port", type=int, default=9472, help="/metrics, /healthz, /readyz; 0: a free one"
-    )
-    parser.add_argument(
-        "--metrics-address", default="127.0.0.1", help="on this address (127.0.0.1)"
-    )
+    gateway_command.add_words(parser, metrics_port=9472)
 
 
 def _run(told: argparse.Namespace) -> int:
     from kafka.errors import KafkaError
-    from prometheus_client import disable_created_metrics
 
-    from ingest import logs
-    from ingest.clock import connected, stop_on_signals, wall_ms
-    from ingest.coalesce import Limits
+    from ingest.clock import stop_on_signals, wall_ms
     from ingest.kafka_gateway import Gateway, Options
-    from ingest.metrics import KafkaGatewayMetrics, serve_pages
-    from ingest.publisher import create_producer, partitions_in
+    from ingest.metrics import KafkaGatewayMetrics
     from ingest.stop_at import chosen_point
     from schemas import topics
 
-    logs.set_up()
-    disable_created_metrics()  # type: ignore[no-untyped-call]
-    settings = Settings.read()
+    settings = gateway_command.begin()
     options = Options(
         bootstrap=settings.kafka,
         door=told.door,
@@ -70,20 +51,18 @@ def _run(told: argparse.Namespace) -> int:
         topic=settings.readings_topic,
         stops_topic=settings.topic_prefix + topics.STOPS,
         partitions=told.partitions or settings.partitions,
-        limits=Limits(readings=told.record_readings, wait_ms=told.wait_ms),
+        limits=gateway_command.limits_of(told),
         messages=told.at_once,
         look_every_s=told.look_every,
         session_s=told.session,
     )
     stop = stop_on_signals()
-    producer = connected(lambda: create_producer(settings.kafka, client_id=options.door), stop=stop)
+    written = options.topic, options.stops_topic
+    producer = gateway_command.writer(
+        settings.kafka, options.door, options.partitions, written, stop=stop
+    )
     if producer is None:
         return 0
-    if options.partitions != (there := partitions_in(producer, options.topic)):
-        producer.close()
-        message = f"{options.topic} has {there} partitions: set WEIR_PARTITIONS={there}"
-        raise ComplaintError(message)
-    partitions_in(producer, options.stops_topic)
     metrics = KafkaGatewayMetrics()
     gateway = Gateway(
         options,
@@ -92,13 +71,7 @@ def _run(told: argparse.Namespace) -> int:
         incarnation=wall_ms(),
         at_point=chosen_point(),
     )
-    pages = serve_pages(
-        metrics.registry,
-        address=told.metrics_address,
-        port=told.metrics_port,
-        readiness=gateway.readiness,
-    )
-    say(f"metrics on http://{told.metrics_address}:{pages.server_port}/metrics")
+    gateway_command.serve(told, metrics.registry, gateway.readiness)
     try:
         gateway.run(stop)
     except KafkaError as error:

@@ -3,8 +3,8 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from ingest import gateway_command
 from ingest.command import Verbs, broker_of, positive, say, verb
-from ingest.complaint import ComplaintError
 from schemas.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,50 +38,27 @@ def add(verbs: Verbs) -> None:
         "--session-expiry", type=positive, default=604_800, help="seconds away (604800: a week)"
     )
     parser.add_argument(
-        "--wait-ms", type=positive, default=100, help="how long a reading waits for others (100)"
-    )
-    parser.add_argument(
-        "--record-readings", type=positive, default=500, help="readings of a record (500)"
-    )
-    parser.add_argument(
         "--in-flight", type=positive, default=10_000, help="messages on the way to Kafka (10000)"
     )
     parser.add_argument("--in-flight-mib", type=positive, default=64, help="and their MiB (64)")
-    parser.add_argument("--partitions", type=positive, help="partitions (WEIR_PARTITIONS, 8)")
-    parser.add_argument(
-        "--metrics-port", type=int, default=9464, help="/metrics, /healthz, /readyz; 0: a free one"
-    )
-    parser.add_argument(
-        "--metrics-address", default="127.0.0.1", help="on this address (127.0.0.1)"
-    )
+    gateway_command.add_words(parser, metrics_port=9464)
 
 
 def _run(told: argparse.Namespace) -> int:
-    from prometheus_client import disable_created_metrics
-
-    from ingest import logs
-    from ingest.clock import connected, stop_on_signals, wall_ms
-    from ingest.metrics import GatewayMetrics, serve_pages
+    from ingest.clock import stop_on_signals, wall_ms
+    from ingest.metrics import GatewayMetrics
     from ingest.mqtt_gateway import Gateway, run
-    from ingest.publisher import create_producer, partitions_in
     from ingest.stop_at import chosen_point
 
-    logs.set_up()
-    disable_created_metrics()  # type: ignore[no-untyped-call]
-    settings = Settings.read()
+    settings = gateway_command.begin()
     options = _gateway_options(told, settings)
     stop = stop_on_signals()
-    producer = connected(
-        lambda: create_producer(settings.kafka, client_id=options.client_id), stop=stop
+    written = options.topic, options.tries_topic, options.stops_topic
+    producer = gateway_command.writer(
+        settings.kafka, options.client_id, options.partitions, written, stop=stop
     )
     if producer is None:
         return 0
-    if options.partitions != (there := partitions_in(producer, options.topic)):
-        producer.close()
-        message = f"{options.topic} has {there} partitions: set WEIR_PARTITIONS={there}"
-        raise ComplaintError(message)
-    partitions_in(producer, options.tries_topic)
-    partitions_in(producer, options.stops_topic)
     metrics = GatewayMetrics()
     gateway = Gateway(
         options,
@@ -90,13 +67,7 @@ def _run(told: argparse.Namespace) -> int:
         incarnation=wall_ms(),
         at_point=chosen_point(),
     )
-    pages = serve_pages(
-        metrics.registry,
-        address=told.metrics_address,
-        port=told.metrics_port,
-        readiness=gateway.readiness,
-    )
-    say(f"metrics on http://{told.metrics_address}:{pages.server_port}/metrics")
+    gateway_command.serve(told, metrics.registry, gateway.readiness)
     empty = run(gateway, stop=stop)
     producer.close(timeout=5)
     say("stopped" if empty else "stopped with messages unacknowledged: they come back")
@@ -105,7 +76,6 @@ def _run(told: argparse.Namespace) -> int:
 
 def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOptions":
     from ingest import sparkplug
-    from ingest.coalesce import Limits
     from ingest.mqtt_gateway import COMMON_SHARE, Options
     from ingest.tls import of_settings
     from schemas import topics
@@ -129,7 +99,7 @@ def _gateway_options(told: argparse.Namespace, settings: Settings) -> "GatewayOp
         session_expiry_s=told.session_expiry,
         topic=settings.readings_topic,
         partitions=told.partitions or settings.partitions,
-        limits=Limits(readings=told.record_readings, wait_ms=told.wait_ms),
+        limits=gateway_command.limits_of(told),
         messages_in_flight=told.in_flight,
         octets_in_flight=told.in_flight_mib << 20,
     )

@@ -8,9 +8,11 @@ from processors.aggregation import Telling, amount_in
 from processors.standings import Level, Stand, verdict_of
 from schemas.calendar import rfc3339, year_of
 from schemas.entered import hash_of
+from schemas.landing import Regime
 from schemas.restatement import (
     Bounds,
     Foreseen,
+    Held,
     LimitMoved,
     Stood,
     TargetMoved,
@@ -56,6 +58,7 @@ class Notice(NamedTuple):
     id: str
     unit: str
     rule: str
+    regime: Regime
     window_start: int
     at: int
 
@@ -128,14 +131,20 @@ def _same(year: Year) -> object:
 
 def _year(window: Json, as_of: object) -> Year:
     figures = cast("Mapping[str, Json]", window["figures"])
+    budget = cast("Json | None", window.get("budget"))
     return Year.model_validate(
         {
             "as_of": as_of,
             "energy": _bounds(figures.get("energy")),
             "co2": _bounds(figures.get("co2")),
-            **{name: window.get(name) for name in ("verdict", "reason", "since")},
+            **_held(window),
+            "budget": budget and _held(budget),
         }
     )
+
+
+def _held(told: Json) -> dict[str, object]:
+    return {name: told.get(name) for name in ("verdict", "reason", "since")}
 
 
 def _bounds(figure: Json | None) -> dict[str, object] | None:
@@ -160,15 +169,16 @@ def _stood(judged: Judged) -> Stood:
 
 
 def _undone(notices: Iterable[Notice], after: Mapping[tuple[str, int], Year]) -> Iterator[Undone]:
-    """Breaches that were told of years that are no breach now, or one only later."""
+    """Breaches that were told of years that are no breach now by the same regime, or one only later."""
     for one in notices:
         year = after.get((one.unit, year_of(one.window_start)))
-        if year is None:
+        held = year and year.held(one.regime)
+        if held is None:
             continue
-        if year.verdict != "FAIL":
-            why = f"the year would be {year.verdict}"
-        elif year.since is not None and year.since > one.at:
-            why = f"the breach would be one since {rfc3339(year.since)} only"
+        if held.verdict != "FAIL":
+            why = f"the year would be {held.verdict}"
+        elif held.since is not None and held.since > one.at:
+            why = f"the breach would be one since {rfc3339(held.since)} only"
         else:
             continue
         yield Undone(notice=one.id, unit=one.unit, rule=one.rule, at=one.at, why=why)
@@ -193,9 +203,15 @@ def lines_of(told: Foreseen) -> Iterator[str]:
     """A line for each unit, target and notice."""
     for one in told.units:
         was, now = one.before, one.after
+        verdicts = [
+            f"{name} {_verdict(was.held(regime))} -> {_verdict(now.held(regime))}"
+            for regime, name in _LIMITS.items()
+            if was.held(regime) or now.held(regime)
+        ]
         yield (
-            f"{one.unit} {one.year}: {_verdict(was)} -> {_verdict(now)}; energy {_said(was.energy)} -> {_said(now.energy)} tce,"
-            f" CO2 {_said(was.co2)} -> {_said(now.co2)} t (told for {rfc3339(was.as_of)}, foretold for {rfc3339(now.as_of)})"
+            f"{one.unit} {one.year}: {', '.join(verdicts) or 'no quota or CO2 budget'};"
+            f" energy {_said(was.energy)} -> {_said(now.energy)} tce, CO2 {_said(was.co2)} -> {_said(now.co2)} t"
+            f" (told for {rfc3339(was.as_of)}, foretold for {rfc3339(now.as_of)})"
         )
     for moved in told.limits:
         yield f"{moved.unit} line {moved.line}, {moved.window} from {rfc3339(moved.start)}: {moved.limit}: {moved.before} -> {moved.after}"
@@ -209,14 +225,20 @@ def lines_of(told: Foreseen) -> Iterator[str]:
         yield f"notice {notice.notice} ({notice.unit}, {notice.rule}, {rfc3339(notice.at)}) would not have been sent: {notice.why}"
     counts = {name: len(cast("Sequence[object]", some)) for name, some in told.decisions().items()}
     yield (
-        f"{len(told.told)} units and lines are told anew: {counts['units']} verdicts, {counts['limits']} of product limits and {counts['targets']} targets change,"
-        f" {counts['notices']} notices of breaches would not have been sent; other notices (suspected, silent, landing) are not looked at"
+        f"{len(told.told)} units and lines are told anew: {counts['quotas']} verdicts on quotas, {counts['budgets']} on CO2 budgets,"
+        f" {counts['limits']} on product limits and {counts['targets']} targets change, {counts['notices']} notices of breaches"
+        " would not have been sent; other notices (suspected, silent, landing) are not looked at"
     )
 
 
-def _verdict(year: Year) -> str:
-    since = "" if year.since is None else f" since {rfc3339(year.since)}"
-    return f"{year.verdict or 'no verdict'}{since}"
+_LIMITS: Mapping[Regime, str] = {"energy": "quota", "carbon": "CO2 budget"}
+
+
+def _verdict(held: Held | None) -> str:
+    if held is None:
+        return "none"
+    since = "" if held.since is None else f" since {rfc3339(held.since)}"
+    return f"{held.verdict}{since}"
 
 
 def _said(bounds: Bounds | None) -> str:

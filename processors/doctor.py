@@ -111,6 +111,8 @@ def _log(link: Link, settings: Settings) -> Iterator[Finding]:
 
 def _ticks(ticks: Sequence[int | None], settings: Settings) -> Finding:
     do = "`python -m ingest clock` and `python -m processors worker` must run"
+    if not ticks:
+        return Finding("ticks", ok=False, said="no partition was ever read", do=do)
     known = [at for at in ticks if at is not None]
     if not known or len(known) < len(ticks):
         said = f"{len(ticks) - len(known)} of {len(ticks)} partitions never had one"

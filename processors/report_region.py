@@ -22,6 +22,7 @@ from processors.report_document import (
     Tone,
     columns,
 )
+from processors.report_limits import budgets_section
 from processors.report_numbers import count, day, moment
 from processors.report_rows import RegionRows, RegionTold, Standing, Target
 from processors.report_words import (
@@ -77,6 +78,7 @@ def region_report(rows: RegionRows, language: Language) -> Report:
         gauge=None,
         sections=(
             _units(rows, units, say),
+            *budgets_section(rows.limits, say),
             _targets(rows, say),
             _sums(rows, say),
             _parts(rows, say),

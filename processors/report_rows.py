@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 
+from processors.report_document import Interval
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -50,6 +52,57 @@ class Standing:
     silent_points: int
     contested: str | None = None
     """By which objections, its year's energy."""
+
+
+@dataclass(frozen=True, slots=True)
+class YearLimit:
+    """A unit's newest year against its quota or CO2 budget, and where it lands (unit_verdict, unit_budget, and their landings): tce, t CO2."""
+
+    unit: str
+    name: str
+    quantity: str
+    """`energy` or `co2`."""
+    year: int
+    as_of: datetime
+    standing: str
+    reason: str | None
+    since: datetime | None
+    amount: Decimal
+    low: Decimal
+    best: Decimal
+    high: Decimal | None
+    factor_view: str | None
+    """Of electricity's factor, that a budget is meant in."""
+    source: str | None
+    status: str | None
+    unverified: bool | None
+    contested: str | None
+    landing: str | None
+    """The forecast's state; None: nothing was forecast yet."""
+    year_end_low: Decimal | None
+    year_end_best: Decimal | None
+    year_end_high: Decimal | None
+    exhausted_best: date | None
+    per_day_safe: Decimal | None
+
+    @property
+    def used(self) -> Interval:
+        """Of the year so far."""
+        return Interval(self.low, self.best, self.high)
+
+    @property
+    def left(self) -> Interval:
+        """What can still be used; nothing is sure where what was used has no upper end."""
+        least = Decimal(0) if self.high is None else max(Decimal(0), self.amount - self.high)
+        best, most = (max(Decimal(0), self.amount - end) for end in (self.best, self.low))
+        return Interval(least, best, most)
+
+    @property
+    def year_end(self) -> Interval | None:
+        """80 % interval around the expected value."""
+        if self.year_end_low is None or self.year_end_best is None:
+            return None
+        return Interval(self.year_end_low, self.year_end_best, self.year_end_high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +343,7 @@ class UnitRows:
     account: tuple[Account, ...] = ()
     energies: tuple[Energy, ...] = ()
     deducted: tuple[Deduction, ...] = ()
+    limits: tuple[YearLimit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,6 +426,7 @@ class RegionRows:
     """The newest year of the scopes one level down."""
     targets: tuple[Target, ...] = ()
     alerts: tuple[AlertNow, ...] = ()
+    limits: tuple[YearLimit, ...] = ()
     configuration: int | None = None
     factor_packs: tuple[str, ...] = ()
     engine: str | None = None

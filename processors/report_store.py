@@ -33,6 +33,7 @@ from processors.report_rows import (
     Target,
     Told,
     UnitRows,
+    YearLimit,
 )
 from schemas.calendar import BUSINESS
 from schemas.pack_entries import Place
@@ -146,7 +147,39 @@ def unit_rows(link: Link, unit: str, span: Span) -> UnitRows:
         account=rows_of(link, Account, _ACCOUNT, (unit,)),
         energies=found_energies.energies,
         deducted=found_energies.deducted,
+        limits=_limits(link, [unit]),
     )
+
+
+_LIMITS: LiteralString = """
+WITH held AS (
+    SELECT v.unit, 'energy' AS quantity, v.year, v.as_of, v.standing, v.reason, v.since, v.quota_tce AS amount, v.energy_low AS low,
+           v.energy_best AS best, v.energy_high AS high, NULL AS factor_view, v.source, v.status,
+           v.unverified, v.contested
+    FROM unit_verdict v WHERE v.quota_tce IS NOT NULL AND v.energy_low IS NOT NULL
+    UNION ALL
+    SELECT b.unit, 'co2', b.year, b.as_of, b.standing, b.reason, b.since, b.budget_t, b.co2_low, b.co2_best, b.co2_high, b.factor_view,
+           b.source, b.status, b.unverified, b.contested
+    FROM unit_budget b WHERE b.co2_low IS NOT NULL
+)
+SELECT n.unit, n.name, h.quantity, h.year, h.as_of, h.standing, h.reason, h.since, h.amount, h.low, h.best, h.high, h.factor_view,
+       h.source, h.status, h.unverified, h.contested, l.landing, l.year_end_low, l.year_end_best, l.year_end_high, l.exhausted_best,
+       l.per_day_safe
+FROM unit_now n
+JOIN held h ON h.unit = n.unit AND h.year = n.year
+LEFT JOIN LATERAL (
+    SELECT state AS landing, year_end_low, year_end_best, year_end_high, exhausted_best, per_day_safe, at
+    FROM unit_landing e WHERE h.quantity = 'energy' AND e.unit = n.unit AND e.year = h.year
+    UNION ALL
+    SELECT state, year_end_low, year_end_best, year_end_high, exhausted_best, per_day_safe, at
+    FROM unit_budget_landing c WHERE h.quantity = 'co2' AND c.unit = n.unit AND c.year = h.year
+    ORDER BY at DESC LIMIT 1
+) l ON true
+WHERE n.unit = ANY (%s) ORDER BY h.standing, n.unit, h.quantity DESC"""
+
+
+def _limits(link: Link, units: list[str]) -> tuple[YearLimit, ...]:
+    return rows_of(link, YearLimit, _LIMITS, (units,))
 
 
 _TOLD: LiteralString = """
@@ -247,6 +280,7 @@ def region_rows(link: Link, code: str, span: Span) -> RegionRows:
         alerts=rows_of(
             link, AlertNow, _ALERTS + " WHERE unit = ANY (%s)", ([unit.unit for unit in units],)
         ),
+        limits=_limits(link, [unit.unit for unit in units]),
         configuration=max(told.configuration for told in papers.values()),
         factor_packs=tuple(sorted({told.factor_pack for told in papers.values()})),
         engine=next(iter(papers.values())).engine,

@@ -23,6 +23,7 @@ from processors.report_document import (
 )
 from processors.report_emissions import emissions_section
 from processors.report_energies import energies_section
+from processors.report_limits import limits_section
 from processors.report_numbers import day, moment
 from processors.report_rows import Gap, Record, Told, UnitRows
 from processors.report_words import (
@@ -64,6 +65,7 @@ def unit_report(rows: UnitRows, language: Language) -> Report:
         facts=tuple(_facts(rows, say)),
         gauge=_gauge(rows, say),
         sections=(
+            *limits_section(rows.limits, say),
             _months(rows, say),
             energies_section(rows.energies, rows.deducted, say),
             *emissions_section(rows.emissions, say),
@@ -162,6 +164,10 @@ def _facts(rows: UnitRows, say: Say) -> Iterable[Fact]:
     co2 = next((told for told in _of(rows, "year", "co2")), None)
     if co2 is not None:
         yield Fact(say("CO2", "二氧化碳排放"), _interval(co2), "t")
+    for budget in (one for one in rows.limits if one.quantity == "co2"):
+        held = standing(say, budget.standing).text
+        view = say(f"view: {budget.factor_view}", f"口径：{budget.factor_view}")
+        yield Fact(say("CO2 budget", "碳排放预算"), budget.amount, "t CO2", f"{held} · {view}")
     if unit.share_measured is not None:
         yield Fact(say("Share measured", "实测比例"), Share(unit.share_measured))
     yield Fact(say("Silent points", "无数据计量点"), unit.silent_points)

@@ -75,6 +75,13 @@ REASONS = {
     "nothing allowed yet": ("nothing is allowed yet", "尚无允许量"),
     "no level rule of the day": ("no level rule of the day", "当日无等级规则"),
 }
+LANDINGS = {
+    "broken": ("broken already", "已超限"),
+    "will break": ("will break", "预计必将超限"),
+    "may break": ("may break", "可能超限"),
+    "on track": ("on track", "预计不超限"),
+    "cannot be said": ("cannot be said", "无法预测"),
+}
 VERDICTS = {
     "PASS": ("PASS", "未超标（PASS）"),
     "FAIL": ("FAIL", "超标（FAIL）"),

@@ -43,7 +43,7 @@ Logins: `python -m processors migrate login NAME --role weir_steward`, one a per
 Exit codes: 0 done, or nothing changes; 1 something changes (--dry-run), or it could not be done; 2 the words are wrong."""
 
 _NOTICES = """
-SELECT id, unit, rule, window_start, at FROM alert_transition
+SELECT id, unit, rule, coalesce(body #>> '{evidence,regime}', 'energy'), window_start, at FROM alert_transition
 WHERE kind = 'confirmed breach' AND state = 'firing' AND window_start IS NOT NULL AND unit = ANY(%s) ORDER BY seq"""
 _PROPOSE = "SELECT propose_restatement(%s, %s, %s, %s::jsonb, %s::jsonb, %s::jsonb)"
 _PROPOSAL = """

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Literal
 
 from schemas.entered import Entered
+from schemas.landing import Regime
 
 Verdict = Literal["PASS", "FAIL", "UNDECIDABLE"]
 
@@ -19,15 +20,28 @@ class Bounds(Entered):
     high: int | None
 
 
-class Year(Entered):
-    """A unit's year as told."""
+class Held(Entered):
+    """CO2 of a year against the unit's budget."""
+
+    verdict: Verdict | None
+    reason: str | None
+    since: int | None
+
+
+class Year(Held):
+    """A unit's year as told; verdict, reason and since are those of energy against its quota."""
 
     as_of: int
     energy: Bounds | None
     co2: Bounds | None
-    verdict: Verdict | None
-    reason: str | None
-    since: int | None
+    budget: Held | None = None
+    """None: it has no CO2 budget, or was told by a release that did not look at it."""
+
+    def held(self, regime: Regime) -> Held | None:
+        """What it is held to by one regime; None where it has no limit in it."""
+        if regime == "carbon":
+            return self.budget
+        return self if self.verdict else None
 
 
 class UnitMoved(Entered):
@@ -96,11 +110,8 @@ class Foreseen(Entered):
     def decisions(self) -> dict[str, object]:
         """Verdicts, levels and notices alone: what must be the same where readings have come since."""
         return {
-            "units": {
-                f"{one.unit} {one.year}": (one.before.verdict, one.after.verdict)
-                for one in self.units
-                if one.before.verdict != one.after.verdict
-            },
+            "quotas": self._verdicts("energy"),
+            "budgets": self._verdicts("carbon"),
             "limits": sorted(
                 (one.unit, one.line, one.start, one.limit, one.after) for one in self.limits
             ),
@@ -114,3 +125,16 @@ class Foreseen(Entered):
             },
             "notices": sorted(one.notice for one in self.undone),
         }
+
+    def _verdicts(self, regime: Regime) -> dict[str, tuple[Verdict | None, Verdict | None]]:
+        """By unit and year, those that change."""
+        found = {
+            f"{one.unit} {one.year}": (_verdict(one.before, regime), _verdict(one.after, regime))
+            for one in self.units
+        }
+        return {key: (was, now) for key, (was, now) in found.items() if was != now}
+
+
+def _verdict(year: Year, regime: Regime) -> Verdict | None:
+    held = year.held(regime)
+    return None if held is None else held.verdict

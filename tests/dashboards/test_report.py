@@ -87,6 +87,24 @@ def test_a_units_verdict(seeded: Seeded, unit: str) -> None:
     )
 
 
+def test_budgets_are_told_beside_the_quotas(seeded: Seeded) -> None:
+    """By who may read the views alone: who breaks the quota keeps the budget; another view cannot be judged."""
+    report = report_of(seeded.reader, unit=None, region="510000", span=Span(), language="en")
+    held = {getattr(row[0], "note", ""): row for row in table(report, "limits").rows}
+    assert len(held) == 2
+    assert {getattr(row[1], "text", "") for row in held.values()} == {
+        "within budget so far",
+        "cannot be judged",
+    }
+    assert {str(row[10]).partition(";")[0] for row in held.values()} == {
+        "electricity by the view provincial average, Sichuan",
+        "electricity by the view national average",
+    }
+    both = table(unit_of(seeded.reader, code(1)), "limits").rows
+    assert [row[9] for row in both] == ["tce", "t CO2"]
+    assert [str(row[10]).rpartition("(")[2] for row in both] == ["example)", "example)"]
+
+
 def test_a_region_lists_its_units_worst_first(seeded: Seeded) -> None:
     """Everyone of the province, its sum, its cities, its targets."""
     report = report_of(seeded.reader, unit=None, region="510000", span=Span(), language="en")

@@ -62,6 +62,7 @@ industry = "31"
 history = true
 quotas = [{year = 2026, energy_tce = %s, source = "test", status = "example"}]
 """
+BUDGET = 'budgets = [{year = 2026, co2_t = 30, view = "provincial average, Sichuan", source = "test", status = "example"}]'
 POINT = """
 [[units.points]]
 name = "%s"
@@ -112,7 +113,7 @@ def registry(*, changed: bool) -> str:
             *(UNIT % (EXCHANGED, "20"), POINT % "E1", closing, SECOND if changed else ""),
             *(UNIT % (CORRECTED, "20"), POINT % "E1", multiplier),
             *(UNIT % (LATE, "20"), POINT % "E1", late),
-            *(UNIT % (LIMITED, quota), POINT % "E1"),
+            *(UNIT % (LIMITED, quota), BUDGET, POINT % "E1"),
         ]
     )
 
@@ -251,7 +252,8 @@ def test_the_figures_are_the_oracles(changed: Place) -> None:
         kwh[unit] = mine["electricity"][1]
     assert kwh[CORRECTED] > 2.9 * kwh[LIMITED]
     assert kwh[LATE] > 1.1 * kwh[LIMITED]
-    assert mine["co2"][1] == kwh[LIMITED] * 2 // 10_000, "the new factor, 0.2000 kg a kWh"
+    factors = {kwh[LIMITED] * rate // 10_000 for rate in (1, 2)}
+    assert mine["co2"][1] in factors, "0.2000 kg a kWh, and 0.1000 once two logins restated it"
 
 
 def test_rolling_windows_end_with_the_last_full_hour(changed: Place) -> None:
@@ -313,6 +315,16 @@ unit = "kgce/kWh"
 source = "test"
 status = "sourced"
 valid_from = 2020-01-01
+
+[[power]]
+id = "electricity.co2.sichuan.2023"
+region = "sichuan"
+view = "provincial average"
+year = 2023
+value = "0.1000"
+unit = "kgCO2/kWh"
+source = "test"
+status = "sourced"
 """
 NOTICE = """
 INSERT INTO alert_transition (id, generation, partition, body)
@@ -327,8 +339,8 @@ def test_two_logins_restate_the_past_and_the_dry_run_foretells_it_exactly(change
     pack.write_text(HALF, encoding="utf-8")
     year = window_start("year", BEGIN)
     for unit in (EXCHANGED, CORRECTED):
-        body = {"unit": unit, "window_start": year, "at": BEGIN + 96 * HOUR_MS, "since": year}
-        changed.query(NOTICE, f"notice {unit}", json.dumps(body))
+        changed.query(NOTICE, f"notice {unit}", noticed(unit, year, "energy"))
+    changed.query(NOTICE, "notice CO2", noticed(LIMITED, year, "carbon"))
     asked = ["--pack", str(pack)]
     with stewards(changed.database) as (one, two):
         code, told = spoken(changed, one, *asked, "--dry-run")
@@ -339,10 +351,14 @@ def test_two_logins_restate_the_past_and_the_dry_run_foretells_it_exactly(change
         ), told
         made = json.loads(spoken(changed, one, *asked, "--reason", "late", "--json")[1])
         foreseen = Foreseen.model_validate(made["foreseen"])
-        assert [it.notice for it in foreseen.undone] == [f"notice {EXCHANGED}"]
+        assert {it.notice for it in foreseen.undone} == {"notice CO2", f"notice {EXCHANGED}"}
         moved = {it.unit: (it.before.verdict, it.after.verdict) for it in foreseen.units}
         assert moved[EXCHANGED] == ("FAIL", "UNDECIDABLE")
         assert moved[CORRECTED] == ("FAIL", "FAIL")
+        flips = {LIMITED + " 2026": ("FAIL", "UNDECIDABLE")}
+        assert foreseen.decisions()["budgets"] == flips, "by the factor of CO2"
+        assert "CO2 budget FAIL since" in told
+        assert "1 on CO2 budgets" in told
         number = str(made["proposal"])
         approve = ["--approve", number, "--reason", "read", "--hash"]
         assert "another one approves" in refused(changed, one, *approve, made["hash"])
@@ -383,6 +399,11 @@ def test_two_logins_restate_the_past_and_the_dry_run_foretells_it_exactly(change
         assert spoken(changed, one, *asked, "--dry-run") == (0, told_nothing(made["pack"]))
         assert spoken(changed, one, *asked, "--reason", "twice") == (0, told_nothing(made["pack"]))
         assert "approved" in spoken(changed, one, "--list")[1]
+
+
+def noticed(unit: str, year: int, regime: str) -> str:
+    body = {"unit": unit, "window_start": year, "at": BEGIN + 96 * HOUR_MS, "since": year}
+    return json.dumps(body | {"evidence": {"regime": regime}})
 
 
 def told_nothing(pack: str) -> str:

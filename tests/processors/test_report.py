@@ -36,6 +36,7 @@ from processors.report_rows import (
     Target,
     Told,
     UnitRows,
+    YearLimit,
 )
 from processors.report_unit import unit_report
 
@@ -204,6 +205,43 @@ def test_a_unit_in_breach_is_told_from_verdict_to_evidence() -> None:
         assert line in text[place:], line
         place = text.index(line, place)
     assert "coal" not in text  # a factor that nothing here was converted by
+
+
+def limit(quantity: str, **changed: object) -> YearLimit:
+    """Its year against one of its limits."""
+    one = YearLimit(
+        unit=UNIT, name="Example works", quantity=quantity, year=2026, as_of=NOW, standing="confirmed breach", reason=None,
+        since=START + timedelta(hours=30), amount=Decimal(100), low=Decimal(101), best=Decimal(102), high=None, factor_view=None,
+        source="letter 8", status="example", unverified=False, contested=None, landing="broken", year_end_low=Decimal(900),
+        year_end_best=Decimal(950), year_end_high=None, exhausted_best=date(2026, 1, 2), per_day_safe=Decimal(0),
+    )  # fmt: skip
+    return replace(one, **changed)  # type: ignore[arg-type]
+
+
+def test_quota_and_budget_stand_side_by_side() -> None:
+    """Each with its verdict, since, landing and headroom, and what it rests on; in a region's report budgets alone."""
+    budget = limit(
+        "co2", standing="cannot be judged", reason="other factor view", since=None, low=Decimal(40), best=Decimal(45), high=Decimal(50),
+        factor_view="national average", unverified=True, contested="objection 3", landing="may break",
+    )  # fmt: skip
+    rows = unit(limits=(limit("energy"), budget))
+    text = text_of(unit_report(rows, "en"))
+    for words in (
+        "annual energy quota 2026",
+        "annual CO2 budget 2026",
+        "another view of the electricity factor",
+        "view: national average",
+        "may break, passed on 2026-01-02",
+        "electricity by the view national average; letter 8 (example); unverified factor; contested (objection 3)",
+        "equivalent value; letter 8 (example)",
+    ):
+        assert words in text
+    (quota, its) = next(t for t in tables(unit_report(rows, "en")) if t.name == "limits").rows
+    assert its[5] == Interval(Decimal(50), Decimal(55), Decimal(60)), "what is left"
+    assert quota[5] == Interval(Decimal(0), Decimal(0), Decimal(0)), "nothing of a broken one"
+    chinese = text_of(unit_report(rows, "zh"))
+    assert "碳排放预算" in chinese
+    assert "系数未经核实" in chinese
 
 
 def test_a_region_is_told_worst_first() -> None:
