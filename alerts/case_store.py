@@ -170,11 +170,16 @@ def transition(link: Link, name: str) -> Notice | None:
 
 
 def names(link: Link, language: Language) -> dict[str, str]:
-    """Names of units and regions by their codes; of regions in this language where there is one."""
+    """Names of units and regions by their codes, of industries by `target:` and the target's id; in this language where there is one."""
     rows = link.execute(
-        "SELECT code, name FROM unit WHERE name <> ''"
-        " UNION ALL SELECT code, CASE WHEN %s = 'zh' AND name_zh <> '' THEN name_zh ELSE name END FROM region",
-        (language,),
+        """
+        SELECT code, name FROM unit WHERE name <> ''
+        UNION ALL SELECT code, CASE WHEN %(language)s = 'zh' AND name_zh <> '' THEN name_zh ELSE name END FROM region
+        UNION SELECT 'target:' || (t.body ->> 'id'), CASE WHEN %(language)s = 'zh' AND name_zh <> '' THEN name_zh ELSE name END
+        FROM target_version v CROSS JOIN jsonb_array_elements(v.body -> 'targets') AS t (body)
+        JOIN industry i ON t.body ->> 'scope' = 'industry:' || i.code
+        """,
+        {"language": language},
     )
     return dict(rows.fetchall())
 

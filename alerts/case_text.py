@@ -41,7 +41,7 @@ class Setting(NamedTuple):
     dashboard: str | None
     """Address of a unit's dashboard, `{unit}` in it; None: no link."""
     names: Mapping[str, str]
-    """Of units and regions, by code."""
+    """Of units and regions, by code; of an industry, by `target:` and the id of a target of it."""
 
 
 def text_of(
@@ -74,8 +74,8 @@ def _alone(case: Case, notice: Notice, setting: Setting) -> Text:
         title, body = alone_in_chinese(notice)
     else:
         title, body = notice.annotations["summary"], notice.annotations["description"]
-    is_target = notice.evidence.standing is not None
-    name = setting.names.get(case.region if is_target else notice.unit)
+    of_region = setting.names.get(case.region) if notice.evidence.standing is not None else None
+    name = of_region or setting.names.get(notice.unit)
     return Text(f"{title} ({name})" if name else title, body)
 
 

@@ -38,13 +38,15 @@ _PAIRS = (
 )
 """A text, a name in a query, a text in a query."""
 _COLUMN = re.compile(r'AS "([^"]+)"')
+_WORD = re.compile(r"\$word\((\w+), ([\w.]+)\)")
+"""`$word(Cause, c.cause)`: what words.toml calls the column's words, where a column's look cannot say it."""
 _HELPERS = ("unit_code", "scope_code", "link_from", "link_to")
 
 _TIME = {"unit": "time:YYYY-MM-DD HH:mm"}
 _SHARE = {"unit": "percentunit", "decimals": 1, "min": 0, "max": 1}
 _COUNT = {"unit": "locale", "decimals": 0}
 _LOOKS: tuple[tuple[str, Json], ...] = (
-    (r"Watermark.*|As of|Told at|Since|Over since|From|To|Heard until|Silent since|First|Last|Last write|Changed at|At|Until", _TIME),
+    (r"Watermark.*|As of|Told at|Since|Over since|From|To|Heard until|Silent since|First|Last|Last write|Changed at|At|Until|Held back by a stop until", _TIME),
     (r"Share measured.*", _SHARE),
     (r"Best of (quota|budget)", {"unit": "percentunit", "decimals": 1}),
     (r"Year", {"unit": "none", "decimals": 0}),
@@ -301,7 +303,7 @@ def _panel(source: Json, words: Json) -> Json:
         "description": _says(source),
         "datasource": PROMETHEUS if "promql" in source else DATABASE,
         "gridPos": {"h": height, "w": width, "x": x, "y": y},
-        "targets": _targets(source),
+        "targets": _targets(source, words),
         "fieldConfig": {
             "defaults": _defaults(source),
             "overrides": list(_overrides(source, words)),
@@ -310,10 +312,17 @@ def _panel(source: Json, words: Json) -> Json:
     }
 
 
-def _targets(source: Json) -> list[Json]:
+def _targets(source: Json, words: Json) -> list[Json]:
     if "sql" in source:
-        return [_rows("A", source["sql"])]
+        return [
+            _rows("A", _WORD.sub(lambda found: _told(words[found[1]], found[2]), source["sql"]))
+        ]
     return [_series(chr(ord("A") + i), *one) for i, one in enumerate(source["promql"])]
+
+
+def _told(words: Mapping[str, Sequence[str]], column: str) -> str:
+    whens = " ".join(f"WHEN '{word}' THEN '{text}'" for word, (text, *_) in words.items())
+    return f"CASE {column} {whens} ELSE {column} END"
 
 
 def _rows(name: str, sql: str) -> Json:

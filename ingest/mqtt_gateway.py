@@ -179,9 +179,9 @@ def form_of(topic: str) -> Form:
     return "sparkplug" if topic.startswith(f"{sparkplug.TOPIC}/") else "json"
 
 
-def _is_for_readings(topic: str) -> bool:
-    """Whether a topic is a unit's own for our JSON, and what comes on it is meant."""
-    return form_of(topic) == "json" and not topic.endswith(_TRY) and unit_of(topic) != NO_UNIT
+def _is_for_our_json(topic: str) -> bool:
+    """Whether a topic is a unit's own for our JSON."""
+    return form_of(topic) == "json" and unit_of(topic) != NO_UNIT
 
 
 def part_of(topic: str, payload: bytes, *, received_at: int) -> Part:
@@ -398,7 +398,7 @@ class Gateway:
             return
         if message.dup:
             self.metrics.redelivered.inc()
-        if _is_for_readings(message.topic) and is_declaration(payload):
+        if _is_for_our_json(message.topic) and is_declaration(payload):
             self._declare(message, payload)
             return
         part = part_of(message.topic, payload, received_at=wall_ms())
@@ -419,8 +419,9 @@ class Gateway:
                 self._send(ready)
 
     def _declare(self, message: mqtt.MQTTMessage, payload: bytes) -> None:
-        """Pass on a declared stop as it is: who knows the registry answers it."""
+        """Pass on a declared stop as it is: who knows the registry answers it, and takes it in unless it is a try."""
         id_ = message_id_of(payload)
+        tried = message.topic.endswith(_TRY)
         taken = Taken(
             connection=self._connection,
             mid=message.mid if message.qos else 0,
@@ -430,12 +431,12 @@ class Gateway:
             sha256="" if id_ else sha256(payload).hexdigest(),
         )
         sending = self._producer.send(
-            self.options.stops_topic,
+            self.options.tries_topic if tried else self.options.stops_topic,
             payload,
             key=taken.unit.encode(),
             headers=[(DOOR_HEADER, self.options.client_id.encode())],
         )
-        sending.add_callback(partial(self._on_declared, taken))
+        sending.add_callback(partial(self._on_tried if tried else self._on_declared, taken))
         sending.add_errback(self._on_lost)
 
     def _on_declared(self, taken: Taken, _where: object) -> None:

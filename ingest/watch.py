@@ -67,6 +67,7 @@ class WatchMetrics:
             "weir_credential_expiry_timestamp_seconds",
             "When the next password that is still in use ends (`ingest access rotate`); infinite where none does.",
         )
+        self.credential.set(math.inf)  # who is given no accounts knows of no end
         self.queue = self._gauge(
             "weir_broker_queue_bytes",
             "Bytes of messages that the MQTT broker holds for gateways. Rising: none takes them.",

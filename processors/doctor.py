@@ -102,7 +102,8 @@ def _log(link: Link, settings: Settings) -> Iterator[Finding]:
         yield Finding("log", ok=False, said=str(error), do="Kafka must answer first")
         return
     wrong = [f"partition {one.partition}: {one.state}" for one in found if one.state != "in order"]
-    said = "; ".join(wrong) or f"{len(found)} partitions in order"
+    fine = f"{len(found)} partitions in order" if found else "none of it was ever read"
+    said = "; ".join(wrong) or fine
     do = "`python -m processors offsets show`; none at all: start `python -m processors worker`"
     yield Finding("log", bool(found) and not wrong, said, do)
     ticks = link.execute(_TICKS, (settings.generation,)).fetchall()
@@ -111,6 +112,8 @@ def _log(link: Link, settings: Settings) -> Iterator[Finding]:
 
 def _ticks(ticks: Sequence[int | None], settings: Settings) -> Finding:
     do = "`python -m ingest clock` and `python -m processors worker` must run"
+    if not ticks:
+        return Finding("ticks", ok=False, said="no partition was ever read", do=do)
     known = [at for at in ticks if at is not None]
     if not known or len(known) < len(ticks):
         said = f"{len(ticks) - len(known)} of {len(ticks)} partitions never had one"

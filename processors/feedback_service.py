@@ -168,27 +168,32 @@ class Sender:
         if self._asked is None:
             self._asked = _consumer_of_asked(self._settings)
         polled = self._asked.poll(timeout_ms=int(_POLL_SECONDS * 1_000), max_records=_TRIES)
-        stops = self._settings.topic_prefix + topics.STOPS
+        tries = self._settings.topic_prefix + topics.TRIES
         for place, records in polled.items():
-            if place.topic == stops:
-                self._send("stop", [self._declared(record) for record in records])
+            if place.topic == tries:
+                self._send("tried", list(chain.from_iterable(map(self._answers, records))))
             else:
-                answers = (self._answers(record.value or b"") for record in records)
-                self._send("tried", list(chain.from_iterable(answers)))
+                self._send("stop", [self._declared(record) for record in records])
         if polled:
             self._asked.commit()
 
-    def _declared(self, record: ConsumerRecord) -> tuple[str, bytes]:
-        """Take in one declaration; what its unit is told."""
+    def _declared(self, record: ConsumerRecord, *, tried: bool = False) -> tuple[str, bytes]:
+        """Take in one declaration, or only check it; what its unit is told."""
         unit = (record.key or b"").decode(errors="replace")
         door = dict(record.headers).get(DOOR_HEADER, b"?").decode(errors="replace")
-        source = f"{record.partition}-{record.offset}-{record.timestamp}"
-        told = self._store.declared(record.value or b"{}", Origin(unit, door, source))
+        source = f"{record.partition}-{record.offset}-{record.timestamp}" + (
+            "-try" if tried else ""
+        )
+        origin = Origin(unit, door, source)
+        told = self._store.declared(record.value or b"{}", origin, tried=tried)
         return unit, orjson.dumps(told)
 
-    def _answers(self, value: bytes) -> Iterator[tuple[str, bytes]]:
+    def _answers(self, record: ConsumerRecord) -> Iterator[tuple[str, bytes]]:
+        if DOOR_HEADER in dict(record.headers):
+            yield self._declared(record, tried=True)
+            return
         try:
-            body = decode(value).body
+            body = decode(record.value or b"").body
         except LayoutError as error:
             logger.warning("a try cannot be read", extra={"reason": str(error)})
             return

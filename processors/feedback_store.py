@@ -151,10 +151,13 @@ class FeedbackStore(LeaderStore):
             for row in rows:
                 link.execute(_SENT_ACCOUNT, row[:3])
 
-    def declared(self, payload: bytes, origin: Origin) -> dict[str, object]:
-        """Take in a declared stop, or keep it as refused: what its unit is told. The same twice says the same."""
+    def declared(self, payload: bytes, origin: Origin, *, tried: bool = False) -> dict[str, object]:
+        """Take in a declared stop, or keep it as refused: what its unit is told. The same twice says the same.
+
+        One that is only tried is entered like any other and then undone.
+        """
         found = declared_in(payload, origin.unit)
-        with self._linked() as link:
+        with self._linked() as link, link.transaction(force_rollback=tried):
             if isinstance(found, list):
                 reasons = found
             else:
@@ -171,6 +174,7 @@ class FeedbackStore(LeaderStore):
             "message": message_id_of(payload),
             "stop": "" if isinstance(found, list) else found.id,
             "taken": not reasons,
+            "tried": tried,
             "reasons": reasons,
             "do": "; ".join(
                 DO_OF_STOPS.get(one.partition(":")[0], MEND_STOP) for one in reasons[:1]

@@ -202,13 +202,15 @@ class Declared(_Told):
     kind: Literal["stop"] = "stop"
     unit: UnitCode
     id: str
-    """Where it stood in `weir.stops.v1`."""
+    """Where it stood in `weir.stops.v1`, or in `weir.tries.v1`."""
     message: str
     """Its message's id as sent; empty where it has none."""
     stop: str
     """The stop's own id; empty where it could not be read."""
     taken: bool
-    """True: it holds from now on."""
+    """True: it holds from now on; of one that was only tried: it would."""
+    tried: bool = False
+    """It was sent on `try`: checked alone, and nothing is stored."""
     reasons: list[str]
     """Why it was refused, all that is wrong with it."""
     do: str

@@ -1,6 +1,6 @@
 """A declared stop or maintenance: dated, with evidence. It silences the alert about missing data, and changes no figure and no verdict.
 
-A unit declares it on its own `readings` topic, as a message `{"stop": {...}}` beside those with readings.
+A unit declares it on its own `readings` topic, as a message `{"stop": {...}}` beside those with readings; on `try` it is only checked.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ _LATEST = 7_258_118_400_000
 MAX_OCTETS = 65_536
 """Bytes of one declaration."""
 DOOR_HEADER = "door"
-"""Header of a record of weir.stops.v1: which gateway it came by."""
+"""Header of a declaration in Kafka: which gateway it came by. In weir.tries.v1 nothing but a declaration has it."""
 _MARK = b'"stop"'
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.:/-]{1,64}$")]

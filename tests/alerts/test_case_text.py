@@ -8,6 +8,7 @@ from alerts.cases import Arrival, Case, Grouping, decide
 from schemas.rule import KINDS, Kind
 from tests.alerts.logs import UNIT
 from tests.alerts.test_cases import CITY, breach, silent
+from tests.alerts.test_levels import course, notices
 
 CHANGED = Changed("12, Li: new pack (2026-11-23T10:00:00+08:00)", "CN-2026.2", "0.1.0+7")
 LINK = "https://grafana.example/d/weir-unit?var-unit={unit}"
@@ -55,6 +56,16 @@ def test_a_breach_in_english() -> None:
         lines[2]
         == "Changed last: configuration 12, Li: new pack (2026-11-23T10:00:00+08:00); factors CN-2026.2; engine 0.1.0+7"
     )
+
+
+def test_a_target_of_an_industry_is_told_by_its_name() -> None:
+    """It lies in no region."""
+    (notice,) = notices(course("331"))
+    (case,) = cases(Arrival(notice, "", 0))
+    text = text_of(
+        "opened", case, notice, {}, NOTHING_CHANGED, Setting("zh", None, {notice.unit: "黑色金属"})
+    )
+    assert text.title.endswith("能耗预警等级一级（十分严峻） (黑色金属)")
 
 
 @pytest.mark.parametrize("setting", [ZH, EN], ids=["zh", "en"])

@@ -16,9 +16,9 @@ import against
 import chain
 import held
 import late_month
+import others_rows
 import reads
 import servers
-import tutorial_row
 import worker_rows
 import yardstick
 from plan import FULL, QUICK, Bench
@@ -95,7 +95,9 @@ ROWS: Mapping[str, tuple[Callable[[Bench], None], str]] = {
     "restart": (held.restart, "restart of a worker with 100,000 points"),
     "latency": (held.latency, "from published to visible, at a tenth of the peak"),
     "late": (late_month.late_month, "a unit-month that arrives late"),
-    "tutorial": (tutorial_row.tutorial, "for comparison: a worker as tutorials write it"),
+    "tutorial": (others_rows.tutorial, "for comparison: a worker as tutorials write it"),
+    "quix": (others_rows.quix, "for comparison: a Quix Streams job with the same windows"),
+    "telegraf": (others_rows.telegraf, "for comparison: Telegraf, which stores readings alone"),
     "against": (against.against, "an earlier commit, run by run beside this one"),
 }
 ON_REQUEST = "against"

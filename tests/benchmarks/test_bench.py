@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+import others_rows
 from bench import ROWS, main
 from late_month import SilentUnit
+from plan import QUICK, Bench
 from table import Table, at_least, at_most
 from workload import PAIR, Workload
+
+from deploy.local.complaint import ComplaintError
 
 
 def test_a_value_is_held_to_its_target(
@@ -56,3 +60,17 @@ def test_the_silent_unit_says_everything_in_the_end() -> None:
     assert said(silent, before, of_mine=True) == 0
     assert said(silent, whole, of_mine=True) == 6 * PAIR * 2
     assert said(silent, whole, of_mine=False) == said(plain, whole, of_mine=False)
+
+
+def test_a_program_that_cannot_be_had_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its row says so, and is not correct."""
+
+    def refuse() -> Path:
+        message = "go is missing on this machine"
+        raise ComplaintError(message, "install it")
+
+    monkeypatch.setattr(others_rows.installed, "telegraf", refuse)
+    bench = Bench(QUICK, Table())
+    others_rows.telegraf(bench)
+    assert [(row.value, row.correct) for row in bench.table.rows] == [(0, False)]
+    assert "go is missing on this machine" in bench.table.notes[0]

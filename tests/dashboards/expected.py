@@ -610,7 +610,7 @@ def line_limits(one: Standing, _: Expected) -> Rows:
     row = (
         *("kiln", told.limit, told.level, told.verdict, told.reason, None),
         *map(amount, (told.low, told.best, told.high, told.limit_low, told.limit_high)),
-        *(told.unit_of_measure, amount(KILN.share_measured), at(END), one.watermark),
+        *(told.unit_of_measure, None, amount(KILN.share_measured), at(END), one.watermark),
     )
     return [row] if one.code == code(1) else []
 
@@ -760,10 +760,35 @@ def newest_change(scope: str, expected: Expected) -> Rows:
     rows = [bar("Before (变化前)", 0, begins, 0)]
     assert len(lines) < 13, "none is left for all others"
     for line in lines:
-        name = " ".join(part for part in (line.unit, line.cause) if part)
+        name = " ".join(part for part in (line.unit, CAUSES[line.cause]) if part)
         rows.append(bar(name, begins, begins + line.best, 1 if line.best > 0 else 2))
         begins += line.best
     return [*rows, bar("After (变化后)", 0, after, 0)]
+
+
+CAUSES = {
+    "time passing": "Time passing (时间推移，允许量增加)",
+    "reading": "Reading (读数)",
+    "late reading": "Late reading (补报读数)",
+    "newly counted, reading": "Newly counted, reading (新计入，读数)",
+}
+
+
+def region_energies(scope: str, expected: Expected) -> Rows:
+    """Sums of the units' own, end by end."""
+    mine = [one for one in expected.standings() if one.code != NO_QUOTA and scope in scopes(one)]
+    rows = []
+    for kind in ("year", "month"):
+        told = [list(_energies(one, kind))[: len(PURPOSES)] for one in mine if one.judged]
+        for some in zip(*told, strict=True):
+            _, begin, name, _, purpose, *_ = some[0]
+            ends = [
+                None if None in of else sum(of)
+                for of in zip(*(row[5:8] for row in some), strict=True)
+            ]
+            share = sum(int(row[14] * 10**6) for row in some) // len(some)
+            rows.append((kind, begin, name, purpose, *ends, 0, amount(share), at(END)))
+    return rows
 
 
 def levels_by_hour(scope: str, expected: Expected) -> Rows:
@@ -958,7 +983,7 @@ def alerts_with_severity(units: list[Standing], expected: Expected) -> Rows:
         for alert in expected.heard.alerts
     }
     return [
-        (*row[:2], severities[row[9], row[1], row[3]], *row[2:])
+        (*row[:2], severities[row[9], row[1], row[3]], *row[2:4], None, *row[4:])
         for row in alerts_now(units, expected)
     ]
 
@@ -1189,5 +1214,6 @@ OF_REGIONS: dict[str, Callable[[str, Expected], Rows]] = {
     "panel 6": region_units,
     "panel 7": newest_change,
     "panel 8": levels_by_hour,
+    "panel 9": region_energies,
 }
 NAMES = {uid: set(of) for uid, of in (OF_CHOSEN | {UNIT: OF_UNIT, REGIONAL: OF_REGIONS}).items()}

@@ -15,11 +15,13 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from dashboards.__main__ import DATABASE, PROMETHEUS, SOURCES, Language, dashboards, main
-from processors.standings import AMBIGUOUS, MISSING, REMAINDER_UNKNOWN
+from processors.standings import AMBIGUOUS, CAPPED, MISSING, REMAINDER_UNKNOWN
 from processors.validation import REASONS
 from schemas.alert import Cause
 from schemas.alert import State as AlertState
 from schemas.calendar import moment
+from schemas.deductions import Form
+from schemas.indicator import Cause as MovedBy
 from schemas.indicator import Reason
 from schemas.landing import Basis, State, Unsaid
 from schemas.regions import Verdict
@@ -232,7 +234,7 @@ def test_a_figure_stands_beside_its_objections(columns: dict[tuple[str, int], li
     }
     marked = {where for where in shown if "Contested (存在争议)" in columns[where]}
     assert len(marked) >= 10
-    assert shown - marked == {(UNIT, 14)}, "limits of product lines, to which nobody objects"
+    assert shown == marked
 
 
 def test_dashboards_lead_to_one_another() -> None:
@@ -303,6 +305,9 @@ def links_of(panel: Json) -> Iterator[Json]:
         ("State (状态)", set(get_args(AlertState))),
         ("Before (原状态)", set(get_args(AlertState))),
         ("Cause (原因)", set(get_args(Cause))),
+        ("Cause (原因)", {f"newly counted, {cause}" for cause in get_args(MovedBy)}),
+        ("Cause (原因)", {f"deduction: {form}" for form in get_args(Form)}),
+        ("Cause (原因)", {CAPPED, "no longer counted", "remainder", "time passing", "target", "schedule"}),
         ("Severity (级别)", set(get_args(Severity))),
         ("Kind (类型)", {"alert", "outage", "change", "late data", "ended together"}),
         ("Standing (状态)", {"confirmed breach", "suspected breach", "cannot be judged", "within quota",

@@ -124,6 +124,12 @@ def test_a_transition_is_stored_with_its_evidence(store: Store, url: str) -> Non
     ((shown,),) = rows(url, "SELECT since::text FROM alert_now")
     assert str(shown).startswith("2026-02-11 07:45:00")
     assert len(rows(url, "SELECT * FROM alert_log")) == 1
+    rows(
+        url,
+        """UPDATE alert_state SET body = body || '{"stopped_until": 1767225600000}' RETURNING 1""",
+    )
+    ((held,),) = rows(url, "SELECT stopped_until::text FROM alert_standing")
+    assert str(held).startswith("2026-01-01 00:00:00")
 
 
 def test_what_cannot_be_read_is_kept_and_stops_nobody(store: Store, url: str) -> None:

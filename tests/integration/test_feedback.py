@@ -298,8 +298,8 @@ def test_a_declared_stop_is_taken_or_refused_and_alerts_hear_of_it(
     }
     before = place.ends(topics.READINGS)
 
-    def answered(message: str, **changed: object) -> Declared:
-        sender.send("readings", {"message_id": message, "stop": stop | changed})
+    def answered(message: str, *, on: str = "readings", **changed: object) -> Declared:
+        sender.send(on, {"message_id": message, "stop": stop | changed})
         heard = sender.told(lambda told: told["kind"] == "stop" and told["message"] == message)
         return Declared.model_validate(heard)
 
@@ -313,8 +313,11 @@ def test_a_declared_stop_is_taken_or_refused_and_alerts_hear_of_it(
     assert answered("s-4", until="2026-12-03T08:00:00+08:00", points=["E1"]).taken
     assert answered("s-4b", until="2026-12-03T08:00:00+08:00", points=["E1"]).taken
     assert answered("s-5", id="other", withdrawn=True).reasons == ["nothing to withdraw"]
-    sender.send("try", {"message_id": "s-6", "stop": stop | {"id": "tried"}})
-    sender.told(lambda told: told["kind"] == "tried" and told["reasons"] == {"no readings": 1})
+    tried = answered("s-6", on="try", id="tried")
+    assert (tried.taken, tried.tried, tried.reasons) == (True, True, [])
+    wrong = answered("s-7", on="try", id="tried", points=["E9"])
+    assert (wrong.taken, wrong.tried, wrong.reasons) == (False, True, ["unknown point: E9"])
+    assert answered("s-8", on="try", id="tried", withdrawn=True).reasons == ["nothing to withdraw"]
     assert place.ends(topics.READINGS) == before
 
     declare = ("processors", "stop", "declare", sender.unit, "--id", "by-hand", "--by", "Wang")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from psycopg.types.json import Jsonb
 
 from alerts import case_store
 from alerts.cases import Grouping
@@ -459,3 +460,17 @@ def test_a_change_of_level_is_told_where_its_region_is(on_call: OnCall, receiver
     assert "to room (duty room) at 20" in lines["log"][0]
     assert "  city=510100  Li: works  (not at Alertmanager)" in lines["silences"][0]
     assert "firing on 1 of 1" in lines["cases"][0]
+
+
+def test_a_target_of_an_industry_has_its_name(on_call: OnCall) -> None:
+    """By the targets that were loaded, in the language of those who read it."""
+    target = {"id": "energy.31.2026", "scope": "industry:31"}
+    on_call.link.execute(
+        "INSERT INTO target_version (version, author, reason, hash, from_hour, body) VALUES (1, 'a', 'r', 'h', 0, %s)",
+        (Jsonb({"targets": [target]}),),
+    )
+    on_call.link.execute(
+        "INSERT INTO industry (code, name, name_zh) VALUES ('31', 'Ferrous metals', '黑色金属') ON CONFLICT DO NOTHING"
+    )
+    assert case_store.names(on_call.link, "zh")["target:energy.31.2026"] == "黑色金属"
+    assert case_store.names(on_call.link, "en")["target:energy.31.2026"] == "Ferrous metals"
