@@ -32,6 +32,7 @@ from schemas.pack_entries import View
 from schemas.pack_reading import our_packs
 from schemas.registry import CARRIERS, UNIT_OF_MEASURE, Point, Unit
 from schemas.section import Unreadable
+from schemas.targets import Target
 from tests.dashboards.shown import ALERTS, PROVINCE, QUALITY, REGIONAL, UNIT
 from tests.dashboards.world import (
     BY_STANDARD,

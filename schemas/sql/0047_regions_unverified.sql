@@ -1,4 +1,4 @@
--- 0046: sums of regions and targets say whether they rest on an unverified factor, and by which view their CO2 is.
+-- 0047: sums of regions and targets say whether they rest on an unverified factor, and by which view their CO2 is.
 
 ALTER TABLE region_telling ADD COLUMN energy_unverified boolean NOT NULL DEFAULT false, ADD COLUMN co2_unverified boolean NOT NULL DEFAULT false;
 -- What units told before: by their windows as last told.
