@@ -335,7 +335,11 @@ RIGHTS = {
         "alert_message": "SELECT INSERT UPDATE",
         "act": "INSERT",
         **dict.fromkeys(
-            ["unit", "region", "configuration", "factor_pack", "step", "target_hour"], "SELECT"
+            [
+                *("unit", "region", "industry", "configuration", "factor_pack", "step"),
+                *("target_hour", "target_version"),
+            ],
+            "SELECT",
         ),
     },
 }
