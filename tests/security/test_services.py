@@ -134,7 +134,7 @@ def test_each_service_does_its_work_under_its_own_user(
         lambda: _told(doors, topics.REGIONS, 1) == 1, "a region's message is sent", seconds=30
     )
     wait_until(
-        lambda: _told(doors, topics.FEEDBACK, PARTITIONS) == 1, "feedback is sent", seconds=30
+        lambda: _told(doors, topics.FEEDBACK, PARTITIONS) >= 1, "feedback is sent", seconds=30
     )
     wait_until(
         lambda: rows("SELECT count(*) FROM stop_entry WHERE told <> ''") == [(1,)],
@@ -142,7 +142,7 @@ def test_each_service_does_its_work_under_its_own_user(
         seconds=30,
     )
     wait_until(
-        lambda: _committed(doors, topics.FEEDBACK_GROUP) == 1, "it is passed on to MQTT", seconds=30
+        lambda: _committed(doors, topics.FEEDBACK_GROUP) >= 1, "it is passed on to MQTT", seconds=30
     )
     assert "uthoriz" not in services.said()
     assert "kafka:" not in services.log("watch").read_text()
@@ -152,8 +152,8 @@ _WAITING = """
 SELECT declare_stop('{unit}', 's', 'stop', 1, 2, '{{}}', 'notice', 'Li', '', false);
 INSERT INTO aggregation (hour) VALUES (4102444800000) ON CONFLICT DO NOTHING;
 INSERT INTO region_outbox VALUES (4102444800000, 0, NULL, 'city:510100', 'x');
-INSERT INTO feedback SELECT generation, min(partition), 0, 0, '{unit}', 'x' FROM partition GROUP BY 1"""
-"""What the aggregator and the service of feedback are to send."""
+INSERT INTO feedback SELECT generation, min(partition), 1000000, 0, '{unit}', 'x' FROM partition GROUP BY 1"""
+"""What the aggregator and the service of feedback are to send; beyond what other tests had refused."""
 
 
 def _told(doors: Doors, topic: str = topics.INDICATORS, partitions: int = PARTITIONS) -> int:
