@@ -137,12 +137,15 @@ def views_shown(of: str, windows: Iterable[bytes], packs: Packs) -> dict[str, ob
     if told is None:
         return None
     start = cast("int", told["start"])
+    figure = cast("Mapping[str, Mapping[str, object]]", told["figures"]).get("co2", {})
+    used = cast("Sequence[str]", figure.get("factors", ()))
     views = [
         {
             "view": one.view,
             "region": one.region,
             "factor": one.factor,
             "factor_year": one.year,
+            "is_told": one.factor in used,
             "unverified": one.unverified,
             "unit_of_measure": "t",
             **{key: as_text(value) for key, value in one.amount._asdict().items()},
@@ -156,10 +159,14 @@ def render_views(told: Sequence[Mapping[str, object]]) -> str:
     """The same for a person at a terminal."""
     rows: list[str] = []
     for one in told:
-        rows += ["", "", f"CO2 of {one['of']} by view, year from {one['start']}, t"]
+        if not one["views"]:
+            continue
+        rows += ["", "", f"CO2 of {one['of']} by view, year from {one['start']}, t CO2"]
         rows.append(f"  {'':32} {'low':>18} {'best':>18} {'high':>18}")
         for view in cast("Sequence[Mapping[str, object]]", one["views"]):
             ends = " ".join(f"{view[key] or 'unknown'!s:>18}" for key in ("low", "best", "high"))
-            mark = "  unverified factor" if view["unverified"] else ""
-            rows.append(f"  {view['view']}, {view['region']:9} {ends}  {view['factor']}{mark}")
+            mark = "  told by this one" if view["is_told"] else ""
+            mark += "  unverified factor" if view["unverified"] else ""
+            name = f"{view['view']}, {view['region']}"
+            rows.append(f"  {name:32} {ends}  {view['factor']}{mark}")
     return "\n".join(rows)

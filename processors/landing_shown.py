@@ -29,6 +29,7 @@ REASONS = {
     "too few days": "fewer than 21 whole days, and no earlier year is known",
     "opening unknown": "what was used before the first reading is unknown",
     "too little measured": "it hangs on what is not measured",
+    "other factor view": "its CO2 is told by another view of electricity's factor",
 }
 _BASES = {
     "seasonal": "seasonal: the shape of the unit's year before",
@@ -70,8 +71,11 @@ def headroom(
     if "budget" in year:
         budget, used = cast("int", year["budget"]["limit"]), _used(year, "carbon")
         name = BUDGET.format(year["budget"]["view"])
-        left.append((_left(budget, used), name))
         under = _under(name, "t CO2", budget, used, (at, year["end"]))
+        if year["budget"].get("reason") == "other factor view":
+            under |= dict.fromkeys(_SHARES) | {"reason": "other factor view"}
+        else:
+            left.append((_left(budget, used), name))
         found["carbon"] = under | _doubts(year, "carbon")
     left += [
         (one.left, f"{one.limit} of line {one.line}")
@@ -80,6 +84,9 @@ def headroom(
     ]
     first = min(left, key=lambda one: one[0], default=None)
     return found | rooms_shown(lines, rest) | {"binds_first": first and first[1]}
+
+
+_SHARES = ("this_year", "this_month", "per_day")
 
 
 def _left(limit: int, used: Span) -> int:
@@ -258,12 +265,12 @@ def _exhausted(days: Json) -> str:
 
 def _room_lines(room: Json) -> Iterator[str]:
     binds = cast("Json | None", room["binds"])
-    if room["binds_first"] is None:
-        yield f"headroom of {room['year']}: no limit is known"
-        return
     under = [room] if binds is not None else []
     under += [cast("Json", room["carbon"])] if "carbon" in room else []
-    yield f"headroom of {room['year']} at {room['as_of']}; the limit that binds first: {room['binds_first']}"
+    if room["binds_first"] is None and not under:
+        yield f"headroom of {room['year']}: no limit is known"
+        return
+    yield f"headroom of {room['year']} at {room['as_of']}; the limit that binds first: {room['binds_first'] or 'cannot be said'}"
     for one in under:
         yield from _year_lines(one)
     yield from _product_lines(room)
@@ -289,6 +296,9 @@ def _year_lines(room: Json) -> Iterator[str]:
     binds = cast("Json", room["binds"])
     measure = str(binds["unit_of_measure"])
     yield f"  under the {binds['limit']}, {binds['amount']} {measure}"
+    if room.get("reason"):
+        yield f"  cannot be said: {REASONS[str(room['reason'])]}"
+        return
     yield f"  {'':26} {'safe':>16} {'best':>16} {'at most':>16}"
     for name, key in (
         ("this year", "this_year"),

@@ -29,7 +29,17 @@ _BATCH = 5_000
 _UNITS = 200
 """Read at a time: two years of days each."""
 
-_OF_CARBON = ("low", "best", "high", "share", "quota", "factors", "unverified", "view")
+_OF_CARBON = (
+    "low",
+    "best",
+    "high",
+    "share",
+    "quota",
+    "factors",
+    "unverified",
+    "view",
+    "other_view",
+)
 _TABLES: Mapping[Regime, LiteralString] = {"energy": "landing", "carbon": "budget_landing"}
 """Where landings rest."""
 _COLUMNS: Mapping[Regime, LiteralString] = {

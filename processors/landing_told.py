@@ -57,6 +57,8 @@ class YearTold(NamedTuple):
     history: bool
     regime: Regime = "energy"
     view: str | None = None
+    other_view: bool = False
+    """The budget is meant in another view than CO2 was told by: nothing is said by it."""
 
     @property
     def place(self) -> int:
@@ -122,6 +124,7 @@ def _year(told: Json, window: Json, regime: Regime) -> YearTold:
         history=bool(told.get("history", False)),
         regime=regime,
         view=cast("str | None", against.get("view")),
+        other_view=against.get("reason") == "other factor view",
     )
 
 
@@ -146,6 +149,8 @@ def landed_of(
     `year`: as told last, not later than `at`. `begins`: first validity of the unit. `days`: by start, this year's and the last one's.
     """
     used = Span(year.low, year.best, year.high)
+    if year.other_view:
+        return _unsaid(year, quota, used, "other factor view", None)
     if year.as_of != at:
         return _unsaid(year, quota, Span(used.low, used.best, None), "behind", None)
     end = window_end("year", year.starts)
@@ -189,7 +194,7 @@ def _days(days: Mapping[int, Amount], first: int, end: int, share: int) -> Days 
 
 def _unsaid(year: YearTold, quota: int, used: Span, reason: Unsaid, may: Span | None) -> Landed:
     """Without a projection; what is certainly above the quota is so all the same."""
-    broken = used.low > quota
+    broken = used.low > quota and not year.other_view
     return Landed(
         year=year_of(year.starts),
         regime=year.regime,

@@ -53,7 +53,9 @@ def _years(rows: Iterable[Row]) -> dict[str, Json]:
 
 
 def _of_line(line: str, year: Json) -> Iterator[Room]:
-    made = _ends(cast("Mapping[str, Json]", year["figures"])["output"], ("low", "best", "high"))
+    made = _ends(
+        cast("Mapping[str, Json]", year["figures"]).get("output", {}), ("low", "best", "high")
+    )
     for one in cast("Sequence[Json]", year.get("limits", ())):
         low, high = _two(one, "limit_low", "limit_high")
         used = _ends(one, ("low", "best", "high"))
@@ -100,7 +102,7 @@ def makes(rows: Iterable[Row], rest: Span) -> dict[str, Ends]:
     """By line the output that the rest of a quota (tce) still makes, if all of it went there, at the energy a unit of output of the year."""
     found: dict[str, Ends] = {}
     for line, year in _years(rows).items():
-        told = cast("Mapping[str, Json]", year["figures"])["intensity"]
+        told = cast("Mapping[str, Json]", year["figures"]).get("intensity", {})
         low, best, high = _ends(told, ("low", "best", "high"))
         found[line] = (_by(rest.low, high), _by(rest.best, best), _by(rest.high, low))
     return found

@@ -107,7 +107,7 @@ def _sentence(limit: Json) -> str:
     notes = "".join(f"; {note}" for note in cast("Sequence[str]", limit["notes"]))
     contested = f"; contested ({limit['contested']})" if "contested" in limit else ""
     return (
-        f"{limit['verdict']}{since}{reason}{_coming(limit)}{suspected}: {limit['limit']}, limit {bound}"
+        f"{limit['verdict']}{since}{reason}{_coming(limit)}{suspected}: {limit['limit']}, {limit['regime']} {bound}"
         f" {limit['unit_of_measure']}, {limit['basis']}{notes}{contested}"
     )
 
@@ -128,6 +128,8 @@ def _row(name: str, figure: Json) -> str:
         f"{'unknown' if figure[key] is None else figure[key]!s:>18}"
         for key in ("low", "best", "high")
     )
-    mark = "  unverified factor" if figure.get("unverified") else ""
+    factors = ", ".join(cast("Sequence[str]", figure.get("factors", ())))
+    mark = f"  {factors}" if factors else ""
+    mark += "  unverified factor" if figure.get("unverified") else ""
     contested = f"  contested ({figure['contested']})" if "contested" in figure else ""
     return f"{name:12} {amounts} {figure['unit_of_measure']}{mark}{contested}"

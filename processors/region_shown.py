@@ -56,7 +56,12 @@ def _net_figures(row: Row) -> dict[str, object]:
     for net_of, ends in sorted((deducted or {}).items()):
         net = gross + Amount(*ends)
         told = {end: as_text(getattr(net, end)) for end in _ENDS}
-        found[f"energy net of {net_of}"] = {"unit_of_measure": "tce", **told}
+        unverified = row["energy_unverified"]
+        found[f"energy net of {net_of}"] = {
+            "unit_of_measure": "tce",
+            **told,
+            "unverified": unverified,
+        }
     return found
 
 

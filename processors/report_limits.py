@@ -59,7 +59,7 @@ def _gauges(limits: Sequence[YearLimit], say: Say) -> Iterator[Chart]:
     points = tuple(
         Bounded(one.name or one.unit, _percent(one.used, one.amount))
         for one in limits
-        if one.quantity == "co2" and one.amount
+        if one.quantity == "co2" and one.amount and not one.is_other_view
     )[:_GAUGED]
     if points:
         title = say("CO2 of the year in percent of the budget", "年度碳排放占预算的百分比")

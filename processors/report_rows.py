@@ -86,13 +86,20 @@ class YearLimit:
     per_day_safe: Decimal | None
 
     @property
+    def is_other_view(self) -> bool:
+        """CO2 was told by another view of electricity's factor than the budget is meant in."""
+        return self.reason == "other factor view"
+
+    @property
     def used(self) -> Interval:
         """Of the year so far."""
         return Interval(self.low, self.best, self.high)
 
     @property
-    def left(self) -> Interval:
-        """What can still be used; nothing is sure where what was used has no upper end."""
+    def left(self) -> Interval | None:
+        """What can still be used, nothing for sure where what was used has no upper end; None by another view than the budget's."""
+        if self.is_other_view:
+            return None
         least = Decimal(0) if self.high is None else max(Decimal(0), self.amount - self.high)
         best, most = (max(Decimal(0), self.amount - end) for end in (self.best, self.low))
         return Interval(least, best, most)

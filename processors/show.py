@@ -174,6 +174,8 @@ def _row(name: str, figure: Json) -> str:
         f"{'unknown' if figure[key] is None else figure[key]!s:>18}"
         for key in ("low", "best", "high")
     )
-    mark = "  unverified factor" if figure.get("unverified") else ""
+    factors = ", ".join(cast("Sequence[str]", figure.get("factors", ())))
+    mark = f"  {factors}" if factors else ""
+    mark += "  unverified factor" if figure.get("unverified") else ""
     share = 100 * float(str(figure["share_measured"]))
     return f"{name:12} {amounts} {share:8.2f}% {figure['unit_of_measure']}{mark}"

@@ -208,6 +208,7 @@ class Indicator(_Told):
     windows: tuple[Judged, ...]
     silent: tuple[Silent, ...]
     previous_verdict: Verdict | None = None
+    """Of the year against the quota, as told before; of a CO2 budget the one before is not told."""
     history: bool = False
     """The unit was in history at this tick: its time is its own, and it is notified only on request."""
 

@@ -13,9 +13,17 @@ State = Literal["broken", "will break", "may break", "on track", "cannot be said
 year is. `on track`: the expected year is not, even if all that is not measured was the most it can have been. Else it cannot be said.
 """
 
-Unsaid = Literal["behind", "days missing", "too few days", "opening unknown", "too little measured"]
+Unsaid = Literal[
+    "behind",
+    "days missing",
+    "too few days",
+    "opening unknown",
+    "too little measured",
+    "other factor view",
+]
 """Why it cannot be said: nothing was told for this midnight; a day of the year was not told to its end; fewer than 21 whole days
-and no earlier year; what was used before the first reading is unknown; the answer hangs on what is not measured.
+and no earlier year; what was used before the first reading is unknown; the answer hangs on what is not measured; the budget is meant in another
+view of electricity's factor than the unit's CO2 was told by.
 """
 
 Basis = Literal["seasonal", "calendar"]

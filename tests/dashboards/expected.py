@@ -251,7 +251,8 @@ def budget(one: Standing) -> Row | None:
     unverified = factors(one.unit, "co2", START)[1]
     left = None if co2.high is None else held.amount - co2.high
     safe = 0 if left is None else left * DAY_MS // (year_start(2027) - END)
-    landing_ = ("cannot be said", None, amount(safe))  # two days are too few
+    # Two days are too few, and by another view nothing is said at all.
+    landing_ = ("cannot be said", None, amount(safe) if in_view else None)
     return (word, reason, None, share, *ends, held.view, unverified, *landing_, None, *told)
 
 

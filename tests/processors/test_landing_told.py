@@ -254,6 +254,40 @@ def test_shown_to_people() -> None:
     assert render_landing(nothing).splitlines() == [f"unit {UNIT}", "", "no landing was told yet"]
 
 
+def test_a_budget_by_another_view_has_neither_landing_nor_headroom() -> None:
+    """Not even where CO2 by the wrong view is far above it; it binds nothing first."""
+    at = JANUARY + 100 * DAY_MS
+    ((as_of, told_year),) = windows(None, at)
+    year = json.loads(told_year)
+    year["figures"]["co2"] = {"low": 900, "best": 900, "high": 900}
+    year["budget"] = {"limit": 100, "view": "national", "reason": "other factor view"}
+    message = {"kind": "unit", "unit": UNIT, "as_of": at, "windows": [year]}
+    _, carbon = years_in(message)
+    landed = landed_of(carbon, 100, begins=BEFORE, at=at, days={})
+    assert (landed.state, landed.reason, landed.per_day) == (
+        "cannot be said",
+        "other factor view",
+        None,
+    )
+    room = headroom([(as_of, json.dumps(year).encode())])
+    assert room is not None
+    assert room["binds_first"] is None
+    text = render_landing(landing_shown(UNIT, {"carbon": (at, landed.model_dump())}, room))
+    assert text.count("by another view of electricity's factor") == 2
+    assert "a day" not in text
+
+
+def test_a_line_without_output_leaves_nothing_known() -> None:
+    """It can have told energy alone."""
+    line, name, as_of, judged = line_year(50, 100)
+    year = json.loads(judged)
+    del year["figures"]["output"], year["figures"]["intensity"]
+    at = JANUARY + 100 * DAY_MS
+    room = headroom(windows(350 * SCALE, at), [(line, name, as_of, json.dumps(year).encode())])
+    text = render_landing(landing_shown(UNIT, {}, room))
+    assert "at the output so far                unknown" in text
+
+
 def test_what_is_doubted_is_said_beside_landing_and_headroom() -> None:
     """Unverified factors and objections, of the quota, of a line's figures and of its limit."""
     at = JANUARY + 100 * DAY_MS
