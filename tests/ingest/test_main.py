@@ -112,8 +112,11 @@ def test_the_schema_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["$id"] == "weir/reading.v1"
 
 
-def test_an_import(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Lines of the pipe on stdout, what the file came to on stderr; a dry run writes none."""
+def test_an_import(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines of the pipe on stdout, how far it is and what the file came to on stderr; a dry run writes none."""
+    monkeypatch.setattr("ingest.importer._PROGRESS_EVERY_S", -1.0)
     (tmp_path / "mapping.toml").write_text(
         'time = "t"\n[[readings]]\npoint = "E1"\nvalue = "v"\nstatement = "PT15M"\nunit = "kWh"\n'
     )
@@ -128,7 +131,8 @@ def test_an_import(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr()
     (line,) = said.out.splitlines()
     assert isinstance(from_line(line), tuple)
-    assert "1 readings" in said.err
+    assert "1 rows, 1 readings so far" in said.err
+    assert "1 rows: 1 readings" in said.err
     assert main([*arguments, "--dry-run"]) == 0
     assert "E1 PT15M 2026-01-01T00:00:00+08:00 to" in capsys.readouterr().out
 
