@@ -7,6 +7,7 @@ from processors.report_document import (
     Bounded,
     Cell,
     Chart,
+    Column,
     Interval,
     Noted,
     Say,
@@ -85,9 +86,9 @@ def _table(limits: Sequence[YearLimit], say: Say) -> Table:
             ("Lands at", "年末预计"),
             ("Forecast", "预测"),
             ("Still keeps it, a day", "此后日均上限"),
-            ("Unit of measure", "计量单位"),
+            Column(say("Unit of measure", "计量单位"), on_page=False),
             ("Rests on", "口径与依据"),
-            ("As of", "截至"),
+            Column(say("As of", "截至"), on_page=False),
         ),
         tuple(_row(one, say) for one in limits),
         "",
@@ -100,8 +101,9 @@ def _row(one: YearLimit, say: Say) -> tuple[Cell, ...]:
     forecast = word(say, LANDINGS, one.landing) if one.landing else say("none yet", "尚无")
     if one.exhausted_best:
         forecast += say(f", passed on {one.exhausted_best}", f"，{one.exhausted_best} 用尽")
+    measure = _MEASURES[one.quantity]
     return (
-        Noted(f"{say(*_LIMITS[one.quantity])} {one.year}", one.name or one.unit),
+        Noted(f"{say(*_LIMITS[one.quantity])} {one.year}, {measure}", one.name or one.unit),
         standing(say, one.standing),
         moment(one.since) if one.since else why,
         one.used,
@@ -110,7 +112,7 @@ def _row(one: YearLimit, say: Say) -> tuple[Cell, ...]:
         one.year_end,
         forecast,
         one.per_day_safe,
-        _MEASURES[one.quantity],
+        measure,
         "; ".join(_rests(one, say)),
         one.as_of,
     )

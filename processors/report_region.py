@@ -129,6 +129,11 @@ def _notices(rows: RegionRows, say: Say) -> Iterable[str]:
             f"Contested, and not decided: figures of {contested} units in these sums; `python -m processors objection list` names them.",
             f"存在争议、尚未裁定：下列合计中有 {contested} 家单位的数值；详见 objection list。",
         )
+    if any(window.energy_unverified or window.co2_unverified for window in rows.windows):
+        yield say(
+            "At least one conversion factor of a unit in these sums rests on a figure that nobody has verified.",
+            "合计中至少一家单位的折算系数未经核实。",
+        )
     if not rows.windows:
         yield say(
             "No full hour was summed up for this region yet; the sum below adds what each unit was last told, each at its own time.",
@@ -304,6 +309,7 @@ def _targets(rows: RegionRows, say: Say) -> Section:
                     ("Target amount", "目标值"),
                     ("Unit of measure", "计量单位"),
                     ("Verdict", "判定"),
+                    ("Rests on", "口径与依据"),
                     ("Hour", "整点"),
                 ),
                 tuple(_target_row(target, rows, say) for target in rows.targets),
@@ -329,8 +335,22 @@ def _target_row(target: Target, rows: RegionRows, say: Say) -> tuple[Cell, ...]:
         target.target_amount,
         "tce" if target.quantity == "energy" else "t",
         word(say, VERDICTS, target.verdict) + reason,
+        "; ".join(_rests(target, say)),
         target.hour,
     )
+
+
+def _rests(target: Target, say: Say) -> Iterable[str]:
+    """Basis or view, and what is doubted."""
+    views = ", ".join(target.views or ())
+    if target.quantity == "energy":
+        yield say("equivalent value", "当量值")
+    elif views:
+        yield say(f"electricity by the view {views}", f"电力排放因子口径：{views}")
+    if target.unverified:
+        yield say("unverified factor", "系数未经核实")
+    if target.contested:
+        yield say(f"contested: {target.contested} units", f"存在争议：{target.contested} 家单位")
 
 
 def _level(target: Target, say: Say) -> Mark:

@@ -378,6 +378,9 @@ class RegionTold:
     not_judged: int
     contested: int = 0
     """Units with a figure in it that is contested."""
+    energy_unverified: bool | None = None
+    co2_unverified: bool | None = None
+    """A factor of a unit is; None: told before that was kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,6 +405,11 @@ class Target:
     level: int | None
     level_reason: str
     rule: str
+    views: list[str] | None = None
+    """Of CO2: of electricity's factor."""
+    unverified: bool | None = None
+    contested: int = 0
+    """Units whose year is contested."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ _STANDING: LiteralString = (
 )
 _WINDOW: LiteralString = (
     "scope, name, window_kind, starts, ends, hour, energy_low, energy_best, energy_high, co2_low, co2_best, co2_high,"
-    " share_measured, units, told, pending, silent, broken, not_judged, contested FROM region_told"
+    " share_measured, units, told, pending, silent, broken, not_judged, contested, energy_unverified, co2_unverified FROM region_told"
 )
 _ALERTS: LiteralString = (
     "SELECT unit, rule, kind, severity, state, since, summary FROM alert_standing"
@@ -331,7 +331,7 @@ _PARTS: LiteralString = (
 )
 _TARGETS: LiteralString = """
 SELECT target, scope, name, year, quantity, covers, hour, target_amount, allowed, basis, low, best, high, verdict, reason,
-       level, level_reason, rule
+       level, level_reason, rule, views, unverified, contested
 FROM target_told WHERE is_newest AND (scope = %s OR scope LIKE %s) ORDER BY scope, target"""
 
 

@@ -218,6 +218,24 @@ def limit(quantity: str, **changed: object) -> YearLimit:
     return replace(one, **changed)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("quantity", "rests"),
+    [
+        pytest.param("energy", "equivalent value; unverified factor; contested: 2 units", id="energy"),
+        pytest.param("co2", "electricity by the view V; unverified factor; contested: 2 units", id="CO2"),
+    ],
+)  # fmt: skip
+def test_a_target_says_what_it_rests_on(quantity: str, rests: str) -> None:
+    """Basis or view, and what is doubted; the page's head says that a sum is unverified."""
+    rows = region()
+    target = replace(rows.targets[0], quantity=quantity, views=["V"], unverified=True, contested=2)
+    windows = tuple(replace(one, co2_unverified=True) for one in rows.windows)
+    report = region_report(replace(rows, targets=(target,), windows=windows), "en")
+    (row,) = next(t for t in tables(report) if t.name == "targets").rows
+    assert rests in row
+    assert any("nobody has verified" in one for one in report.notices)
+
+
 def test_quota_and_budget_stand_side_by_side() -> None:
     """Each with its verdict, since, landing and headroom, and what it rests on; in a region's report budgets alone."""
     budget = limit(
