@@ -96,7 +96,7 @@ audit: $(READY) ## secrets in the repository, and known weaknesses of what is pi
 image: $(READY) ## run the Dockerfile's steps in a folder, then its services as its user (as root, 3 minutes)
 	@$(PY) -m deploy.image_check
 
-manifests: $(READY) ## compose file and chart, read by Compose's loader, helm and the schemas of Kubernetes (needs Go)
+manifests: $(READY) ## compose file, chart and Dockerfile, read by Compose's loader, helm, the schemas of Kubernetes, hadolint (needs Go)
 	@$(PY) -m deploy.manifest_check
 
 plant-year: $(READY) ## FILE=... [QUOTA_TCE=...]: a plant's year, streamed as history

