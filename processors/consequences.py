@@ -157,7 +157,12 @@ def _targets(moved: Iterable[tuple[Judged, Judged]]) -> Iterator[TargetMoved]:
         if was != now:
             target = after.stand.target
             yield TargetMoved(
-                target=target.id, scope=target.scope, hour=after.stand.hour, before=was, after=now
+                target=target.id,
+                scope=target.scope,
+                quantity=target.quantity,
+                hour=after.stand.hour,
+                before=was,
+                after=now,
             )
 
 
@@ -219,7 +224,7 @@ def lines_of(told: Foreseen) -> Iterator[str]:
         levels = " -> ".join(str(side.level or "no data") for side in (it.before, it.after))
         yield (
             f"target {it.target} ({it.scope}): {it.before.verdict} -> {it.after.verdict}, level {levels};"
-            f" used {_said(it.before.used)} -> {_said(it.after.used)} t at {rfc3339(it.hour)}"
+            f" used {_said(it.before.used)} -> {_said(it.after.used)} {_MEASURES[it.quantity]} at {rfc3339(it.hour)}"
         )
     for notice in told.undone:
         yield f"notice {notice.notice} ({notice.unit}, {notice.rule}, {rfc3339(notice.at)}) would not have been sent: {notice.why}"
@@ -231,6 +236,7 @@ def lines_of(told: Foreseen) -> Iterator[str]:
     )
 
 
+_MEASURES = {"energy": "tce", "co2": "t CO2", None: "t"}
 _LIMITS: Mapping[Regime, str] = {"energy": "quota", "carbon": "CO2 budget"}
 
 

@@ -87,8 +87,9 @@ def _table(limits: Sequence[YearLimit], say: Say) -> Table:
             ("Forecast", "预测"),
             ("Still keeps it, a day", "此后日均上限"),
             Column(say("Unit of measure", "计量单位"), on_page=False),
-            ("Rests on", "口径与依据"),
+            Column(say("Rests on", "口径与依据"), on_page=False),
             Column(say("As of", "截至"), on_page=False),
+            Column(say("Code", "信用代码"), on_page=False),
         ),
         tuple(_row(one, say) for one in limits),
         "",
@@ -101,9 +102,12 @@ def _row(one: YearLimit, say: Say) -> tuple[Cell, ...]:
     forecast = word(say, LANDINGS, one.landing) if one.landing else say("none yet", "尚无")
     if one.exhausted_best:
         forecast += say(f", passed on {one.exhausted_best}", f"，{one.exhausted_best} 用尽")
-    measure = _MEASURES[one.quantity]
+    measure, rests = _MEASURES[one.quantity], tuple(_rests(one, say))
     return (
-        Noted(f"{say(*_LIMITS[one.quantity])} {one.year}, {measure}", one.name or one.unit),
+        Noted(
+            f"{say(*_LIMITS[one.quantity])} {one.year}, {measure}",
+            "; ".join((one.name or one.unit, *rests)),
+        ),
         standing(say, one.standing),
         moment(one.since) if one.since else why,
         one.used,
@@ -113,8 +117,9 @@ def _row(one: YearLimit, say: Say) -> tuple[Cell, ...]:
         forecast,
         one.per_day_safe,
         measure,
-        "; ".join(_rests(one, say)),
+        "; ".join(rests),
         one.as_of,
+        one.unit,
     )
 
 

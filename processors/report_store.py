@@ -163,15 +163,15 @@ WITH held AS (
     FROM unit_budget b WHERE b.co2_low IS NOT NULL
 )
 SELECT n.unit, n.name, h.quantity, h.year, h.as_of, h.standing, h.reason, h.since, h.amount, h.low, h.best, h.high, h.factor_view,
-       h.source, h.status, h.unverified, h.contested, l.landing, l.year_end_low, l.year_end_best, l.year_end_high, l.exhausted_best,
+       h.source, h.status, h.unverified OR coalesce(l.unverified, false) AS unverified, h.contested, l.landing, l.year_end_low, l.year_end_best, l.year_end_high, l.exhausted_best,
        l.per_day_safe
 FROM unit_now n
 JOIN held h ON h.unit = n.unit AND h.year = n.year
 LEFT JOIN LATERAL (
-    SELECT state AS landing, year_end_low, year_end_best, year_end_high, exhausted_best, per_day_safe, at
+    SELECT state AS landing, year_end_low, year_end_best, year_end_high, exhausted_best, per_day_safe, unverified, at
     FROM unit_landing e WHERE h.quantity = 'energy' AND e.unit = n.unit AND e.year = h.year
     UNION ALL
-    SELECT state, year_end_low, year_end_best, year_end_high, exhausted_best, per_day_safe, at
+    SELECT state, year_end_low, year_end_best, year_end_high, exhausted_best, per_day_safe, unverified, at
     FROM unit_budget_landing c WHERE h.quantity = 'co2' AND c.unit = n.unit AND c.year = h.year
     ORDER BY at DESC LIMIT 1
 ) l ON true

@@ -79,6 +79,8 @@ class TargetMoved(Entered):
 
     target: str
     scope: str
+    quantity: Literal["energy", "co2"] | None = None
+    """None: foretold by a release that did not keep it."""
     hour: int
     before: Stood
     after: Stood
