@@ -163,7 +163,8 @@ WITH held AS (
     FROM unit_budget b WHERE b.co2_low IS NOT NULL
 )
 SELECT n.unit, n.name, h.quantity, h.year, h.as_of, h.standing, h.reason, h.since, h.amount, h.low, h.best, h.high, h.factor_view,
-       h.source, h.status, h.unverified OR coalesce(l.unverified, false) AS unverified, h.contested, l.landing, l.year_end_low, l.year_end_best, l.year_end_high, l.exhausted_best,
+       h.source, h.status, h.unverified OR coalesce(l.unverified, false) AS unverified, h.contested, l.landing, l.year_end_low, l.year_end_best, l.year_end_high,
+       l.exhausted_best,
        l.per_day_safe
 FROM unit_now n
 JOIN held h ON h.unit = n.unit AND h.year = n.year
