@@ -61,8 +61,8 @@ ATTEMPTS: dict[str, tuple[str, ...]] = {
         "SELECT * FROM readings(NULL, '2025-01-01', '2027-01-01')", "SELECT * FROM readings('%', '2025-01-01', '2027-01-01')",
         "SELECT * FROM readings('x'' OR true --{victim}', '2025-01-01', '2027-01-01')",
         "SELECT * FROM note_export('report', 'unit:{victim}', '{{}}')",
-        "SELECT declare_stop('{victim}', 'held', 'stop', 1, 2, '{{}}', 'proof', 'who', '', false)",
-        "SELECT declare_stop('{victim}', 'held', 'maintenance', 1, 2, '{{E1}}', 'proof', 'who', '', true)",
+        "SELECT declare_stop('{victim}', 'another', 'stop', 1, 2, '{{}}', 'proof', 'who', '', false)",
+        "SELECT declare_stop('{victim}', 'moved', 'maintenance', 1, 2, '{{E1}}', 'proof', 'who', '', true)",
         "SELECT * FROM note_export('report', 'unit:{victim}+province:510000', '{{}}')",
     ),
     "tables": (

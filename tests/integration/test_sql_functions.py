@@ -532,11 +532,13 @@ class Rebuilding:
 
 
 def drawn_span(rng: random.Random, begins: int) -> tuple[int, int]:
-    """Whole hours around a unit's beginning, some of them from the year's on."""
+    """Whole hours around a unit's beginning, some of them from the year's on; of one business year, as all windows are."""
     start = (begins // HOUR_MS + rng.choice([-1, 0, 0, 1, 2, 5, rng.randint(-30, 60)])) * HOUR_MS
+    end = start + HOUR_MS * rng.choice([1, 1, 2, 5, 24, rng.randint(1, 800)])
     if rng.random() < 0.15:
-        return window_start("year", begins), (begins // HOUR_MS + rng.randint(1, 40)) * HOUR_MS
-    return start, start + HOUR_MS * rng.choice([1, 1, 2, 5, 24, rng.randint(1, 800)])
+        start = window_start("year", begins)
+        end = (begins // HOUR_MS + rng.randint(1, 40)) * HOUR_MS
+    return max(start, window_start("year", end - 1)), end
 
 
 @pytest.mark.parametrize("seed", range(1000, 1020))
