@@ -534,7 +534,10 @@ def _report(say: Say, settings: dict[str, str], registry: Registry) -> None:
             "a late factor",
             "python -m processors restate --pack deploy/example/late-factor.toml --dry-run",
         ),
-        ("dashboards", "python -m dashboards build/grafana, for a Grafana of yours"),
+        (
+            "Grafana",
+            "http://127.0.0.1:3000 where deploy/compose.yaml runs; `python -m dashboards build/grafana` for one of yours",
+        ),
     ):
         print(f"  {what:15} {where}")
 
