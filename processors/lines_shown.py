@@ -71,7 +71,12 @@ _AMOUNTS = ("low", "best", "high", "limit_low", "limit_high")
 def _limit(told: Json) -> dict[str, object]:
     since = cast("int | None", told["since"])
     amounts = {key: as_text(cast("int | None", told[key])) for key in _AMOUNTS}
-    return {**told, **amounts, "since": None if since is None else rfc3339(since)}
+    return {
+        "regime": "product limit",
+        **told,
+        **amounts,
+        "since": None if since is None else rfc3339(since),
+    }
 
 
 def _figure(told: Json) -> dict[str, object]:
