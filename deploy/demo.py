@@ -321,10 +321,13 @@ def _wait_digested(say: Say) -> None:
 
 
 def _wait_summed(say: Say) -> None:
-    """Until the aggregator has told the last full hour."""
-    deadline = time.monotonic() + PATIENCE
+    """Until the aggregator has told the last full hour, for as long as it comes nearer."""
+    deadline, least = time.monotonic() + PATIENCE, float("inf")
     page = f"{_page(AGGREGATOR_PORT)}/metrics"
     while (said := answer(page)) is None or metric(said, "weir_aggregator_lag_hours") != 0:
+        lag = metric(said or "", "weir_aggregator_lag_hours")
+        if lag is not None and lag < least:
+            deadline, least = time.monotonic() + PATIENCE, lag
         if time.monotonic() > deadline:
             message = "the aggregator did not come to the last full hour"
             raise RuntimeError(message)
