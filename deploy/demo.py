@@ -3,7 +3,7 @@
 Plants in all 21 cities and 10 industries (deploy/province.py) go through some weeks in a minute, with the province's ticks,
 so that regions have their levels; nine units more stream a simulated past as history, three are live and one of those
 falls silent. It ends with the alerts read back from Alertmanager and a webhook receiver, figures, and the addresses to
-look at. The services stay up: `make down` ends them. The whole province since January: `make demo UNITS=200 DAYS=400`.
+look at. The services stay up: `make down` ends them. More plants and days: `make demo UNITS=200 DAYS=400`.
 """
 
 import argparse
