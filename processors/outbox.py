@@ -53,7 +53,9 @@ class _Handed:
     def take(self) -> list[OutboxRow] | None:
         """What was handed over since; None where rows are missing."""
         with self._lock:
-            rows, self._rows = self._rows, self._rows and []
+            rows = self._rows
+            if rows:
+                self._rows = []
             return rows
 
 
